@@ -1,0 +1,22 @@
+"""ampsim learns what a guitar amplifier does to a signal from a recording of its input and output."""
+
+import os
+
+__version__ = "0.1.0"
+
+# Before TensorFlow is first imported, wherever that happens: a user's keras.json may name another backend, and
+# TensorFlow greets with pages about CPU features and missing CUDA drivers.
+os.environ["KERAS_BACKEND"] = "tensorflow"
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+class AmpsimError(Exception):
+    """Something the person who typed the command can mend; its text says what, where and what to do."""
+
+    exit_code = 2
+
+
+class DivergedError(AmpsimError):
+    """The training loss became NaN or infinite."""
+
+    exit_code = 3

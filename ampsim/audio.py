@@ -1,0 +1,185 @@
+"""Audio files in and out, levels and resampling."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from ampsim import AmpsimError
+
+Signal = NDArray[np.float32]
+
+# What a written file holds, by its ending: float for WAV, so that a peak above full scale survives; 24 bits elsewhere.
+SUBTYPES = {".wav": "FLOAT", ".flac": "PCM_24", ".aiff": "PCM_24", ".aif": "PCM_24"}
+
+
+@dataclass(frozen=True)
+class AudioFile:
+    """One audio file as it was read: samples of shape (num_samples, num_channels), full scale at 1."""
+
+    path: Path
+    samples: Signal
+    sample_rate: int
+    sha256: str
+
+    @property
+    def duration_s(self) -> float:
+        return len(self.samples) / self.sample_rate
+
+    def channel(self, index: int) -> Signal:
+        """One channel as (num_samples,); an index that the file does not have is refused."""
+        num_channels = self.samples.shape[1]
+        if not 0 <= index < num_channels:
+            channels = "1 channel (number 0)" if num_channels == 1 else f"{num_channels} channels, counted from 0"
+            raise AmpsimError(f"{self.path} has {channels}: there is no channel {index}")
+        return np.ascontiguousarray(self.samples[:, index])
+
+
+def read(path: str | Path) -> AudioFile:
+    """Read a whole WAV, FLAC or AIFF file (16, 24, 32-bit PCM, 32 or 64-bit float).
+
+    Raises:
+        AmpsimError: the file is missing, not readable, not audio or empty.
+    """
+    path = Path(path).expanduser()
+    with opened(path) as file:
+        try:
+            samples = file.read(dtype="float32", always_2d=True)
+        except (soundfile.LibsndfileError, RuntimeError, MemoryError) as error:
+            raise AmpsimError(f"{path} stops being readable as audio ({error}): export it again") from error
+        if not len(samples):
+            raise AmpsimError(f"{path} holds no audio")
+        return AudioFile(path, samples, file.samplerate, sha256(path))
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[soundfile.SoundFile]:
+    """Open an audio file for reading, with errors in the user's words."""
+    if not path.exists():
+        raise AmpsimError(f"{path} does not exist (looked from {Path.cwd()})")
+    if path.is_dir():
+        raise AmpsimError(f"{path} is a folder; name an audio file in it")
+    try:
+        file = soundfile.SoundFile(path)
+    except soundfile.LibsndfileError as error:
+        try:
+            path.open("rb").close()
+        except OSError as reason:
+            raise AmpsimError(f"{path} cannot be read: {reason.strerror}") from error
+        raise AmpsimError(f"{path} is not audio that can be read (use WAV, FLAC or AIFF)") from error
+    with file:
+        yield file
+
+
+def sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+@contextmanager
+def written(
+    path: str | Path, sample_rate: int, *, overwrite: bool = False, subtype: str | None = None
+) -> Iterator[soundfile.SoundFile]:
+    """Open a mono file to write blocks to; it takes its name only once it is whole.
+
+    `subtype` is libsndfile's name of the sample format; None takes the one in SUBTYPES.
+
+    Raises:
+        AmpsimError: the file exists and `overwrite` is off, the folder is not there or not writable, or the ending
+            names no format that ampsim writes.
+    """
+    path = Path(path).expanduser()
+    refuse_output(path, overwrite=overwrite)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+        os.close(handle)
+    except OSError as error:
+        raise AmpsimError(f"{path.parent} cannot be written to: {error.strerror}") from error
+    try:
+        with soundfile.SoundFile(
+            temporary, "w", sample_rate, channels=1, subtype=subtype or SUBTYPES[path.suffix.lower()]
+        ) as file:
+            yield file
+        Path(temporary).chmod(0o666 & ~current_umask())
+        Path(temporary).replace(path)
+    except soundfile.LibsndfileError as error:
+        raise AmpsimError(f"{path} cannot be written: {error}") from error
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+def current_umask() -> int:
+    """The mask for new files, which mkstemp does not heed and which can only be read by setting it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def destinations(source: Path, destination: Path, *, overwrite: bool = False) -> list[tuple[Path, Path]]:
+    """Which file to render into which: one into one, or every audio file of a folder into another under its own name.
+
+    Raises:
+        AmpsimError: nothing to read, an output that exists, or an output folder that is the input folder.
+    """
+    source, destination = source.expanduser(), destination.expanduser()
+    if not source.exists():
+        raise AmpsimError(f"{source} does not exist (looked from {Path.cwd()})")
+    if source.is_dir():
+        files = sorted(path for path in source.iterdir() if path.suffix.lower() in SUBTYPES and path.is_file())
+        if not files:
+            raise AmpsimError(f"{source} holds no WAV, FLAC or AIFF file")
+        if destination.exists() and destination.resolve() == source.resolve():
+            raise AmpsimError(f"{destination} is the input folder itself: name another for the output")
+        jobs = [(path, destination / path.name) for path in files]
+    else:
+        jobs = [(source, destination / source.name if destination.is_dir() else destination)]
+    for path, output in jobs:
+        if output.exists() and output.resolve() == path.resolve():
+            raise AmpsimError(f"{output} is the input itself: name another file for the output")
+        refuse_output(output, overwrite=overwrite)
+    return jobs
+
+
+def refuse_output(path: Path, *, overwrite: bool) -> None:
+    if path.suffix.lower() not in SUBTYPES:
+        raise AmpsimError(f"{path}: an output file ends in {', '.join(SUBTYPES)}")
+    if path.exists() and not overwrite:
+        raise AmpsimError(f"{path} exists; say overwrite=true to replace it")
+
+
+def write(
+    path: str | Path, samples: Signal, sample_rate: int, *, overwrite: bool = False, subtype: str | None = None
+) -> None:
+    """Write a mono signal of shape (num_samples,)."""
+    with written(path, sample_rate, overwrite=overwrite, subtype=subtype) as file:
+        file.write(samples)
+
+
+def decibels(ratio: float) -> float:
+    """An amplitude ratio in dB, down to -200."""
+    return 20 * float(np.log10(max(float(ratio), 1e-10)))
+
+
+def rms(samples: NDArray[np.floating]) -> float:
+    return float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)))) if samples.size else 0.0
+
+
+def peak(samples: NDArray[np.floating]) -> float:
+    return float(np.max(np.abs(samples))) if samples.size else 0.0
+
+
+def clock(seconds: float) -> str:
+    """A position as a player shows it: 41.3 -> "0:41.3"."""
+    minutes, rest = divmod(round(seconds * 10), 600)
+    return f"{minutes}:{rest // 10:02d}.{rest % 10}"

@@ -1,0 +1,72 @@
+"""What a command shows: a live line in a terminal, plain lines elsewhere, and tables."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+PLAIN_EVERY_S = 10.0  # between two lines where no terminal can redraw one
+
+
+def duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+class ProgressLine:
+    """Shows one changing line while entered; where output is no terminal, a plain line now and then."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.live = Live(console=console, refresh_per_second=8, transient=True) if console.is_terminal else None
+        self.shown = -PLAIN_EVERY_S
+
+    def __enter__(self) -> "ProgressLine":
+        if self.live:
+            self.live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.live:
+            self.live.stop()
+
+    def show(self, line: str) -> None:
+        if self.live:
+            self.live.update(Text(line, no_wrap=True, overflow="ellipsis"))
+        elif time.monotonic() - self.shown >= PLAIN_EVERY_S:
+            self.shown = time.monotonic()
+            self.console.print(Text(line), soft_wrap=True)
+
+    def training(self, progress: Any) -> None:
+        """A line about a `training.Progress`."""
+        self.show(
+            f"{progress.done:6.1%}  epoch {progress.epoch:.2f}  loss {progress.loss:.3g}  "
+            f"{progress.samples_per_s:,.0f} samples/s  {duration(progress.remaining_s)} left"
+        )
+
+
+SCORES = {
+    "esr": ("ESR", "{:.4f}", "error-to-signal ratio; 0 is perfect, 1 is no better than silence"),
+    "mse": ("MSE", "{:.3g}", "mean squared error"),
+    "mae": ("MAE", "{:.3g}", "mean absolute error"),
+    "peak_difference_db": ("peak", "{:+.2f} dB", "prediction's peak over the amp's"),
+    "rms_difference_db": ("RMS", "{:+.2f} dB", "prediction's level over the amp's"),
+    "real_time_factor": ("real time", "{:.1f}×", "seconds of audio rendered per second"),
+    "parameters": ("parameters", "{:,.0f}", "numbers that were learnt"),
+}
+
+
+def score_table(scores: Mapping[str, float], title: str) -> Table:
+    table = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_column(style="bold")
+    table.add_column(justify="right")
+    table.add_column(style="dim")
+    for key, (name, form, meaning) in SCORES.items():
+        if key in scores:
+            table.add_row(name, form.format(scores[key]), meaning)
+    return table

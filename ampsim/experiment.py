@@ -1,0 +1,297 @@
+"""One run, from a recording to scores, pictures, sound and a saved model in MLflow."""
+
+import hashlib
+import json
+import platform
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+import yaml
+
+import ampsim
+from ampsim import AmpsimError, DivergedError, audio, plots
+from ampsim.evaluation import Evaluation, evaluate
+from ampsim.models import AmpModel
+from ampsim.pairs import AudioPair, Delay, Source, Span, aligned, checked, estimate_delay, split
+from ampsim.segments import Segments
+from ampsim.targets import build, flattened
+from ampsim.tracking import Store, TrackedRun
+from ampsim.training import Progress, State, Trainer
+
+Notice = Callable[[str], None]
+Config = dict[str, Any]
+
+# What a resumed run may differ in from the one that it goes on with.
+NOT_OF_THE_RUN = ("training.resume", "training.checkpoint_every_s", "tracking", "name")
+PACKAGES = ("ampsim", "tensorflow", "keras", "numpy", "scipy", "soundfile", "mlflow", "hydra-core", "omegaconf")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run came to: its scores on the test split, and where its things are."""
+
+    name: str
+    run_id: str
+    scores: dict[str, float]
+    state: State
+    audio: Path
+
+
+def run(
+    config: Config,
+    *,
+    name: str,
+    overrides: list[str],
+    notice: Notice,
+    report: Callable[[Progress], None],
+) -> Result:
+    """Train, evaluate and track the run that a resolved config describes.
+
+    Raises:
+        AmpsimError: the recording, the config or the store is at fault. The run is then marked as failed in MLflow.
+        DivergedError: the loss became NaN or infinite. The run is tagged `diverged`.
+    """
+    training = dict(config["training"])
+    resume, segment_length = training.pop("resume"), training.pop("segment_length")
+
+    # From the recording to aligned, split takes.
+    source: Source = build(config["data"])
+    takes = checked(source.load(), strict=source.checks == "strict", notice=notice)
+    takes, delay = align(takes, source.delay, notice)
+    sample_rate = takes[0].sample_rate
+
+    # The model states its memory; the splits keep that much apart.
+    make_deterministic(config["seed"])
+    model: AmpModel = build(config["model"], sample_rate=sample_rate)
+    model.build()
+    splits = split(takes, source.splits, gap=model.receptive_field)
+    segments = Segments(
+        splits["train"], history=model.history, lookahead=model.lookahead, segment_length=segment_length
+    )
+    notice(summary(model, splits, segments))
+
+    store = Store(**config["tracking"])
+    tracked, checkpoint = begin(store, config, name=name, overrides=overrides, resume=resume, notice=notice)
+    with closing(tracked), tempfile.TemporaryDirectory() as folder:
+        record_setting(tracked, Path(folder), config, takes, delay, splits)
+        trainer = Trainer(
+            model,
+            build(config["loss"]),
+            build(config["optimizer"]),
+            build(config["schedule"]),
+            segments,
+            splits["validation"],
+            seed=config["seed"],
+            checkpoint=checkpoint,
+            resume=resume,
+            **training,
+        )
+        state = trainer.fit(report=report, on_round=tracked.log_round)
+        model.save(Path(folder) / "model.keras")
+        evaluation = evaluate(model, splits["test"])
+        record_result(tracked, Path(folder), state, evaluation, sample_rate)
+        shutil.rmtree(checkpoint.parent, ignore_errors=True)
+    return Result(tracked.name, tracked.id, evaluation.scores, state, tracked.file("audio") / "prediction.wav")
+
+
+def align(takes: list[AudioPair], delay: int | str, notice: Notice) -> tuple[list[AudioPair], Delay]:
+    """The takes with their common delay taken out: as configured or, for "auto", as estimated."""
+    estimate = estimate_delay(takes)
+    found = estimate if delay == "auto" else Delay(int(delay), estimate.inverted, estimated=False)
+    lead = "leads" if found.samples < 0 else "lags"
+    how = "estimated" if found.estimated else "as configured"
+    notice(f"the amp's signal {lead} the direct signal by {abs(found.samples)} samples ({how}); taken out")
+    if found.inverted:
+        notice("the amp's signal is inverted against the direct signal, as many amps do; the model learns that too")
+    return [aligned(take, found.samples) for take in takes], found
+
+
+def make_deterministic(seed: int) -> None:
+    """Same seed, same machine, same weights: seeds for everything that draws, and no operation that races."""
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()
+
+
+def summary(model: AmpModel, splits: dict[str, list[Span]], segments: Segments) -> str:
+    rate = splits["train"][0].take.sample_rate
+    parts = ", ".join(f"{name} {sum(map(len, spans)) / rate:.1f} s" for name, spans in splits.items())
+    window = f"{model.receptive_field:,} samples ({1000 * model.receptive_field / rate:.0f} ms)"
+    return (
+        f"{parts}; {model.count_params():,} parameters that see {window}; {segments.num_segments:,} segments an epoch"
+    )
+
+
+# ---- Beginning and ending a run in the store ------------------------------------------------------------------------
+
+
+def begin(
+    store: Store, config: Config, *, name: str, overrides: list[str], resume: bool, notice: Notice
+) -> tuple[TrackedRun, Path]:
+    """The run in MLflow and the place of its checkpoint; with `resume`, those of the newest unfinished run of this config."""
+    unfinished, mark = store.folder / "unfinished", fingerprint(config)
+    earlier = sorted(unfinished.glob(f"{mark}-*"), key=lambda path: path.stat().st_mtime)
+    if resume and earlier:
+        tracked = store.resume(earlier[-1].name.partition("-")[2])
+        notice(f"going on with the unfinished run {tracked.name}")
+    else:
+        if resume:
+            notice("no unfinished run of this config to resume; starting a new one")
+        tags = {"config_hash": mark, "overrides": " ".join(overrides), **code_version()}
+        tracked = store.start(name, params=flattened(without(config, ["tracking"])), tags=tags)
+    folder = unfinished / f"{mark}-{tracked.id}"
+    folder.mkdir(parents=True, exist_ok=True)
+    return tracked, folder / "checkpoint.npz"
+
+
+@contextmanager
+def closing(tracked: TrackedRun) -> Iterator[None]:
+    """Mark the run in MLflow as what it came to, however it ends."""
+    try:
+        yield
+    except DivergedError as error:
+        tracked.log_tags({"diverged": "true", "mlflow.note.content": str(error)})
+        tracked.finish("FAILED")
+        raise
+    except AmpsimError as error:
+        tracked.log_tags({"mlflow.note.content": str(error)})
+        tracked.finish("FAILED")
+        raise
+    except KeyboardInterrupt:
+        tracked.finish("KILLED")
+        raise
+    except BaseException:
+        tracked.finish("FAILED")
+        raise
+    else:
+        tracked.finish()
+
+
+def record_setting(
+    tracked: TrackedRun,
+    folder: Path,
+    config: Config,
+    takes: list[AudioPair],
+    delay: Delay,
+    splits: dict[str, list[Span]],
+) -> None:
+    """What the run starts from: config, recording, machine."""
+    files = [asdict(record) for take in takes for record in take.files]
+    spans = {
+        name: [{"take": span.take.name, "start": span.start, "stop": span.stop} for span in chosen]
+        for name, chosen in splits.items()
+    }
+    recording = {"files": files, "sample_rate": takes[0].sample_rate, "delay": asdict(delay), "splits": spans}
+    environment: dict[str, Any] = {**machine(), "versions": versions(), **code_version()}
+    write_text(folder / "config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+    write_text(folder / "recording.json", json.dumps(recording, indent=2, ensure_ascii=False))
+    write_text(folder / "environment.json", json.dumps(environment, indent=2, ensure_ascii=False))
+    tracked.log_folder(folder)
+    facts: dict[str, Any] = {"recording.sample_rate": takes[0].sample_rate, "recording.delay": delay.samples}
+    facts |= {f"recording.{number}.{key}": value for number, file in enumerate(files) for key, value in file.items()}
+    tracked.log_params(facts)
+    tracked.log_tags({"device": environment["device"], "host": environment["host"]})
+
+
+def record_result(tracked: TrackedRun, folder: Path, state: State, evaluation: Evaluation, sample_rate: int) -> None:
+    """What the run came to: scores, pictures, sound and the model."""
+    signals = evaluation.signals
+    figures = {
+        "training": plots.training_curves(state.rounds, state.best_step),
+        "waveforms": plots.waveforms(signals, sample_rate, at_s=plots.busiest(signals["amp"], sample_rate)),
+        "fft": plots.spectra(signals, sample_rate),
+        "spectrograms": plots.spectrograms(signals, sample_rate),
+    }
+    (folder / "figures").mkdir()
+    for name, figure in figures.items():
+        figure.savefig(folder / "figures" / f"{name}.png", dpi=110)
+    # One gain for all, so that they stay as loud against each other as they are.
+    loudest = max(audio.peak(samples) for samples in signals.values())
+    gain = 0.9 / loudest if loudest > 0 else 1.0
+    for name, samples in signals.items():
+        audio.write(folder / "audio" / f"{name}.wav", samples * gain, sample_rate, subtype="PCM_16")
+    tracked.log_metrics({f"test_{name}": value for name, value in evaluation.scores.items()}, step=state.best_step)
+    tracked.log_params({"listening_gain_db": round(audio.decibels(gain), 2)})
+    tracked.log_folder(folder)
+
+
+def score_again(tracked: TrackedRun, split_name: str, *, notice: Notice) -> dict[str, float]:
+    """Scores of a finished run's model on a split of its recording, as its saved config describes it."""
+    config = load_config(tracked)
+    source: Source = build(config["data"])
+    takes = checked(source.load(), strict=source.checks == "strict", notice=notice)
+    takes, _ = align(takes, source.delay, notice)
+    model = load_model(tracked)
+    return evaluate(model, split(takes, source.splits, gap=model.receptive_field)[split_name]).scores
+
+
+def load_model(tracked: TrackedRun) -> AmpModel:
+    """The best weights of a run, as a model."""
+    path = tracked.file("model.keras")
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except (OSError, ValueError, TypeError) as error:
+        raise AmpsimError(f"{path} is not a model that ampsim can load: {error}") from error
+
+
+def load_config(tracked: TrackedRun) -> Config:
+    return yaml.safe_load(tracked.file("config.yaml").read_text(encoding="utf-8"))
+
+
+# ---- What a run remembers of where it was made ----------------------------------------------------------------------
+
+
+def fingerprint(config: Config) -> str:
+    """A hash of all that decides what a run comes to."""
+    return hashlib.sha256(json.dumps(without(config, NOT_OF_THE_RUN), sort_keys=True).encode()).hexdigest()[:12]
+
+
+def without(config: Config, keys: tuple[str, ...] | list[str]) -> Config:
+    return {
+        key: value
+        for key, value in flattened(config).items()
+        if not any(key == k or key.startswith(f"{k}.") for k in keys)
+    }
+
+
+def machine() -> dict[str, str]:
+    devices = tf.config.list_physical_devices("GPU")
+    names = [tf.config.experimental.get_device_details(device).get("device_name", device.name) for device in devices]
+    return {
+        "host": platform.node(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "processor": platform.processor() or platform.machine(),
+        "device": ", ".join(names) or "CPU",
+    }
+
+
+def versions() -> dict[str, str]:
+    return {name: metadata.version(name) for name in PACKAGES}
+
+
+def code_version() -> dict[str, str]:
+    """The version, and the git commit where ampsim runs from a checkout of its own."""
+    checkout = Path(ampsim.__file__).parent.parent
+    found = {"ampsim_version": ampsim.__version__}
+    if (checkout / ".git").exists():
+        command = ["git", "-C", str(checkout), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+        try:
+            answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+            found["mlflow.source.git.commit"] = answer.stdout.strip()
+        except (OSError, subprocess.SubprocessError):
+            pass  # no git on this machine, or a checkout without commits
+    return found
+
+
+def write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")

@@ -1,0 +1,37 @@
+"""The contract of a loss, and the weighted sum of named terms."""
+
+import math
+from typing import Any
+
+Tensor = Any  # tf.Tensor; the name is kept from the signature so that reading a config needs no TensorFlow
+
+
+class Loss:
+    """A term: called with target and prediction, both (batch, num_samples), it returns a scalar.
+
+    Args:
+        weight: what the term counts for in a sum; 0 only logs it.
+    """
+
+    def __init__(self, *, weight: float = 1.0) -> None:
+        if not 0 <= weight < math.inf:
+            raise ValueError(f"a loss term's weight is 0 (logged only) or more, not {weight}")
+        self.weight = float(weight)
+
+    def __call__(self, target: Tensor, prediction: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+class Sum:
+    """Named terms, added up by their weights."""
+
+    def __init__(self, *, terms: dict[str, Loss]) -> None:
+        if not any(term.weight > 0 for term in terms.values()):
+            raise ValueError("a loss needs at least one term with a weight above 0")
+        self.terms = terms
+
+    def __call__(self, target: Tensor, prediction: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The weighted sum, and each term's own value."""
+        values = {name: term(target, prediction) for name, term in self.terms.items()}
+        weighted = [self.terms[name].weight * value for name, value in values.items() if self.terms[name].weight > 0]
+        return sum(weighted[1:], weighted[0]), values

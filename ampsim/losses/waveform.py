@@ -1,0 +1,36 @@
+"""Losses on the waveform itself."""
+
+import tensorflow as tf
+
+from ampsim.losses.loss import Loss, Tensor
+
+
+class MSE(Loss):
+    """Mean squared error."""
+
+    def __call__(self, target: Tensor, prediction: Tensor) -> Tensor:
+        return tf.reduce_mean(tf.square(target - prediction))
+
+
+class MAE(Loss):
+    """Mean absolute error."""
+
+    def __call__(self, target: Tensor, prediction: Tensor) -> Tensor:
+        return tf.reduce_mean(tf.abs(target - prediction))
+
+
+class ESR(Loss):
+    """Error-to-signal ratio of the batch: its squared error over its squared target.
+
+    Args:
+        floor_db: RMS level in dB re full scale below which the target's energy is taken as this, so that a batch of
+            near-silence does not count for more than all the playing.
+    """
+
+    def __init__(self, *, floor_db: float = -60.0, weight: float = 1.0) -> None:
+        super().__init__(weight=weight)
+        self.floor = 10 ** (floor_db / 10)
+
+    def __call__(self, target: Tensor, prediction: Tensor) -> Tensor:
+        energy = tf.maximum(tf.reduce_mean(tf.square(target)), self.floor)
+        return tf.reduce_mean(tf.square(target - prediction)) / energy

@@ -1,0 +1,6 @@
+"""Amp models: each maps a segment of input to a segment of output. One file a family."""
+
+from ampsim.models.base import AmpModel
+from ampsim.models.dense import Dense
+
+__all__ = ["AmpModel", "Dense"]

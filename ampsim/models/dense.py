@@ -1,0 +1,94 @@
+"""The founding net: a dense net that sees a window of input and predicts one sample, over whole segments at once."""
+
+import keras
+import tensorflow as tf
+
+from ampsim.models.base import AmpModel
+from ampsim.models.convolution import filter_bank
+
+FFT_FROM = 64  # window from which the first layer is faster as an FFT convolution; see experiments/speed
+FIRST_LAYERS = ("fft", "matmul", "auto")
+
+
+@keras.saving.register_keras_serializable("ampsim")
+class Dense(AmpModel):
+    """Layers of units over a window of input; the output is a tanh.
+
+    The first layer is `units` filters of `window` taps. As an FFT convolution over the segment it gives the numbers that
+    `keras.layers.Dense` gives on windows, without a window ever being stored.
+
+    Args:
+        window: input samples that one output sees: `window - future` past ones, the current one and `future - 1` later.
+        layers: hidden layers, 1 or more.
+        units: units of each hidden layer.
+        activation: of the hidden layers, by Keras' name.
+        dropout: share of the units dropped in training after each hidden layer.
+        first_layer: "fft", "matmul" or "auto".
+    """
+
+    def __init__(
+        self,
+        *,
+        window: int = 4000,
+        future: int = 300,
+        layers: int = 3,
+        units: int = 256,
+        activation: str = "relu",
+        dropout: float = 0.0,
+        first_layer: str = "auto",
+        sample_rate: int | None = None,
+        **keras_arguments: object,
+    ) -> None:
+        super().__init__(future=future, sample_rate=sample_rate, **keras_arguments)
+        if not 1 <= future <= window:
+            raise ValueError(f"future={future} and window={window}: the future is part of the window")
+        if layers < 1 or units < 1:
+            raise ValueError(f"layers={layers} and units={units}: each is 1 or more")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout={dropout}: it is a share from 0 up to 1")
+        if first_layer not in FIRST_LAYERS:
+            raise ValueError(f"first_layer={first_layer}: it is one of {', '.join(FIRST_LAYERS)}")
+        self.window, self.first_layer = window, first_layer
+        self.hidden = [keras.layers.Dense(units, activation=activation) for _ in range(layers)]
+        self.dropout = keras.layers.Dropout(dropout)
+        self.head = keras.layers.Dense(1, activation="tanh")
+
+    @property
+    def receptive_field(self) -> int:
+        return self.window
+
+    def build(self, input_shape: object = None) -> None:
+        size = self.window
+        for layer in [*self.hidden, self.head]:
+            layer.build((None, size))
+            size = layer.units
+        self.built = True
+
+    def call(self, segment: tf.Tensor, training: bool = False) -> tf.Tensor:
+        batch, n = segment.shape[0], segment.shape[1] - self.window + 1
+        first, *rest = self.hidden
+        if self.uses_fft():
+            units = first.activation(filter_bank(segment, first.kernel) + first.bias[:, None, None])
+            features, transposed = tf.reshape(units, [first.units, batch * n]), True
+        else:
+            windows = tf.reverse(tf.signal.frame(segment, self.window, 1), [1])
+            features, transposed = first(tf.reshape(windows, [batch * n, self.window])), False
+        for layer in rest:
+            features = self.dropout(features, training=training)
+            # The first layer's outputs come with the units in front; the product reads them so, and nothing is moved.
+            features = layer.activation(tf.matmul(features, layer.kernel, transpose_a=transposed) + layer.bias)
+            transposed = False
+        features = self.dropout(features, training=training)
+        outputs = self.head.activation(tf.matmul(features, self.head.kernel, transpose_a=transposed) + self.head.bias)
+        return tf.reverse(tf.reshape(outputs, [batch, n]), [1])  # both first layers run backwards in time
+
+    def uses_fft(self) -> bool:
+        return self.first_layer == "fft" or (self.first_layer == "auto" and self.window >= FFT_FROM)
+
+    def windowed(self) -> keras.Sequential:
+        """The same weights as a plain Keras net on windows: (batch, window) -> (batch, 1)."""
+        plain = keras.Sequential([keras.Input((self.window,))])
+        for layer in [*self.hidden, self.head]:
+            plain.add(keras.layers.Dense(layer.units, activation=layer.activation))
+        plain.set_weights([weight for layer in [*self.hidden, self.head] for weight in layer.get_weights()])
+        return plain

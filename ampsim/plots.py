@@ -1,0 +1,135 @@
+"""Figures. Each function returns a matplotlib Figure; the same signal has the same colour in all of them."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+from scipy import signal as dsp
+
+from ampsim.audio import Signal
+
+# Okabe & Ito's palette, which colour-blind readers can tell apart.
+COLOURS = {"direct": "#999999", "amp": "#0072B2", "prediction": "#D55E00", "error": "#CC79A7", "train": "#009E73"}
+FLOOR_DB = -90.0
+
+
+def training_curves(rounds: Sequence[Mapping[str, float]], best_step: int) -> Figure:
+    """Training and validation loss and validation ESR against epochs, with the kept weights marked."""
+    figure, (losses, esr) = panels(2, "Training")
+    epochs = [row["epoch"] for row in rounds]
+    losses.plot(epochs, [row["loss"] for row in rounds], color=COLOURS["train"], marker=".", label="training loss")
+    validated = [row for row in rounds if "validation_loss" in row]
+    for axes, key, label in ((losses, "validation_loss", "validation loss"), (esr, "validation_esr", "validation ESR")):
+        values = [row[key] for row in validated]
+        axes.plot([row["epoch"] for row in validated], values, color=COLOURS["prediction"], marker=".", label=label)
+        axes.set_yscale("log")
+        for row in validated:
+            if row["step"] == best_step:
+                axes.plot(row["epoch"], row[key], "o", mfc="none", mec="black", ms=10, label="weights kept")
+    losses.set_ylabel("loss")
+    esr.set_ylabel("error-to-signal ratio")
+    esr.set_xlabel("epoch")
+    for axes in (losses, esr):
+        axes.legend()
+        if len(epochs) == 1:
+            axes.set_xlim(0, 2 * epochs[0])
+    return figure
+
+
+def waveforms(signals: Mapping[str, Signal], sample_rate: int, *, at_s: float, duration_s: float = 0.02) -> Figure:
+    """A close-up of the signals on one time axis, and of the prediction's error."""
+    figure, (close, error) = panels(2, f"Waveforms at {at_s:.2f} s", heights=(2, 1))
+    start = int(at_s * sample_rate)
+    part = slice(start, start + int(duration_s * sample_rate))
+    shown = {name: samples[part] for name, samples in signals.items()}
+    time_ms = 1000 * (start + np.arange(len(shown["amp"]))) / sample_rate
+    for name, samples in shown.items():
+        close.plot(time_ms, samples, color=COLOURS[name], label=name, lw=1.2, alpha=0.7 if name == "direct" else 1)
+    error.plot(time_ms, shown["prediction"] - shown["amp"], color=COLOURS["error"], label="prediction − amp", lw=1.2)
+    for axes in (close, error):
+        axes.set_ylabel("amplitude (full scale 1)")
+        axes.legend(loc="upper right")
+    error.set_xlabel("time (ms)")
+    return figure
+
+
+def spectra(signals: Mapping[str, Signal], sample_rate: int) -> Figure:
+    """The FFT comparison of amp and prediction: long-term power spectra, and the difference between them."""
+    figure, (power, difference) = panels(2, "FFT comparison", heights=(2, 1))
+    levels = {}
+    for name, samples in signals.items():
+        frequency, density = dsp.welch(samples, sample_rate, nperseg=min(8192, len(samples)), scaling="spectrum")
+        levels[name] = 10 * np.log10(np.maximum(density, 1e-14))
+        power.plot(frequency, levels[name], color=COLOURS[name], label=name, lw=1)
+    difference.axhline(0, color="black", lw=0.6)
+    difference.plot(
+        frequency, levels["prediction"] - levels["amp"], color=COLOURS["error"], lw=1, label="prediction − amp"
+    )
+    for axes in (power, difference):
+        frequency_axis(axes, sample_rate)
+        axes.legend(loc="upper right")
+    power.set_ylabel("level (dBFS)")
+    difference.set_ylabel("difference (dB)")
+    difference.set_ylim(-24, 24)
+    difference.set_xlabel("frequency (Hz)")
+    return figure
+
+
+def spectrograms(signals: Mapping[str, Signal], sample_rate: int) -> Figure:
+    """One spectrogram under another, on one colour scale."""
+    figure, rows = panels(len(signals), "Spectrograms", height=2.2, share_y=True)
+    size = min(2048, len(next(iter(signals.values()))))
+    for axes, (name, samples) in zip(rows, signals.items(), strict=True):
+        frequency, time, density = dsp.spectrogram(
+            samples, sample_rate, nperseg=size, noverlap=size // 2, scaling="spectrum"
+        )
+        level = 10 * np.log10(np.maximum(density, 1e-14))
+        # No more columns than a screen shows, so that a long take does not make a slow picture.
+        step = max(1, len(time) // 1500)
+        image = axes.pcolormesh(
+            time[::step], frequency, level[:, ::step], vmin=FLOOR_DB - 20, vmax=-20, cmap="magma", rasterized=True
+        )
+        axes.set_title(name, loc="left", fontsize="medium")
+        axes.set_ylabel("frequency (Hz)")
+        axes.set_yscale("symlog", linthresh=200)
+        axes.set_ylim(40, sample_rate / 2)
+        axes.yaxis.set_major_formatter(FuncFormatter(kilohertz))
+        axes.set_yticks([100, 1000, 5000, 10000])
+        axes.grid(False)
+    rows[-1].set_xlabel("time (s)")
+    figure.colorbar(image, ax=list(rows), label="level (dBFS)")
+    return figure
+
+
+def panels(
+    number: int, title: str, *, heights: Sequence[float] | None = None, height: float = 3.0, share_y: bool = False
+) -> tuple[Figure, list[Axes]]:
+    figure = Figure(figsize=(10, height * number), layout="constrained")
+    figure.suptitle(title)
+    grid = figure.subplots(number, 1, sharex=True, sharey=share_y, squeeze=False, height_ratios=heights)
+    axes = list(grid[:, 0])
+    for each in axes:
+        each.grid(alpha=0.3, which="both")
+    return figure, axes
+
+
+def frequency_axis(axes: Axes, sample_rate: int) -> None:
+    axes.set_xscale("log")
+    axes.set_xlim(40, sample_rate / 2)
+    axes.xaxis.set_major_formatter(FuncFormatter(kilohertz))
+
+
+def kilohertz(value: float, _: object) -> str:
+    return f"{value / 1000:g}k" if value >= 1000 else f"{value:g}"
+
+
+def busiest(samples: Signal, sample_rate: int, *, duration_s: float = 0.02) -> float:
+    """Where, in seconds, the loudest moment begins: the place to look closely at."""
+    length = max(1, int(duration_s * sample_rate))
+    usable = samples[: len(samples) // length * length]
+    if not len(usable):
+        return 0.0
+    energy = np.square(usable.astype(np.float64)).reshape(-1, length).sum(axis=1)
+    return int(np.argmax(energy)) * length / sample_rate

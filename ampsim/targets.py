@@ -1,0 +1,83 @@
+"""Turns a config section into the object that it names, from an allowed set of places only."""
+
+import importlib
+import inspect
+import re
+from difflib import get_close_matches
+from typing import Any
+
+from ampsim import AmpsimError
+
+# A config may come from elsewhere (a saved run), so it is data: it can build what these places hold and nothing more.
+ALLOWED = re.compile(r"(ampsim(\.[a-z]\w*)+|keras\.optimizers(\.schedules)?)\.[A-Za-z]\w*")
+
+
+def build(section: Any, **extra: Any) -> Any:
+    """Build the object that `_target_` names from the section's other keys, which are its keyword arguments.
+
+    Dicts and lists are searched for nested sections; anything else is returned as it is. `extra` adds arguments that
+    only the run knows, such as the sample rate.
+
+    Raises:
+        AmpsimError: the target is not an allowed one, does not exist, or refuses its arguments.
+    """
+    if isinstance(section, list):
+        return [build(item) for item in section]
+    if not isinstance(section, dict):
+        return section
+    arguments = {key: build(value) for key, value in section.items() if key != "_target_"}
+    if "_target_" not in section:
+        return arguments
+    target = locate(section["_target_"])
+    arguments |= extra
+    refuse_unknown(target, section["_target_"], arguments)
+    try:
+        return target(**arguments)
+    except (TypeError, ValueError) as error:
+        raise AmpsimError(f"{section['_target_']}: {error}") from error
+
+
+def locate(path: str) -> Any:
+    """The class or function of a dotted path, if a config may name it."""
+    if not isinstance(path, str) or not ALLOWED.fullmatch(path):
+        raise AmpsimError(
+            f"the config asks for `_target_: {path}`; a config may only name parts of ampsim, Keras' optimizers and "
+            "their schedules"
+        )
+    module, _, name = path.rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise AmpsimError(f"the config asks for `_target_: {path}`, which does not exist ({error})") from error
+    # What a module of ours merely imported (os, subprocess, Path) is not ours to hand out.
+    if not callable(found) or getattr(found, "__module__", "").split(".")[0] not in ("ampsim", "keras"):
+        raise AmpsimError(f"the config asks for `_target_: {path}`, which is no part that a config can build")
+    return found
+
+
+def refuse_unknown(target: Any, path: str, arguments: dict[str, Any]) -> None:
+    parameters = inspect.signature(target).parameters
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return
+    for name in arguments:
+        if name not in parameters:
+            raise AmpsimError(f"{path} takes no `{name}`{nearest(name, list(parameters))}")
+
+
+def nearest(name: str, names: list[str]) -> str:
+    """A clause that offers the closest valid name, or all of them when none is close."""
+    close = get_close_matches(name, names, n=1, cutoff=0.5)
+    if close:
+        return f"; did you mean `{close[0]}`?"
+    return f"; choose from {', '.join(sorted(names))}" if names else ""
+
+
+def flattened(section: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested dicts as one, keys joined by dots; lists stay values."""
+    flat: dict[str, Any] = {}
+    for key, value in section.items():
+        if isinstance(value, dict) and value:
+            flat |= flattened(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat

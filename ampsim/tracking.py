@@ -1,0 +1,178 @@
+"""Everything MLflow: one SQLite file with the artifacts beside it, or any server. Nothing else imports mlflow."""
+
+import logging
+import math
+import os
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+from urllib.request import url2pathname
+
+from ampsim import AmpsimError
+from ampsim.targets import nearest
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # before the import: nothing is sent behind the user's back
+os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+
+from mlflow.entities import Metric, Param, Run, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+BATCH = 100  # params or tags in one request, which is what the server takes
+VALUE_LENGTH = 6000  # of a param; longer ones are whole in config.yaml
+
+
+class Store:
+    """Where runs are kept.
+
+    Args:
+        folder: holds `mlflow.db`, `artifacts/` and what unfinished runs resume from.
+        uri: another MLflow store to keep runs in, or None.
+        experiment: the name of the MLflow experiment.
+    """
+
+    def __init__(self, folder: str | Path, *, uri: str | None = None, experiment: str = "ampsim") -> None:
+        self.folder, self.experiment = Path(folder), experiment
+        self.uri = uri or database_uri(self.folder)
+        # Its log lines tell of table migrations; its Alembic configures the root logger.
+        logging.getLogger("mlflow").setLevel(logging.ERROR)
+        logging.getLogger("alembic").setLevel(logging.ERROR)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.client = MlflowClient(self.uri)
+            self.experiment_id = self.find_experiment()
+        except OSError as error:
+            raise AmpsimError(f"{self.folder} cannot be written to ({error.strerror}): set tracking.folder") from error
+        except MlflowException as error:
+            raise AmpsimError(f"the MLflow store {self.uri} does not answer: {first_line(error)}") from error
+
+    def find_experiment(self) -> str:
+        found = self.client.get_experiment_by_name(self.experiment)
+        if found:
+            return found.experiment_id
+        local = self.uri == database_uri(self.folder)
+        location = (self.folder.absolute() / "artifacts").as_uri() if local else None
+        return self.client.create_experiment(self.experiment, artifact_location=location)
+
+    def start(self, name: str, *, params: Mapping[str, Any], tags: Mapping[str, str]) -> "TrackedRun":
+        """A new run, named `name` or, where that is taken, `name-2` and so on."""
+        taken = {run.info.run_name for run in self.runs(f"attributes.run_name LIKE '{quoted(name)}%'")}
+        number = next(n for n in range(1, len(taken) + 2) if numbered(name, n) not in taken)
+        run = self.client.create_run(self.experiment_id, run_name=numbered(name, number))
+        tracked = TrackedRun(self.client, run)
+        tracked.log_params(params)
+        tracked.log_tags(tags)
+        return tracked
+
+    def resume(self, run_id: str) -> "TrackedRun":
+        self.client.set_terminated(run_id, "RUNNING")
+        return TrackedRun(self.client, self.client.get_run(run_id))
+
+    def runs(self, condition: str = "") -> list[Run]:
+        """Runs of the experiment, newest first."""
+        return list(self.client.search_runs([self.experiment_id], condition, max_results=1000))
+
+    def find(self, wanted: str) -> "TrackedRun":
+        """A run by id, by name or as `last` (the newest that finished).
+
+        Raises:
+            AmpsimError: no such run; the nearest names are given.
+        """
+        runs = self.runs()
+        if wanted == "last":
+            runs = [run for run in runs if run.info.status == "FINISHED"]
+            if not runs:
+                raise AmpsimError(f"{self.folder} holds no finished run yet: make one with `ampsim train`")
+            return TrackedRun(self.client, runs[0])
+        for run in runs:
+            if wanted in (run.info.run_id, run.info.run_name):
+                return TrackedRun(self.client, run)
+        names = [run.info.run_name for run in runs[:50]]
+        raise AmpsimError(f"there is no run `{wanted}` in {self.folder}{nearest(wanted, names)}")
+
+
+class TrackedRun:
+    """One run in the store."""
+
+    def __init__(self, client: MlflowClient, run: Run) -> None:
+        self.client = client
+        self.id, self.name = run.info.run_id, run.info.run_name
+        self.artifacts = run.info.artifact_uri
+        self.logged_step = int(run.data.metrics.get("step", 0))
+
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        entries = [Param(key, str(value)[:VALUE_LENGTH]) for key, value in params.items()]
+        for start in range(0, len(entries), BATCH):
+            self.client.log_batch(self.id, params=entries[start : start + BATCH])
+
+    def log_tags(self, tags: Mapping[str, str]) -> None:
+        self.client.log_batch(self.id, tags=[RunTag(key, str(value)) for key, value in tags.items()])
+
+    def log_round(self, row: Mapping[str, float]) -> None:
+        """One point of the training curves; a resumed run does not log a point twice."""
+        step = int(row["step"])
+        if step > self.logged_step:
+            self.log_metrics(row, step=step)
+            self.logged_step = step
+
+    def log_metrics(self, values: Mapping[str, float], *, step: int = 0) -> None:
+        now = int(time.time() * 1000)
+        # MLflow stores infinity as 1.8e308, which ruins every chart; a run that diverged is tagged so.
+        finite = {key: float(value) for key, value in values.items() if math.isfinite(value)}
+        self.client.log_batch(self.id, metrics=[Metric(key, value, now, step) for key, value in finite.items()])
+
+    def log_folder(self, folder: Path) -> None:
+        """Every file in a folder, under the same relative path."""
+        self.client.log_artifacts(self.id, str(folder))
+
+    def file(self, path: str) -> Path:
+        """The artifact itself where the store is on this machine, else a copy of it."""
+        if self.artifacts.startswith("file:"):
+            found = Path(url2pathname(urlparse(self.artifacts).path)) / path
+            if not found.exists():
+                raise AmpsimError(f"run {self.name} holds no {path}: did it finish?")
+            return found
+        try:
+            return Path(self.client.download_artifacts(self.id, path))
+        except (MlflowException, OSError) as error:
+            raise AmpsimError(f"run {self.name} holds no {path}: did it finish?") from error
+
+    def finish(self, status: str = "FINISHED") -> None:
+        self.client.set_terminated(self.id, status)
+
+
+def database_uri(folder: str | Path) -> str:
+    """SQLite's address of the store in a folder; absolute, since MLflow resolves a relative one anew in each folder."""
+    return f"sqlite:///{(Path(folder).absolute() / 'mlflow.db').as_posix()}"
+
+
+def page_command(folder: str | Path, uri: str | None, port: int) -> list[str]:
+    """What serves MLflow's page of a store, on loopback."""
+    store = uri or database_uri(folder)
+    return [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "ui",
+        "--backend-store-uri",
+        store,
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
+
+
+def numbered(name: str, number: int) -> str:
+    return name if number == 1 else f"{name}-{number}"
+
+
+def quoted(name: str) -> str:
+    return name.replace("'", "''")
+
+
+def first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__

@@ -1,0 +1,291 @@
+"""Fits a model to segments within a budget, validating on whole signals, keeping the best weights and a checkpoint."""
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from ampsim import AmpsimError, DivergedError
+from ampsim.losses import Sum
+from ampsim.metrics import scores
+from ampsim.models import AmpModel
+from ampsim.pairs import Span
+from ampsim.rendering import Renderer
+from ampsim.segments import Segments
+
+
+@dataclass
+class State:
+    """Where a run stands, apart from its weights; what a checkpoint holds as JSON."""
+
+    step: int = 0  # optimizer steps taken
+    elapsed_s: float = 0.0  # wall time spent fitting, compilation and validation included
+    best_loss: float = math.inf
+    best_step: int = 0
+    stale: int = 0  # validations since the best
+    sums: list[float] = field(default_factory=list)  # of each loss term over the current round
+    rounds: list[dict[str, float]] = field(default_factory=list)  # what was logged, one dict a round
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a fit has come, for whoever shows it."""
+
+    done: float  # 0 to 1
+    epoch: float
+    loss: float
+    samples_per_s: float
+    remaining_s: float
+
+
+def ignore(_: Any) -> None:
+    pass
+
+
+class Trainer:
+    """One fit of one model.
+
+    Args:
+        loss: called with (batch, n) target and prediction.
+        optimizer: a Keras optimizer; its learning rate is multiplied by `schedule(progress)` unless it brings a Keras
+            schedule of its own.
+        segments: what to train on. An epoch sees every segment once.
+        validation: spans to validate on, whole. The weights with the lowest validation loss are kept.
+        epochs, seconds: the budget; the first that is reached ends the fit. One of them may be None.
+        validate_every: in epochs; a fraction validates several times an epoch.
+        patience: validations without a better one after which to stop; None never stops early.
+        steps_per_call: optimizer steps in one call of the compiled function.
+        xla: compile the step with XLA.
+        checkpoint: the file to keep a checkpoint in, or None.
+        checkpoint_every_s: seconds between checkpoints.
+        resume: go on from the checkpoint if there is one.
+    """
+
+    def __init__(
+        self,
+        model: AmpModel,
+        loss: Sum,
+        optimizer: keras.optimizers.Optimizer,
+        schedule: Callable[[float], float],
+        segments: Segments,
+        validation: list[Span],
+        *,
+        batch_size: int,
+        epochs: float | None = None,
+        seconds: float | None = None,
+        validate_every: float = 1.0,
+        patience: int | None = None,
+        steps_per_call: int = 8,
+        xla: bool = False,
+        seed: int = 0,
+        checkpoint: Path | None = None,
+        checkpoint_every_s: float = 30.0,
+        resume: bool = False,
+    ) -> None:
+        if epochs is None and seconds is None:
+            raise AmpsimError("a fit needs a budget: set training.epochs or training.seconds")
+        self.model, self.loss, self.optimizer, self.schedule = model, loss, optimizer, schedule
+        self.segments, self.validation = segments, validation
+        self.batch_size, self.epochs, self.seconds = batch_size, epochs, seconds
+        self.patience, self.steps_per_call, self.seed = patience, steps_per_call, seed
+        self.checkpoint, self.checkpoint_every_s = checkpoint, checkpoint_every_s
+        self.epoch_steps = -(-segments.num_segments // batch_size)
+        # Training losses are logged every epoch, or at every validation where that is more often.
+        self.round_steps = max(1, round(min(validate_every, 1.0) * self.epoch_steps))
+        self.rounds_per_validation = max(1, round(validate_every))
+        self.optimizer.build(model.trainable_variables)
+        self.base_rate = (
+            None if has_own_schedule(optimizer) else float(keras.ops.convert_to_numpy(optimizer.learning_rate))
+        )
+        self.renderer = Renderer(model)
+        self.run_steps = tf.function(self.steps, jit_compile=xla)
+        self.state = State()
+        self.best = [variable.numpy() for variable in model.variables]
+        self.order: tuple[int, np.ndarray] = (-1, np.empty(0))
+        if resume and checkpoint is not None and checkpoint.exists():
+            self.restore(checkpoint)
+        self.input, self.target = tf.constant(segments.input), tf.constant(segments.target)
+
+    # ---- the story of a fit ----
+
+    def fit(
+        self, *, report: Callable[[Progress], None] = ignore, on_round: Callable[[dict[str, float]], None] = ignore
+    ) -> State:
+        """Train until the budget is spent or patience is lost; the model is left with its best weights.
+
+        Raises:
+            DivergedError: the loss became NaN or infinite. The model is left with its best weights.
+        """
+        started = saved = time.perf_counter() - self.state.elapsed_s
+        while not self.finished():
+            before, samples = time.perf_counter(), self.call()
+            now = time.perf_counter()
+            self.state.elapsed_s = now - started
+            report(self.progress(samples / (now - before)))
+            if self.at_round_end():
+                self.end_round(now - started, on_round)
+            if now - saved > self.checkpoint_every_s:
+                self.save()
+                saved = time.perf_counter()
+        self.set_weights(self.best)
+        return self.state
+
+    def call(self) -> int:
+        """Take the next steps in one call of the compiled function; the samples trained on."""
+        starts = self.next_starts()
+        count = len(starts)
+        rates = [self.rate(self.state.step + index) for index in range(count)]
+        fill = self.steps_per_call - count  # one shape, so that nothing is compiled twice
+        values = self.run_steps(
+            tf.constant(np.pad(starts, ((0, fill), (0, 0)))),
+            tf.constant(rates + [0.0] * fill, tf.float32),
+            tf.constant(count),
+        ).numpy()
+        self.state.sums = list(np.add(self.state.sums or 0.0, values.astype(float)))
+        self.state.step += count
+        if not np.all(np.isfinite(values)):
+            self.set_weights(self.best)
+            raise DivergedError(
+                f"the training loss became {values[0]} near epoch {self.state.step / self.epoch_steps:.2f}: lower "
+                "optimizer.learning_rate, or set optimizer.clipnorm=1"
+            )
+        return count * self.batch_size * self.segments.segment_length
+
+    def steps(self, starts: tf.Tensor, rates: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+        """`count` optimizer steps; returns the sums over them of the loss and of each term."""
+        length = self.segments.segment_length
+        span = length + self.model.receptive_field - 1
+        sums = tf.zeros(1 + len(self.loss.terms))
+        for index in tf.range(count):
+            segment = tf.gather(self.input, starts[index][:, None] + tf.range(span))
+            target = tf.gather(self.target, starts[index][:, None] + tf.range(length))
+            with tf.GradientTape() as tape:
+                loss, terms = self.loss(target, self.model(segment, training=True))
+            gradients = tape.gradient(loss, self.model.trainable_variables)
+            if self.base_rate is not None:
+                self.optimizer.learning_rate.assign(rates[index])
+            self.optimizer.apply(gradients, self.model.trainable_variables)
+            sums += tf.stack([loss, *terms.values()])
+        return sums
+
+    def next_starts(self) -> np.ndarray:
+        """Segments for the next call: up to `steps_per_call` steps, not past the end of a round or an epoch."""
+        epoch, step = divmod(self.state.step, self.epoch_steps)
+        if self.order[0] != epoch:
+            self.order = (
+                epoch,
+                self.segments.epoch(epoch, batch_size=self.batch_size, seed=self.seed)[: self.epoch_steps],
+            )
+        left = min(
+            self.round_steps - step % self.round_steps, self.epoch_steps - step, self.total_steps() - self.state.step
+        )
+        return self.order[1][step : step + min(left, self.steps_per_call)]
+
+    # ---- budget ----
+
+    def total_steps(self) -> float:
+        return math.inf if self.epochs is None else max(1, round(self.epochs * self.epoch_steps))
+
+    def done(self, step: float) -> float:
+        """The share of the budget that is spent."""
+        by_time = 0.0 if self.seconds is None else self.state.elapsed_s / self.seconds
+        return min(1.0, max(step / self.total_steps(), by_time))
+
+    def rate(self, step: int) -> float:
+        return 0.0 if self.base_rate is None else self.base_rate * self.schedule(self.done(step))
+
+    def finished(self) -> bool:
+        return self.done(self.state.step) >= 1 or (self.patience is not None and self.state.stale >= self.patience)
+
+    def progress(self, samples_per_s: float) -> Progress:
+        done = self.done(self.state.step)
+        remaining = self.state.elapsed_s * (1 - done) / max(done, 1e-9)
+        steps_into_round = (self.state.step - 1) % self.epoch_steps % self.round_steps + 1
+        loss = self.state.sums[0] / steps_into_round
+        return Progress(done, self.state.step / self.epoch_steps, loss, samples_per_s, remaining)
+
+    # ---- rounds and validation ----
+
+    def at_round_end(self) -> bool:
+        step = self.state.step % self.epoch_steps
+        return step % self.round_steps == 0 or self.done(self.state.step) >= 1
+
+    def end_round(self, elapsed_s: float, on_round: Callable[[dict[str, float]], None]) -> None:
+        """Log the round's mean losses; validate if it is time, and keep the weights if they are the best."""
+        number = len(self.state.rounds) + 1
+        steps = self.state.step - (self.state.rounds[-1]["step"] if self.state.rounds else 0)
+        means = [value / steps for value in self.state.sums]
+        row = dict(zip(["loss", *(f"loss_{name}" for name in self.loss.terms)], means, strict=True))
+        row |= {"step": self.state.step, "epoch": self.state.step / self.epoch_steps, "elapsed_s": elapsed_s}
+        row["learning_rate"] = float(keras.ops.convert_to_numpy(self.optimizer.learning_rate))
+        if number % self.rounds_per_validation == 0 or self.done(self.state.step) >= 1:
+            row |= self.validate()
+            if row["validation_loss"] < self.state.best_loss:
+                self.state.best_loss, self.state.best_step, self.state.stale = (
+                    row["validation_loss"],
+                    self.state.step,
+                    0,
+                )
+                self.best = [variable.numpy() for variable in self.model.variables]
+            else:
+                self.state.stale += 1
+        self.state.sums = []
+        self.state.rounds.append(row)
+        on_round(row)
+
+    def validate(self) -> dict[str, float]:
+        pairs = [(span.target, self.renderer.span(span)) for span in self.validation]
+        lengths = [len(target) for target, _ in pairs]
+        losses = [float(self.loss(tf.constant(t[None]), tf.constant(p[None]))[0]) for t, p in pairs]
+        loss = float(np.average(losses, weights=lengths))
+        return {"validation_loss": loss, "validation_esr": scores(pairs)["esr"]}
+
+    # ---- checkpoint ----
+
+    def variables(self) -> list[Any]:
+        return [*self.model.variables, *self.optimizer.variables]
+
+    def set_weights(self, values: list[np.ndarray]) -> None:
+        for variable, value in zip(self.model.variables, values, strict=True):
+            variable.assign(value)
+
+    def save(self) -> None:
+        """Write the checkpoint under a temporary name, then rename it, so that a kill leaves the one before whole."""
+        if self.checkpoint is None:
+            return
+        arrays = {f"variable_{index}": variable.numpy() for index, variable in enumerate(self.variables())}
+        arrays |= {f"best_{index}": value for index, value in enumerate(self.best)}
+        state = np.frombuffer(json.dumps(asdict(self.state)).encode(), np.uint8)
+        temporary = self.checkpoint.with_suffix(".part")
+        try:
+            self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+            with temporary.open("wb") as file:
+                np.savez(file, state=state, **arrays)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(self.checkpoint)
+        except OSError as error:
+            raise AmpsimError(f"the checkpoint {self.checkpoint} cannot be written: {error.strerror}") from error
+
+    def restore(self, path: Path) -> None:
+        """Raises AmpsimError for a file that is no checkpoint of this run."""
+        try:
+            with np.load(path, allow_pickle=False) as saved:
+                self.state = State(**json.loads(bytes(saved["state"])))
+                self.best = [saved[f"best_{index}"] for index in range(len(self.best))]
+                for index, variable in enumerate(self.variables()):
+                    variable.assign(saved[f"variable_{index}"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise AmpsimError(f"{path} is no checkpoint of this run ({error}): remove it to start anew") from error
+
+
+def has_own_schedule(optimizer: keras.optimizers.Optimizer) -> bool:
+    return isinstance(optimizer._learning_rate, keras.optimizers.schedules.LearningRateSchedule)
