@@ -1,7 +1,6 @@
 """The commands. Each loads what it needs and no more, so that `--help` and a typo answer at once."""
 
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -243,10 +242,10 @@ def ui(words: list[str]) -> None:
     folder = Path(options.folder)
     if not options.uri and not (folder / "mlflow.db").exists():
         raise AmpsimError(f"{folder.absolute()} holds no runs yet: make one with `ampsim train`, or say folder=...")
-    from ampsim.tracking import page_command
+    from ampsim.locations import serve_page
 
     print(f"http://127.0.0.1:{options.port} shows the runs in {folder}; Ctrl-C ends it", flush=True)
-    code = subprocess.call(page_command(folder, options.uri or None, options.port))
+    code = serve_page(folder, options.uri or None, options.port)
     if code not in (0, -2, 130):
         raise AmpsimError(
             f"MLflow's page ended with exit code {code}: is port {options.port} taken? Try port={options.port + 1}"

@@ -367,6 +367,8 @@ def split(takes: list[AudioPair], splits: dict[str, Split], *, gap: int) -> dict
 def takes_named(takes: list[AudioPair], names: list[str], split_name: str) -> list[AudioPair]:
     known = {take.name: take for take in takes}
     for name in names:
+        if sum(take.name == name for take in takes) > 1:
+            raise AmpsimError(f"data.splits.{split_name} names {name}, which several takes are called: rename the files")
         if name not in known:
             raise AmpsimError(f"data.splits.{split_name} names {name}; the takes are {', '.join(known)}")
     return [known[name] for name in names]

@@ -44,14 +44,14 @@ def waveforms(signals: Mapping[str, Signal], sample_rate: int, *, at_s: float, d
     start = int(at_s * sample_rate)
     part = slice(start, start + int(duration_s * sample_rate))
     shown = {name: samples[part] for name, samples in signals.items()}
-    time_ms = 1000 * (start + np.arange(len(shown["amp"]))) / sample_rate
+    time_ms = 1000 * np.arange(len(shown["amp"])) / sample_rate
     for name, samples in shown.items():
         close.plot(time_ms, samples, color=COLOURS[name], label=name, lw=1.2, alpha=0.7 if name == "direct" else 1)
     error.plot(time_ms, shown["prediction"] - shown["amp"], color=COLOURS["error"], label="prediction − amp", lw=1.2)
     for axes in (close, error):
         axes.set_ylabel("amplitude (full scale 1)")
         axes.legend(loc="upper right")
-    error.set_xlabel("time (ms)")
+    error.set_xlabel(f"time from {at_s:.2f} s on (ms)")
     return figure
 
 

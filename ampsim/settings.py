@@ -8,9 +8,10 @@ from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import OmegaConf
-from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
+from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue, OmegaConfBaseException
 
 from ampsim import AmpsimError
 from ampsim.targets import flattened, nearest
@@ -20,8 +21,8 @@ from ampsim.targets import flattened, nearest
 class Training:
     """The closed section `training`: its names and types; the values stand in conf/training/."""
 
-    segment_length: int = 8192
-    batch_size: int = 1
+    segment_length: int = 1024
+    batch_size: int = 4
     epochs: float | None = None
     seconds: float | None = None
     validate_every: float = 1.0
@@ -53,12 +54,23 @@ def composed(overrides: Sequence[str]) -> dict[str, Any]:
         AmpsimError: an override that does not parse, names nothing or has a wrong type; a value that is missing.
     """
     register_schema()
+    for override in overrides:
+        refuse_unreadable(override)
     try:
         with initialize_config_dir(str(config_folder()), version_base="1.3"):
             config = compose("config", list(overrides))
         return checked(plain(config))
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise AmpsimError(explained(error, overrides)) from error
+
+
+def refuse_unreadable(override: str) -> None:
+    try:
+        readable = bool(OverridesParser.create().parse_override(override).key_or_group)
+    except HydraException:
+        readable = False
+    if not readable:
+        raise AmpsimError(f"`{override}` is not understood: write key=value, and quote a value with spaces or brackets")
 
 
 def plain(config: Any) -> dict[str, Any]:
@@ -83,7 +95,9 @@ def absolute(path: str) -> str:
 
 def checked(config: dict[str, Any]) -> dict[str, Any]:
     """The config, once the closed section's numbers make sense."""
-    training = config["training"]
+    training, seed = config["training"], config["seed"]
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
+        raise AmpsimError(f"seed={seed}: it is a whole number from 0 to {2**32 - 1}")
     for name, minimum in AT_LEAST.items():
         if training[name] is not None and training[name] < minimum:
             raise AmpsimError(f"training.{name}={training[name]}: it is {minimum} or more")
@@ -97,35 +111,37 @@ def checked(config: dict[str, Any]) -> dict[str, Any]:
 
 def explained(error: Exception, overrides: Sequence[str]) -> str:
     """Hydra's complaint as a sentence, with the nearest valid name."""
-    text = str(error)
-    if isinstance(error.__cause__, OmegaConfBaseException):
-        text = str(error.__cause__)
-    if isinstance(error, InterpolationResolutionError) and (found := re.search(r"variable '(\w+)' not found", text)):
+    first = str(error).strip().splitlines()[0]
+    reason = str(error.__cause__).splitlines()[0] if error.__cause__ else ""
+    if isinstance(error, InterpolationResolutionError) and (
+        found := re.search(r"variable '(\w+)' not found", str(error))
+    ):
         return f"this config needs the environment variable {found[1]}: export {found[1]}=<folder with the recordings>"
-    if isinstance(error, MissingConfigException) or "Could not find" in text:
-        missing = re.findall(r"'(?:([\w/]+)/)?([^'/]+)'", text)
-        if missing:
-            group, choice = missing[-1]
-            return f"there is no {group} `{choice}`{nearest(choice, choices(group))}"
-    if found := re.search(r"Missing mandatory value: (\S+)|(\S+) is missing|Structured config of type", text):
-        key = getattr(error, "full_key", None) or found[1] or found[2]
-        return f"{key} has no value: add {key}=... to the command"
-    if found := re.search(r"(?:Could not override|Key) '([\w./@]+)'", text):
-        key = found[1] if "Could not override" in text else blamed(found[1], overrides)
-        return f"the config has no `{key}`{nearest(key, known_keys(overrides))}"
-    key = getattr(error, "full_key", None)
-    first = text.strip().splitlines()[0]
-    return f"{key}: {first}" if key and key not in first else first
+    if isinstance(error, MissingMandatoryValue):
+        return f"{error.full_key} has no value: add {error.full_key}=... to the command"
+    if isinstance(error, MissingConfigException):
+        group, _, choice = (error.missing_cfg_file or "").rpartition("/")
+        return f"there is no {group} `{choice}`{nearest(choice, choices(group))}"
+    if found := re.match(r"Could not override '([^']+)'", first):
+        return f"the config has no `{found[1]}`{elsewhere(found[1]) or nearest(found[1], known_keys(overrides))}"
+    if found := re.match(r"Error merging override (.*)", first):
+        return f"{found[1]}: {reason}"
+    return f"{first}" + (f" ({reason})" if reason and reason not in first else "")
 
 
-def blamed(name: str, overrides: Sequence[str]) -> str:
-    """The override's whole key, where Hydra names only its last part."""
-    keys = [override.lstrip("+~").partition("=")[0] for override in overrides]
-    return next((key for key in keys if key.split(".")[-1] == name or key == name), name)
+def elsewhere(key: str) -> str:
+    """A clause that names the choices of a group which do have this key: `data.path` belongs to data=stereo."""
+    group, _, rest = key.partition(".")
+    files: dict[str, Any] = {
+        name: OmegaConf.to_container(OmegaConf.load(config_folder() / group / f"{name}.yaml"))
+        for name in choices(group)
+    }
+    having = [name for name, section in files.items() if isinstance(section, dict) and rest in flattened(section)]
+    return f"; it belongs to {' or '.join(f'{group}={name}' for name in having)}" if having else ""
 
 
 def choices(group: str) -> list[str]:
-    return [path.stem for path in (config_folder() / group).glob("*.yaml")]
+    return sorted(path.stem for path in (config_folder() / group).glob("*.yaml")) if group else []
 
 
 def known_keys(overrides: Sequence[str]) -> list[str]:

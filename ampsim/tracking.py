@@ -3,7 +3,6 @@
 import logging
 import math
 import os
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ from urllib.parse import urlparse
 from urllib.request import url2pathname
 
 from ampsim import AmpsimError
+from ampsim.locations import database_uri
 from ampsim.targets import nearest
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # before the import: nothing is sent behind the user's back
@@ -55,7 +55,9 @@ class Store:
             return found.experiment_id
         local = self.uri == database_uri(self.folder)
         location = (self.folder.absolute() / "artifacts").as_uri() if local else None
-        return self.client.create_experiment(self.experiment, artifact_location=location)
+        # Its page then opens on runs and charts, and not on traces of language models.
+        kind = {"mlflow.experimentKind": "custom_model_development"}
+        return self.client.create_experiment(self.experiment, artifact_location=location, tags=kind)
 
     def start(self, name: str, *, params: Mapping[str, Any], tags: Mapping[str, str]) -> "TrackedRun":
         """A new run, named `name` or, where that is taken, `name-2` and so on."""
@@ -142,28 +144,6 @@ class TrackedRun:
 
     def finish(self, status: str = "FINISHED") -> None:
         self.client.set_terminated(self.id, status)
-
-
-def database_uri(folder: str | Path) -> str:
-    """SQLite's address of the store in a folder; absolute, since MLflow resolves a relative one anew in each folder."""
-    return f"sqlite:///{(Path(folder).absolute() / 'mlflow.db').as_posix()}"
-
-
-def page_command(folder: str | Path, uri: str | None, port: int) -> list[str]:
-    """What serves MLflow's page of a store, on loopback."""
-    store = uri or database_uri(folder)
-    return [
-        sys.executable,
-        "-m",
-        "mlflow",
-        "ui",
-        "--backend-store-uri",
-        store,
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-    ]
 
 
 def numbered(name: str, number: int) -> str:

@@ -4,6 +4,8 @@ import json
 import math
 import os
 import time
+import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -283,7 +285,7 @@ class Trainer:
                 self.best = [saved[f"best_{index}"] for index in range(len(self.best))]
                 for index, variable in enumerate(self.variables()):
                     variable.assign(saved[f"variable_{index}"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
             raise AmpsimError(f"{path} is no checkpoint of this run ({error}): remove it to start anew") from error
 
 

@@ -25,10 +25,14 @@ class AmpModel(keras.Model):
 
     def __new__(cls, *args: Any, **kwargs: Any) -> "AmpModel":
         instance = super().__new__(cls, *args, **kwargs)
-        bound = inspect.signature(cls.__init__).bind(instance, *args, **kwargs)
+        signature = inspect.signature(cls)
+        bound = signature.bind(*args, **kwargs)
         bound.apply_defaults()
+        arguments = dict(bound.arguments)
+        for name, parameter in signature.parameters.items():
+            if parameter.kind is parameter.VAR_KEYWORD:
+                arguments |= arguments.pop(name)
         # Kept past Keras' attribute tracking: its own `layers` and wrapped lists would be in the way of `get_config`.
-        arguments = {key: value for key, value in bound.arguments.items() if key not in ("self", "keras_arguments")}
         object.__setattr__(instance, "_arguments", arguments)
         return instance
 
@@ -61,7 +65,7 @@ class AmpModel(keras.Model):
         raise NotImplementedError
 
     def get_config(self) -> dict[str, Any]:
-        return {"name": self.name, **self._arguments}
+        return {**self._arguments, "name": self.name}
 
     def stream_state(self) -> tf.Tensor:
         """The state before the first sample: as if there had been silence for ever."""

@@ -1,0 +1,34 @@
+"""What several test files share."""
+
+import os
+from pathlib import Path
+
+import pytest
+from synthetic import RATE, amp, guitar, shifted, write_pcm
+
+DELAY = 7  # samples by which the amp lags in the recording on disk
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or fills the cache of whoever runs it."""
+    monkeypatch.setenv("AMPSIM_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture(scope="session")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A stereo WAV of 3 s: direct on the left, on the right the amp, which lags by DELAY samples."""
+    num_samples = 3 * RATE
+    played = guitar(num_samples + 200, seed=3)
+    folder = tmp_path_factory.mktemp("recording")
+    direct, loud = shifted(played, 0, num_samples), shifted(amp(played), DELAY, num_samples)
+    return write_pcm(folder / "my amp.wav", [direct, loud])
+
+
+@pytest.fixture(scope="session")
+def real_recordings() -> Path:
+    """The folder of real recordings, for the slow tests that measure on one."""
+    folder = os.environ.get("AMPSIM_DATA")
+    if not folder:
+        pytest.skip("AMPSIM_DATA is not set: it names the folder with the real recordings (ds1, marshall_2204)")
+    return Path(folder)
