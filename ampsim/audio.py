@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ Signal = NDArray[np.float32]
 
 # What a written file holds, by its ending: float for WAV, so that a peak above full scale survives; 24 bits elsewhere.
 SUBTYPES = {".wav": "FLOAT", ".flac": "PCM_24", ".aiff": "PCM_24", ".aif": "PCM_24"}
+FORMATS = {".wav": "WAV", ".flac": "FLAC", ".aiff": "AIFF", ".aif": "AIFF"}
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,6 @@ def read(path: str | Path) -> AudioFile:
             samples = file.read(dtype="float32", always_2d=True)
         except (soundfile.LibsndfileError, RuntimeError, MemoryError) as error:
             raise AmpsimError(f"{path} stops being readable as audio ({error}): export it again") from error
-        if not len(samples):
-            raise AmpsimError(f"{path} holds no audio")
         return AudioFile(path, samples, file.samplerate, sha256(path))
 
 
@@ -75,6 +75,13 @@ def opened(path: Path) -> Iterator[soundfile.SoundFile]:
             raise AmpsimError(f"{path} cannot be read: {reason.strerror}") from error
         raise AmpsimError(f"{path} is not audio that can be read (use WAV, FLAC or AIFF)") from error
     with file:
+        if not file.frames:
+            raise AmpsimError(f"{path} holds no audio")
+        found = re.search(r"data : (\d+) \(should be (\d+)\)", file.extra_info)
+        stated, there = (int(found[1]), int(found[2])) if found else (0, 0)
+        # Streamed files state 0 or the largest number in place of a size that was not yet known.
+        if 0 < there < stated < 0x7FFFFFFF:
+            raise AmpsimError(f"{path} is cut off: {there:,} of its {stated:,} bytes are there; copy it again")
         yield file
 
 
@@ -107,8 +114,9 @@ def written(
     except OSError as error:
         raise AmpsimError(f"{path.parent} cannot be written to: {error.strerror}") from error
     try:
+        ending = path.suffix.lower()
         with soundfile.SoundFile(
-            temporary, "w", sample_rate, channels=1, subtype=subtype or SUBTYPES[path.suffix.lower()]
+            temporary, "w", sample_rate, 1, subtype=subtype or SUBTYPES[ending], format=FORMATS[ending]
         ) as file:
             yield file
         Path(temporary).chmod(0o666 & ~current_umask())

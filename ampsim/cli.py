@@ -120,29 +120,40 @@ def train(words: list[str]) -> None:
         lines = [f"  {group.name:<11}{', '.join(settings.choices(group.name))}\n" for group in groups]
         print(TRAIN_HELP.format(choices="".join(lines)), end="")
         return
-    flags = [word for word in words if word.startswith("-")]
-    overrides = [word for word in words if not word.startswith("-")]
-    if flags:
-        through_hydra(words)
+    overrides, sweeps = settings.split_flags(words)
+    # Every job is composed once before the first is trained, so that a typo in the last is not found an hour later.
+    for override in overrides:
+        settings.refuse_unreadable(override)
+    configs = [settings.composed(job) for job in (settings.jobs(overrides) if sweeps else [overrides])]
+    if len(overrides) == len(words):
+        train_one(configs[0], overrides)
     else:
-        train_one(settings.composed(overrides), overrides)
+        through_hydra(words)
 
 
 def through_hydra(words: list[str]) -> None:
-    """Let Hydra act on its own flags: --cfg, --info, --multirun, ..."""
+    """Let Hydra act on its own flags: --cfg, --info, --multirun, ... A job that fails does not keep the others from it."""
     import hydra
 
     from ampsim import settings
+
+    failures: list[AmpsimError] = []
 
     @hydra.main(config_path=str(settings.config_folder()), config_name="config", version_base="1.3")
     def job(config: Any) -> None:
         from hydra.core.hydra_config import HydraConfig
 
-        train_one(settings.checked(settings.plain(config)), list(HydraConfig.get().overrides.task))
+        try:
+            train_one(settings.checked(settings.plain(config)), list(HydraConfig.get().overrides.task))
+        except AmpsimError as error:
+            failures.append(error)
+            print(f"ampsim: {error}", file=sys.stderr)
 
     settings.register_schema()
     sys.argv = ["ampsim train", *words]
     job()
+    if failures:
+        raise SystemExit(failures[-1].exit_code)
 
 
 def train_one(config: dict[str, Any], overrides: list[str]) -> None:
@@ -192,6 +203,7 @@ def evaluate(words: list[str]) -> None:
     options = parsed(Evaluate, words)
     if options.split not in ("train", "validation", "test"):
         raise AmpsimError(f"split={options.split}{nearest(options.split, ['train', 'validation', 'test'])}")
+    refuse_empty(options)
     console = new_console()
     with console.status("loading TensorFlow ..."), quiet_stderr():
         from ampsim import experiment
@@ -209,6 +221,7 @@ def render(words: list[str]) -> None:
     from ampsim.display import ProgressLine, duration
 
     planned = destinations(Path(options.input), Path(options.output), overwrite=options.overwrite)
+    refuse_empty(options)
     console = new_console()
     with console.status("loading TensorFlow ..."), quiet_stderr():
         from ampsim import experiment
@@ -239,13 +252,11 @@ def render(words: list[str]) -> None:
 
 def ui(words: list[str]) -> None:
     options = parsed(Ui, words)
-    folder = Path(options.folder)
-    if not options.uri and not (folder / "mlflow.db").exists():
-        raise AmpsimError(f"{folder.absolute()} holds no runs yet: make one with `ampsim train`, or say folder=...")
+    refuse_empty(options)
     from ampsim.locations import serve_page
 
-    print(f"http://127.0.0.1:{options.port} shows the runs in {folder}; Ctrl-C ends it", flush=True)
-    code = serve_page(folder, options.uri or None, options.port)
+    print(f"http://127.0.0.1:{options.port} shows the runs in {options.folder}; Ctrl-C ends it", flush=True)
+    code = serve_page(options.folder, options.uri or None, options.port)
     if code not in (0, -2, 130):
         raise AmpsimError(
             f"MLflow's page ended with exit code {code}: is port {options.port} taken? Try port={options.port + 1}"
@@ -253,6 +264,12 @@ def ui(words: list[str]) -> None:
 
 
 COMMANDS: dict[str, Callable[[list[str]], None]] = {"train": train, "evaluate": evaluate, "render": render, "ui": ui}
+
+
+def refuse_empty(options: StoreOptions) -> None:
+    folder = Path(options.folder)
+    if not options.uri and not (folder / "mlflow.db").exists():
+        raise AmpsimError(f"{folder.absolute()} holds no runs yet: make one with `ampsim train`, or say folder=...")
 
 
 # ---- What the commands share ----------------------------------------------------------------------------------------

@@ -191,7 +191,10 @@ class VirtualAmp(Source):
 
     def load(self) -> list[AudioPair]:
         recording: dict[str, Any] = self.recording  # type: ignore[attr-defined]
-        direct, amp = virtual_amp.record(**recording)
+        try:
+            direct, amp = virtual_amp.record(**recording)
+        except ValueError as error:
+            raise AmpsimError(f"data=virtual_amp: {error}") from error
         sample_rate = recording.get("sample_rate", DEFAULT_RATE)
         digest = hashlib.sha256(direct.tobytes() + amp.tobytes()).hexdigest()
         made = FileRecord("virtual_amp (made, not recorded)", len(direct) / sample_rate, digest)
@@ -368,7 +371,9 @@ def takes_named(takes: list[AudioPair], names: list[str], split_name: str) -> li
     known = {take.name: take for take in takes}
     for name in names:
         if sum(take.name == name for take in takes) > 1:
-            raise AmpsimError(f"data.splits.{split_name} names {name}, which several takes are called: rename the files")
+            raise AmpsimError(
+                f"data.splits.{split_name} names {name}, which several takes are called: rename the files"
+            )
         if name not in known:
             raise AmpsimError(f"data.splits.{split_name} names {name}; the takes are {', '.join(known)}")
     return [known[name] for name in names]

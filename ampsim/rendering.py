@@ -112,12 +112,19 @@ def chosen_channel(file: soundfile.SoundFile, path: Path, channel: int | None) -
 
 
 def pieces(file: soundfile.SoundFile, path: Path, channel: int) -> Iterator[Signal]:
-    for start, block in enumerate(file.blocks(PIECE, dtype="float32", always_2d=True)):
+    done = 0
+    while done < file.frames:
+        at = clock(done / file.samplerate)
+        try:
+            block = file.read(PIECE, dtype="float32", always_2d=True)
+        except soundfile.LibsndfileError as error:
+            raise AmpsimError(f"{path} stops being readable as audio near {at} ({error})") from error
+        if not len(block):
+            return
         if not np.all(np.isfinite(block)):
-            raise AmpsimError(
-                f"{path} holds NaN or infinity near {clock(start * PIECE / file.samplerate)}: export it again"
-            )
+            raise AmpsimError(f"{path} holds NaN or infinity near {at}: export it again")
         yield np.ascontiguousarray(block[:, channel])
+        done += len(block)
 
 
 def resampled(signals: Iterable[Signal], rate: int, new_rate: int) -> Iterator[Signal]:

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra._internal.utils import get_args_parser
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException
@@ -62,6 +64,20 @@ def composed(overrides: Sequence[str]) -> dict[str, Any]:
         return checked(plain(config))
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise AmpsimError(explained(error, overrides)) from error
+
+
+def split_flags(words: Sequence[str]) -> tuple[list[str], bool]:
+    """The overrides among a command's words, without Hydra's own flags, and whether these ask for a sweep."""
+    known, rest = get_args_parser().parse_known_args(list(words))
+    if unknown := [word for word in rest if word.startswith("-")]:
+        raise AmpsimError(f"there is no option {unknown[0]}; `ampsim train --help` tells what there is")
+    return [*known.overrides, *rest], bool(known.multirun)
+
+
+def jobs(overrides: Sequence[str]) -> list[list[str]]:
+    """The overrides of each job of a sweep."""
+    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    return [list(job) for batch in BasicSweeper.split_arguments(parsed, None) for job in batch]
 
 
 def refuse_unreadable(override: str) -> None:

@@ -9,7 +9,11 @@ from typing import Any
 from ampsim import AmpsimError
 
 # A config may come from elsewhere (a saved run), so it is data: it can build what these places hold and nothing more.
-ALLOWED = re.compile(r"(ampsim(\.[a-z]\w*)+|keras\.optimizers(\.schedules)?)\.[A-Za-z]\w*")
+# Classes alone: a function may write files or run code.
+ALLOWED = re.compile(
+    r"(ampsim\.(pairs|models|losses|schedules)(\.[a-z]\w*)*|keras\.optimizers(\.schedules)?)\.[A-Z]\w*"
+)
+KERAS_ARGUMENTS = ("name", "dtype", "trainable")  # what Keras itself takes behind a **
 
 
 def build(section: Any, **extra: Any) -> Any:
@@ -50,18 +54,20 @@ def locate(path: str) -> Any:
     except (ImportError, AttributeError) as error:
         raise AmpsimError(f"the config asks for `_target_: {path}`, which does not exist ({error})") from error
     # What a module of ours merely imported (os, subprocess, Path) is not ours to hand out.
-    if not callable(found) or getattr(found, "__module__", "").split(".")[0] not in ("ampsim", "keras"):
+    if not isinstance(found, type) or getattr(found, "__module__", "").split(".")[0] not in ("ampsim", "keras"):
         raise AmpsimError(f"the config asks for `_target_: {path}`, which is no part that a config can build")
     return found
 
 
 def refuse_unknown(target: Any, path: str, arguments: dict[str, Any]) -> None:
     parameters = inspect.signature(target).parameters
-    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-        return
+    open_ended = [name for name, parameter in parameters.items() if parameter.kind is parameter.VAR_KEYWORD]
+    if open_ended and open_ended[0] not in ("kwargs", "keras_arguments"):
+        return  # the target checks these itself
     for name in arguments:
-        if name not in parameters:
-            raise AmpsimError(f"{path} takes no `{name}`{nearest(name, list(parameters))}")
+        if name not in parameters and not (open_ended and name in KERAS_ARGUMENTS):
+            names = [known for known in parameters if known not in open_ended]
+            raise AmpsimError(f"{path} takes no `{name}`{nearest(name, names)}")
 
 
 def nearest(name: str, names: list[str]) -> str:

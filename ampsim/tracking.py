@@ -20,6 +20,7 @@ os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
+from sqlalchemy.exc import SQLAlchemyError
 
 BATCH = 100  # params or tags in one request, which is what the server takes
 VALUE_LENGTH = 6000  # of a param; longer ones are whole in config.yaml
@@ -46,7 +47,7 @@ class Store:
             self.experiment_id = self.find_experiment()
         except OSError as error:
             raise AmpsimError(f"{self.folder} cannot be written to ({error.strerror}): set tracking.folder") from error
-        except MlflowException as error:
+        except (MlflowException, SQLAlchemyError) as error:
             raise AmpsimError(f"the MLflow store {self.uri} does not answer: {first_line(error)}") from error
 
     def find_experiment(self) -> str:
@@ -61,7 +62,7 @@ class Store:
 
     def start(self, name: str, *, params: Mapping[str, Any], tags: Mapping[str, str]) -> "TrackedRun":
         """A new run, named `name` or, where that is taken, `name-2` and so on."""
-        taken = {run.info.run_name for run in self.runs(f"attributes.run_name LIKE '{quoted(name)}%'")}
+        taken = {run.info.run_name for run in self.runs()}
         number = next(n for n in range(1, len(taken) + 2) if numbered(name, n) not in taken)
         run = self.client.create_run(self.experiment_id, run_name=numbered(name, number))
         tracked = TrackedRun(self.client, run)
@@ -73,9 +74,14 @@ class Store:
         self.client.set_terminated(run_id, "RUNNING")
         return TrackedRun(self.client, self.client.get_run(run_id))
 
-    def runs(self, condition: str = "") -> list[Run]:
+    def runs(self) -> list[Run]:
         """Runs of the experiment, newest first."""
-        return list(self.client.search_runs([self.experiment_id], condition, max_results=1000))
+        found, page = [], None
+        while page != "":
+            runs = self.client.search_runs([self.experiment_id], max_results=1000, page_token=page)
+            found += runs
+            page = runs.token or ""
+        return found
 
     def find(self, wanted: str) -> "TrackedRun":
         """A run by id, by name or as `last` (the newest that finished).
@@ -148,10 +154,6 @@ class TrackedRun:
 
 def numbered(name: str, number: int) -> str:
     return name if number == 1 else f"{name}-{number}"
-
-
-def quoted(name: str) -> str:
-    return name.replace("'", "''")
 
 
 def first_line(error: Exception) -> str:

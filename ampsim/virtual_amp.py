@@ -51,7 +51,8 @@ def record(
 
     `guitar` and `amplify` explain the settings. The cache folder is `cache`, else $AMPSIM_CACHE, else ~/.cache/ampsim.
     """
-    settings = {name: value for name, value in locals().items() if name != "cache"}
+    settings = dict(locals())
+    del settings["cache"]
     _check(**settings)
     path = _cache_folder(cache) / f"virtual-amp-{_fingerprint(settings)}.npz"
     recording = _read(path)
@@ -345,7 +346,9 @@ def amplify(
     the supply that is lost at full power. room_db: the first reflection against the direct sound. noise_db: RMS of the
     noise against full scale. `-inf` switches room or noise off.
     """
-    _check(**{name: value for name, value in locals().items() if name != "direct"})
+    settings = dict(locals())
+    del settings["direct"]
+    _check(**settings)
     if np.ndim(direct) != 1 or not np.all(np.isfinite(direct)):
         raise ValueError("the direct signal is not one channel of finite samples: pick one channel and remove its NaNs")
     factor = math.ceil(352_800 / sample_rate)  # at 350 kHz a clipped guitar's aliases are below its noise

@@ -233,3 +233,13 @@ def test_a_recording_that_cannot_work_is_refused_and_no_run_is_made(
         assert sentence in errors
     assert "Traceback" not in errors
     assert os.listdir(tmp_path) == [name]  # noqa: PTH208
+
+
+@pytest.mark.slow
+def test_a_folder_without_runs_is_named_and_not_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["evaluate", "folder=rnus"]) == 2
+    assert "rnus" in capfd.readouterr().err
+    assert list(tmp_path.iterdir()) == []

@@ -23,6 +23,7 @@ from mlflow.tracking import MlflowClient
 from numpy.testing import assert_allclose, assert_array_equal
 from synthetic import RATE, amp, guitar, shifted, write_pcm
 
+import ampsim.models  # noqa: F401 - Keras finds the classes of saved models by it
 from ampsim import cli, metrics
 from ampsim.targets import flattened
 

@@ -72,7 +72,7 @@ def test_an_argument_with_a_wrong_value_is_told_with_its_target():
         build({"_target_": "ampsim.pairs.Stereo"})
 
 
-@pytest.mark.parametrize("path", ["ampsim.models.Dens", "ampsim.nothing.Dense", "keras.optimizers.Adamm"])
+@pytest.mark.parametrize("path", ["ampsim.models.Dens", "ampsim.models.nothing.Dense", "keras.optimizers.Adamm"])
 def test_a_part_that_does_not_exist_is_named(path: str):
     with pytest.raises(AmpsimError, match=f"_target_: {path}`, which does not exist"):
         build({"_target_": path})
