@@ -23,7 +23,7 @@ from ampsim.targets import flattened, nearest
 class Training:
     """The closed section `training`: its names and types; the values stand in conf/training/."""
 
-    segment_length: int = 1024
+    segment_length: int = 2048
     batch_size: int = 4
     epochs: float | None = None
     seconds: float | None = None

@@ -108,13 +108,28 @@ def test_outputs_inside_a_compiled_function_of_one_shape():
     assert_allclose(tf.function(model)(tf.constant(heard)), by_windows(model, heard), atol=1e-5)
 
 
-def test_the_windowed_export_is_the_same_net():
-    model = dense(window=120, layers=3)
+@pytest.mark.parametrize(("emphasis", "first_layer"), [(0.0, "fft"), (0.95, "fft"), (0.95, "matmul")])
+def test_the_windowed_export_is_the_same_net(emphasis: float, first_layer: str):
+    model = dense(window=120, layers=3, emphasis=emphasis, first_layer=first_layer)
     heard = segment(1, 120 - 1 + 200)
     plain = model.windowed()
     assert isinstance(plain, keras.Sequential)
     windows = np.ascontiguousarray(sliding_window_view(heard[0], 120))
     assert_allclose(plain(windows)[:, 0], model(heard)[0], atol=1e-5)
+
+
+def test_the_emphasis_is_that_of_the_input():
+    """Weights kept on the pre-emphasised input act as they would on an input that was filtered beforehand."""
+    kept, plain = dense(window=50, emphasis=0.9), dense(window=50, emphasis=0.0)
+    plain.set_weights(kept.get_weights())
+    heard = segment(1, 50 - 1 + 100)
+    heard[0, :50] = 0  # so that the sample before each window, which a filter would also see, makes no difference
+    filtered = np.concatenate([heard[:, :1], heard[:, 1:] - 0.9 * heard[:, :-1]], axis=1) / np.sqrt(0.1)
+    weights = kept.get_weights()
+    weights[0][0] = 0  # the oldest tap would need that sample
+    for model in (kept, plain):
+        model.set_weights(weights)
+    assert_allclose(kept(heard), plain(filtered.astype(np.float32)), atol=1e-5)
 
 
 def test_the_first_layer_is_chosen_by_the_window():
@@ -218,6 +233,7 @@ def test_the_config_of_a_model_is_its_arguments():
         "units": 8,
         "activation": "relu",
         "dropout": 0.0,
+        "emphasis": 0.9,
         "first_layer": "auto",
         "sample_rate": 44100,
     }
