@@ -28,7 +28,9 @@ class AmpModel(keras.Model):
         bound = inspect.signature(cls.__init__).bind(instance, *args, **kwargs)
         bound.apply_defaults()
         # Kept past Keras' attribute tracking: its own `layers` and wrapped lists would be in the way of `get_config`.
-        arguments = {key: value for key, value in bound.arguments.items() if key not in ("self", "keras_arguments")}
+        arguments = {
+            key: as_lists(value) for key, value in bound.arguments.items() if key not in ("self", "keras_arguments")
+        }
         object.__setattr__(instance, "_arguments", arguments)
         return instance
 
@@ -38,6 +40,13 @@ class AmpModel(keras.Model):
             raise ValueError(f"future={future}: it counts the current sample, so it is 1 (causal) or more")
         self.future = future
         self.sample_rate = sample_rate
+
+    def check_future(self) -> None:
+        """For the constructor, once the receptive field is known; raises ValueError."""
+        if self.future > self.receptive_field:
+            raise ValueError(
+                f"future={self.future}: it is part of what the model sees, which is {self.receptive_field} samples"
+            )
 
     @property
     def receptive_field(self) -> int:
@@ -74,3 +83,8 @@ class AmpModel(keras.Model):
         """
         segment = tf.concat([state, block], axis=1)
         return self(segment, training=False), segment[:, tf.shape(block)[1] :]
+
+
+def as_lists(value: Any) -> Any:
+    """A sequence as a config file gives it back."""
+    return [as_lists(item) for item in value] if isinstance(value, (list, tuple)) else value
