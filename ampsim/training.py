@@ -169,8 +169,7 @@ class Trainer:
             target = tf.gather(self.target, starts[index][:, None] + tf.range(length))
             with tf.GradientTape() as tape:
                 loss, terms = self.loss(target, self.model(segment, training=True))
-            # Zero for weights that the output does not depend on: a WaveNet's last residual, which its file format has.
-            gradients = tape.gradient(loss, self.model.trainable_variables, unconnected_gradients="zero")
+            gradients = tape.gradient(loss, self.model.trainable_variables)
             if self.base_rate is not None:
                 self.optimizer.learning_rate.assign(rates[index])
             self.optimizer.apply(gradients, self.model.trainable_variables)

@@ -1,5 +1,6 @@
 """What recurrent families share: a state in place of a window."""
 
+from functools import cached_property
 from typing import Any
 
 import tensorflow as tf
@@ -49,8 +50,12 @@ class Recurrent(AmpModel):
 
     def stream_state(self) -> Any:
         """The state after `burn_in` samples of silence, and the inputs that the skip connection still waits for."""
-        silence = tf.zeros((1, self.receptive_field - 1))
-        return tf.function(self.advance)(silence, self.initial_state(1))[1], silence[:, : self.lookahead]
+        silence = tf.zeros((1, self.history))
+        return self.compiled_advance(silence, self.initial_state(1))[1], tf.zeros((1, self.lookahead))
+
+    @cached_property
+    def compiled_advance(self) -> Any:
+        return tf.function(self.advance)
 
     def stream(self, block: tf.Tensor, state: Any) -> tuple[tf.Tensor, Any]:
         cells, waiting = state

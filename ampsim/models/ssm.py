@@ -52,8 +52,10 @@ class Ssm(Recurrent):
 
     def build(self, input_shape: object = None) -> None:
         self.rechannel.build(1)
-        for layer in [*self.filters, *self.mixers, self.head]:
-            layer.build(self.channels)
+        for filters, mixer in zip(self.filters, self.mixers, strict=True):
+            filters.build()
+            mixer.build(self.channels)
+        self.head.build(self.channels)
         self.built = True
 
     def initial_state(self, batch: int) -> Any:

@@ -1,6 +1,7 @@
 """The WaveNet of Neural Amp Modeler: dilated convolutions in arrays, each adding to a head (Atkinson 2022)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -78,10 +79,12 @@ class WaveNet(AmpModel):
         batch = segment.shape[0]
         columns = (segment.shape[1] - self.memory) * batch
         condition = features = interleaved(segment)
-        head = None
+        head: Any = None
         for array in self.arrays:
             features, head = array(features, condition=condition, head=head, columns=columns, batch=batch)
-        return separated(self.head_scale * head, batch)
+        # The format has a last residual that nothing reads: a gradient of zero for it, where there would be none.
+        unread = sum(tf.reduce_sum(weight) for weight in self.arrays[-1].stack[-1].residual.trainable_weights)
+        return separated(self.head_scale * head + 0.0 * unread, batch)
 
 
 class Array(keras.layers.Layer):
