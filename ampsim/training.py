@@ -164,7 +164,9 @@ class Trainer:
         length = self.segments.segment_length
         span = length + self.model.receptive_field - 1
         sums = tf.zeros(1 + len(self.loss.terms))
-        for index in tf.range(count):
+        index = tf.constant(0)
+        # A `for` over tf.range would have XLA compile anew for every other count.
+        while index < count:
             segment = tf.gather(self.input, starts[index][:, None] + tf.range(span))
             target = tf.gather(self.target, starts[index][:, None] + tf.range(length))
             with tf.GradientTape() as tape:
@@ -174,6 +176,7 @@ class Trainer:
                 self.optimizer.learning_rate.assign(rates[index])
             self.optimizer.apply(gradients, self.model.trainable_variables)
             sums += tf.stack([loss, *terms.values()])
+            index += 1
         return sums
 
     def next_starts(self) -> np.ndarray:
