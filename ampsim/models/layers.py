@@ -1,7 +1,7 @@
 """Layers that several families share.
 
 Between them a batch of signals is (channels, time * batch): the examples lie interleaved, sample by sample, so that a
-shift in time is one slice of long contiguous rows whatever the batch. This layout trained 1.3 to 1.7 times faster than
+shift in time is one slice of long contiguous rows whatever the batch. This layout trained 1.3 times faster than
 (batch, time, channels) on a CPU.
 """
 
@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from ampsim.models.convolution import filter_bank
 
-# Uniform within 1 / sqrt(inputs of a unit), as PyTorch starts its convolutions and so the published WaveNets were.
+# Uniform within 1 / sqrt(inputs of a unit), as PyTorch starts the kernels of its convolutions.
 AS_IN_TORCH: dict[str, Any] = {"scale": 1 / 3, "mode": "fan_in", "distribution": "uniform"}
 
 
