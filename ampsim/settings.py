@@ -30,7 +30,7 @@ class Training:
     validate_every: float = 1.0
     patience: int | None = None
     steps_per_call: int = 8
-    xla: bool = False
+    xla: bool | None = None
     checkpoint_every_s: float = 30.0
     resume: bool = False
 

@@ -65,7 +65,7 @@ class Trainer:
         validate_every: in epochs; a fraction validates several times an epoch.
         patience: validations without a better one after which to stop; None never stops early.
         steps_per_call: optimizer steps in one call of the compiled function.
-        xla: compile the step with XLA.
+        xla: compile the step with XLA; None does what suits the model.
         checkpoint: the file to keep a checkpoint in, or None.
         checkpoint_every_s: seconds between checkpoints.
         resume: go on from the checkpoint if there is one.
@@ -86,7 +86,7 @@ class Trainer:
         validate_every: float = 1.0,
         patience: int | None = None,
         steps_per_call: int = 8,
-        xla: bool = False,
+        xla: bool | None = None,
         seed: int = 0,
         checkpoint: Path | None = None,
         checkpoint_every_s: float = 30.0,
@@ -108,7 +108,7 @@ class Trainer:
             None if has_own_schedule(optimizer) else float(keras.ops.convert_to_numpy(optimizer.learning_rate))
         )
         self.renderer = Renderer(model)
-        self.run_steps = tf.function(self.steps, jit_compile=xla)
+        self.run_steps = tf.function(self.steps, jit_compile=model.xla if xla is None else xla)
         self.state = State()
         self.best = [variable.numpy() for variable in model.variables]
         self.order: tuple[int, np.ndarray] = (-1, np.empty(0))
@@ -166,7 +166,9 @@ class Trainer:
         length = self.segments.segment_length
         span = length + self.model.receptive_field - 1
         sums = tf.zeros(1 + len(self.loss.terms))
-        for index in tf.range(count):
+        index = tf.constant(0)
+        # A `for` over tf.range would have XLA compile anew for every other count.
+        while index < count:
             segment = tf.gather(self.input, starts[index][:, None] + tf.range(span))
             target = tf.gather(self.target, starts[index][:, None] + tf.range(length))
             with tf.GradientTape() as tape:
@@ -176,6 +178,7 @@ class Trainer:
                 self.optimizer.learning_rate.assign(rates[index])
             self.optimizer.apply(gradients, self.model.trainable_variables)
             sums += tf.stack([loss, *terms.values()])
+            index += 1
         return sums
 
     def next_starts(self) -> np.ndarray:

@@ -2,5 +2,13 @@
 
 from ampsim.models.base import AmpModel
 from ampsim.models.dense import Dense
+from ampsim.models.fir import Fir
+from ampsim.models.gru import Gru
+from ampsim.models.lstm import Lstm
+from ampsim.models.ssm import Ssm
+from ampsim.models.tcn import Tcn
+from ampsim.models.wavenet import WaveNet
+from ampsim.models.wavenet_cab import WaveNetCab
+from ampsim.models.wiener_hammerstein import WienerHammerstein
 
-__all__ = ["AmpModel", "Dense"]
+__all__ = ["AmpModel", "Dense", "Fir", "Gru", "Lstm", "Ssm", "Tcn", "WaveNet", "WaveNetCab", "WienerHammerstein"]

@@ -22,6 +22,7 @@ class AmpModel(keras.Model):
     """
 
     _arguments: dict[str, Any]
+    xla = True  # whether XLA makes this family faster, in training and in rendering
 
     def __new__(cls, *args: Any, **kwargs: Any) -> "AmpModel":
         instance = super().__new__(cls, *args, **kwargs)
@@ -33,7 +34,7 @@ class AmpModel(keras.Model):
             if parameter.kind is parameter.VAR_KEYWORD:
                 arguments |= arguments.pop(name)
         # Kept past Keras' attribute tracking: its own `layers` and wrapped lists would be in the way of `get_config`.
-        object.__setattr__(instance, "_arguments", arguments)
+        object.__setattr__(instance, "_arguments", {key: as_lists(value) for key, value in arguments.items()})
         return instance
 
     def __init__(self, *, future: int = 1, sample_rate: int | None = None, **keras_arguments: Any) -> None:
@@ -42,6 +43,13 @@ class AmpModel(keras.Model):
             raise ValueError(f"future={future}: it counts the current sample, so it is 1 (causal) or more")
         self.future = future
         self.sample_rate = sample_rate
+
+    def check_future(self) -> None:
+        """For the constructor, once the receptive field is known; raises ValueError."""
+        if self.future > self.receptive_field:
+            raise ValueError(
+                f"future={self.future}: it is part of what the model sees, which is {self.receptive_field} samples"
+            )
 
     @property
     def receptive_field(self) -> int:
@@ -78,3 +86,8 @@ class AmpModel(keras.Model):
         """
         segment = tf.concat([state, block], axis=1)
         return self(segment, training=False), segment[:, tf.shape(block)[1] :]
+
+
+def as_lists(value: Any) -> Any:
+    """A sequence as a config file gives it back."""
+    return [as_lists(item) for item in value] if isinstance(value, (list, tuple)) else value

@@ -50,3 +50,14 @@ def crossed(signal: tf.Tensor, filters: tf.Tensor, batch: int) -> tf.Tensor:
     if batch == 1:  # a product of two matrices' rows is several times faster than a broadcast over three axes
         return (signal * filters[:, 0])[:, None]
     return signal[None] * filters
+
+
+def depthwise(features: tf.Tensor, kernels: tf.Tensor) -> tf.Tensor:
+    """Each channel convolved with its own impulse response, from silence: (channels, batch, n), (channels, n), by FFT.
+
+    Newest first: kernels[:, 0] is the weight of the current sample.
+    """
+    n = features.shape[-1]
+    size = next_fast_len(2 * n - 1, real=True)
+    spectrum = tf.signal.rfft(features, [size]) * tf.signal.rfft(kernels, [size])[:, None]
+    return tf.signal.irfft(spectrum, [size])[..., :n]

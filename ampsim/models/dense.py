@@ -28,6 +28,8 @@ class Dense(AmpModel):
         first_layer: "fft", "matmul" or "auto".
     """
 
+    xla = False  # its FFTs and products are one operation each already
+
     def __init__(
         self,
         *,

@@ -1,0 +1,110 @@
+"""Layers that several families share.
+
+Between them a batch of signals is (channels, time * batch): the examples lie interleaved, sample by sample, so that a
+shift in time is one slice of long contiguous rows whatever the batch. This layout trained 1.3 times faster than
+(batch, time, channels) on a CPU.
+"""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from ampsim.models.convolution import filter_bank
+
+# Uniform within 1 / sqrt(inputs of a unit), as PyTorch starts the kernels of its convolutions.
+AS_IN_TORCH: dict[str, Any] = {"scale": 1 / 3, "mode": "fan_in", "distribution": "uniform"}
+
+
+def interleaved(segment: tf.Tensor) -> tf.Tensor:
+    """(batch, n) as one channel, (1, n * batch)."""
+    return tf.reshape(tf.transpose(segment), [1, -1])
+
+
+def separated(channel: tf.Tensor, batch: int) -> tf.Tensor:
+    """One channel, (1, n * batch), as (batch, n)."""
+    return tf.transpose(tf.reshape(channel, [-1, batch]))
+
+
+def newest(features: tf.Tensor, length: int) -> tf.Tensor:
+    """The last `length` columns of (channels, columns)."""
+    return features[:, features.shape[1] - length :]
+
+
+class Convolution(keras.layers.Layer):
+    """A dilated convolution without padding, as `keras.layers.Conv1D(padding="valid")` with the kernel in its layout.
+
+    One matrix product makes what every tap gives every sample, a sum of shifted slices then is the convolution. With
+    XLA this trained 3.5 times faster than `Conv1D(dilation_rate=...)` on a CPU.
+    """
+
+    def __init__(self, channels: int, kernel_size: int = 1, dilation: int = 1, *, use_bias: bool = True) -> None:
+        super().__init__()
+        self.channels, self.kernel_size, self.dilation, self.use_bias = channels, kernel_size, dilation, use_bias
+
+    def build(self, inputs: int) -> None:
+        shape = (self.kernel_size, inputs, self.channels)
+        initializer = keras.initializers.VarianceScaling(**AS_IN_TORCH)
+        self.kernel = self.add_weight(shape=shape, initializer=initializer, name="kernel")  # oldest tap first
+        if self.use_bias:
+            self.bias = self.add_weight(shape=(self.channels,), initializer="zeros", name="bias")
+        self.built = True
+
+    def call(self, features: tf.Tensor, *, batch: int = 1) -> tf.Tensor:
+        """(inputs, n * batch) -> (channels, (n - (kernel_size - 1) * dilation) * batch)."""
+        inputs, columns = features.shape
+        taps = tf.reshape(tf.transpose(self.kernel, [0, 2, 1]), [self.kernel_size * self.channels, inputs])
+        products = tf.matmul(taps, features)
+        shift = self.dilation * batch
+        length = columns - (self.kernel_size - 1) * shift
+        total = sum(
+            products[tap * self.channels : (tap + 1) * self.channels, tap * shift : tap * shift + length]
+            for tap in range(self.kernel_size)
+        )
+        return total + self.bias[:, None] if self.use_bias else total
+
+
+class Fir(keras.layers.Layer):
+    """A learnt filter of any length, by FFT. It starts as an impulse: what goes in comes out.
+
+    Args:
+        taps: its length.
+        future: the taps on the current sample and later ones; the impulse stands on the current sample.
+    """
+
+    def __init__(self, taps: int, *, future: int = 1) -> None:
+        super().__init__()
+        self.taps, self.future = taps, future
+
+    def build(self, input_shape: Any = None) -> None:
+        self.kernel = self.add_weight(shape=(self.taps,), initializer="zeros", name="kernel")  # oldest tap first
+        impulse = tf.one_hot(self.taps - self.future, self.taps)
+        self.kernel.assign(impulse)
+        self.built = True
+
+    def call(self, segment: tf.Tensor) -> tf.Tensor:
+        """(batch, taps - 1 + n) -> (batch, n)."""
+        return tf.reverse(filter_bank(segment, self.kernel[:, None])[0], [1])
+
+
+def activation_named(name: str) -> Any:
+    """An activation by Keras' name. Raises ValueError for a name that Keras does not know."""
+    try:
+        return keras.activations.get(name)
+    except ValueError:
+        raise ValueError(
+            f"activation={name}: Keras knows no such activation; tanh, relu and sigmoid are some"
+        ) from None
+
+
+def check_sizes(**sizes: int) -> None:
+    """Raises ValueError for a size below 1."""
+    for name, size in sizes.items():
+        if size < 1:
+            raise ValueError(f"{name}={size}: it is 1 or more")
+
+
+def check_dilations(dilations: list[int]) -> None:
+    """Raises ValueError for an empty list and for a dilation below 1."""
+    if not dilations or min(dilations) < 1:
+        raise ValueError(f"dilations={list(dilations)}: one or more numbers, each 1 or more")

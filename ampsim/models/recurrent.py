@@ -1,0 +1,65 @@
+"""What recurrent families share: a state in place of a window."""
+
+from functools import cached_property
+from typing import Any
+
+import tensorflow as tf
+
+from ampsim.models.base import AmpModel
+from ampsim.models.layers import check_sizes
+
+
+class Recurrent(AmpModel):
+    """A model that carries a state from sample to sample.
+
+    A segment begins with `burn_in` samples that only bring the state from nothing to what it would be; no gradient
+    flows through them (truncated backpropagation through time). A stream starts as after `burn_in` samples of silence.
+
+    A family defines `build`, `initial_state` and `advance`.
+
+    Args:
+        burn_in: samples run before the first output of a segment. Streaming does not need them.
+        skip: add the input's current sample to the output, so that the net learns the difference.
+    """
+
+    def __init__(
+        self, *, burn_in: int, skip: bool, future: int, sample_rate: int | None, **keras_arguments: Any
+    ) -> None:
+        super().__init__(future=future, sample_rate=sample_rate, **keras_arguments)
+        check_sizes(burn_in=burn_in)
+        self.burn_in, self.skip = burn_in, skip
+
+    @property
+    def receptive_field(self) -> int:
+        return self.burn_in + self.future
+
+    def initial_state(self, batch: int) -> Any:
+        """Tensors in any nest of lists."""
+        raise NotImplementedError
+
+    def advance(self, signal: tf.Tensor, state: Any) -> tuple[tf.Tensor, Any]:
+        """The net's outputs to (batch, n), also (batch, n), and the state after them."""
+        raise NotImplementedError
+
+    def call(self, segment: tf.Tensor, training: bool = False) -> tf.Tensor:
+        before = self.receptive_field - 1
+        _, state = self.advance(segment[:, :before], self.initial_state(segment.shape[0]))
+        state = tf.nest.map_structure(tf.stop_gradient, state)
+        outputs, _ = self.advance(segment[:, before:], state)
+        return outputs + segment[:, self.burn_in : segment.shape[1] - self.lookahead] if self.skip else outputs
+
+    def stream_state(self) -> Any:
+        """The state after `burn_in` samples of silence, and the inputs that the skip connection still waits for."""
+        silence = tf.zeros((1, self.history))
+        return self.compiled_advance(silence, self.initial_state(1))[1], tf.zeros((1, self.lookahead))
+
+    @cached_property
+    def compiled_advance(self) -> Any:
+        return tf.function(self.advance)
+
+    def stream(self, block: tf.Tensor, state: Any) -> tuple[tf.Tensor, Any]:
+        cells, waiting = state
+        outputs, cells = self.advance(block, cells)
+        heard = tf.concat([waiting, block], axis=1)
+        length = tf.shape(block)[1]
+        return outputs + heard[:, :length] if self.skip else outputs, (cells, heard[:, length:])

@@ -1,0 +1,152 @@
+"""The WaveNet of Neural Amp Modeler: dilated convolutions in arrays, each adding to a head (Atkinson 2022)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from ampsim.models.base import AmpModel
+from ampsim.models.layers import (
+    Convolution,
+    activation_named,
+    check_dilations,
+    check_sizes,
+    interleaved,
+    newest,
+    separated,
+)
+
+DILATIONS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+
+
+@keras.saving.register_keras_serializable("ampsim")
+class WaveNet(AmpModel):
+    """The arithmetic of `.nam` files, weight for weight, so that a trained model can be played by NAM.
+
+    Args:
+        channels: of each array; a single number is halved from array to array.
+        dilations: one list an array, one layer a dilation.
+        kernel_size: taps of each dilated convolution.
+        activation: by Keras' name; NAM plays tanh, relu, sigmoid, silu and hard_tanh.
+        gated: multiply each layer's activation by a sigmoid of as many channels of its own.
+        head_scale: factor on the output.
+    """
+
+    def __init__(
+        self,
+        *,
+        channels: int | Sequence[int] = 16,
+        dilations: Sequence[Sequence[int]] = (DILATIONS, DILATIONS),
+        kernel_size: int = 3,
+        activation: str = "tanh",
+        gated: bool = False,
+        head_scale: float = 0.02,
+        future: int = 1,
+        sample_rate: int | None = None,
+        **keras_arguments: object,
+    ) -> None:
+        super().__init__(future=future, sample_rate=sample_rate, **keras_arguments)
+        check_sizes(kernel_size=kernel_size)
+        widths = array_channels(channels, len(dilations))
+        for chosen in dilations:
+            check_dilations(list(chosen))
+        self.memory = (kernel_size - 1) * sum(map(sum, dilations))
+        self.check_future()
+        self.head_scale = head_scale
+        self.arrays = [
+            Array(
+                layers=[Layer(width, kernel_size, dilation, activation, gated) for dilation in chosen],
+                channels=width,
+                head_size=head_size,
+                head_bias=head_size == 1,
+            )
+            for width, head_size, chosen in zip(widths, [*widths[1:], 1], dilations, strict=True)
+        ]
+
+    @property
+    def receptive_field(self) -> int:
+        return 1 + self.memory
+
+    def build(self, input_shape: object = None) -> None:
+        inputs = 1
+        for array in self.arrays:
+            array.build(inputs)
+            inputs = array.channels
+        self.built = True
+
+    def call(self, segment: tf.Tensor, training: bool = False) -> tf.Tensor:
+        batch = segment.shape[0]
+        columns = (segment.shape[1] - self.memory) * batch
+        condition = features = interleaved(segment)
+        head: Any = None
+        for array in self.arrays:
+            features, head = array(features, condition=condition, head=head, columns=columns, batch=batch)
+        # The format has a last residual that nothing reads: a gradient of zero for it, where there would be none.
+        unread = sum(tf.reduce_sum(weight) for weight in self.arrays[-1].stack[-1].residual.trainable_weights)
+        return separated(self.head_scale * head + 0.0 * unread, batch)
+
+
+class Array(keras.layers.Layer):
+    """Layers of one width. What each activates is summed for the head, which the next array goes on with."""
+
+    def __init__(self, layers: list["Layer"], *, channels: int, head_size: int, head_bias: bool) -> None:
+        super().__init__()
+        self.channels = channels
+        self.rechannel = Convolution(channels, use_bias=False)
+        self.stack = layers
+        self.head = Convolution(head_size, use_bias=head_bias)
+
+    def build(self, inputs: int) -> None:
+        self.rechannel.build(inputs)
+        for layer in self.stack:
+            layer.build()
+        self.head.build(self.channels)
+        self.built = True
+
+    def call(
+        self, features: tf.Tensor, *, condition: tf.Tensor, head: tf.Tensor | None, columns: int, batch: int
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        features = self.rechannel(features)
+        for layer in self.stack:
+            features, activated = layer(features, condition=condition, batch=batch)
+            useful = newest(activated, columns)
+            head = useful if head is None else head + useful
+        return features, self.head(head)
+
+
+class Layer(keras.layers.Layer):
+    """A dilated convolution with the model's input mixed in, activated, and added to what came in."""
+
+    def __init__(self, channels: int, kernel_size: int, dilation: int, activation: str, gated: bool) -> None:
+        super().__init__()
+        self.channels, self.gated, self.activation = channels, gated, activation_named(activation)
+        wide = 2 * channels if gated else channels
+        self.convolution = Convolution(wide, kernel_size, dilation)
+        self.mixin = Convolution(wide, use_bias=False)
+        self.residual = Convolution(channels)
+
+    def build(self, input_shape: object = None) -> None:
+        self.convolution.build(self.channels)
+        self.mixin.build(1)
+        self.residual.build(self.channels)
+        self.built = True
+
+    def call(self, features: tf.Tensor, *, condition: tf.Tensor, batch: int) -> tuple[tf.Tensor, tf.Tensor]:
+        convolved = self.convolution(features, batch=batch)
+        mixed = convolved + self.mixin(newest(condition, convolved.shape[1]))
+        activated = self.activation(mixed[: self.channels])
+        if self.gated:
+            activated *= tf.sigmoid(mixed[self.channels :])
+        return newest(features, activated.shape[1]) + self.residual(activated), activated
+
+
+def array_channels(channels: int | Sequence[int], arrays: int) -> list[int]:
+    """The width of each array."""
+    widths = [channels // 2**index for index in range(arrays)] if isinstance(channels, int) else list(channels)
+    if not arrays or len(widths) != arrays or min(widths) < 1:
+        raise ValueError(
+            f"channels={channels} for {arrays} arrays (lists in dilations): a list with one number an array, each 1 or "
+            "more, or one number that can be halved from array to array"
+        )
+    return widths

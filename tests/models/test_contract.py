@@ -1,0 +1,130 @@
+"""What every family keeps: the receptive field, streaming, saving, gradients, refusal of impossible sizes."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from ampsim import models
+from ampsim.rendering import Renderer
+
+TINY: dict[str, tuple[type, dict[str, Any]]] = {
+    "dense": (models.Dense, {"window": 70, "future": 3, "layers": 2, "units": 4, "activation": "tanh"}),
+    "fir": (models.Fir, {"taps": 50, "future": 4, "bias": True}),
+    "wiener_hammerstein": (models.WienerHammerstein, {"taps_before": 20, "taps_after": 31, "units": 3, "future": 2}),
+    "tcn": (models.Tcn, {"channels": 3, "dilations": [1, 2, 4], "future": 2}),
+    "wavenet": (models.WaveNet, {"channels": 4, "dilations": [[1, 2, 4], [1, 8]]}),
+    "wavenet_gated": (models.WaveNet, {"channels": [3], "dilations": [[1, 2]], "gated": True, "future": 5}),
+    "wavenet_cab": (models.WaveNetCab, {"channels": 3, "dilations": [[1, 2]], "taps": 40, "future": 6}),
+    "lstm": (models.Lstm, {"units": 3, "layers": 2, "burn_in": 60, "skip": True, "future": 4}),
+    "gru": (models.Gru, {"units": 3, "burn_in": 60}),
+    "ssm": (models.Ssm, {"channels": 3, "states": 2, "layers": 2, "burn_in": 130, "skip": True, "future": 3}),
+}
+RECURRENT = ("lstm", "gru", "ssm")  # what lies further back than the burn-in they have heard, though without a gradient
+
+
+@pytest.fixture(params=TINY)
+def name(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture
+def model(name: str) -> models.AmpModel:
+    keras.utils.set_random_seed(1)
+    family, arguments = TINY[name]
+    built = family(**arguments)
+    built.build()
+    # Filters start as an impulse: something in every tap, so that every tap is seen to work.
+    built.set_weights([w + 0.1 * np.random.default_rng(2).normal(size=w.shape) for w in built.get_weights()])
+    return built
+
+
+def noise(*shape: int) -> np.ndarray:
+    return 0.3 * np.random.default_rng(0).normal(size=shape).astype(np.float32)
+
+
+def test_a_segment_loses_the_receptive_field(model: models.AmpModel) -> None:
+    assert model(noise(3, model.receptive_field - 1 + 17)).shape == (3, 17)
+
+
+def test_an_output_depends_on_the_receptive_field_and_on_nothing_else(name: str, model: models.AmpModel) -> None:
+    segment = tf.constant(noise(1, model.receptive_field + 20))
+    with tf.GradientTape() as tape:
+        tape.watch(segment)
+        output = model(segment)[0, 10]
+    influence = np.abs(tape.gradient(output, segment)[0])
+    seen = np.flatnonzero(influence > 1e-5 * influence.max())  # an FFT leaves rounding everywhere
+    assert seen.max() == 10 + model.receptive_field - 1
+    if name not in RECURRENT:
+        assert seen.min() == 10
+
+
+def test_the_examples_of_a_batch_do_not_meet(model: models.AmpModel) -> None:
+    segments = noise(3, model.receptive_field + 30)
+    alone = np.concatenate([model(segment[None]) for segment in segments])
+    np.testing.assert_allclose(model(segments), alone, atol=1e-6)
+
+
+@pytest.mark.parametrize("block_length", [1, 97])
+def test_blocks_add_up_to_one_pass(model: models.AmpModel, block_length: int) -> None:
+    signal = noise(211)
+    heard = np.concatenate([np.zeros(model.history), signal, np.zeros(model.lookahead)]).astype(np.float32)
+    rendered = Renderer(model, block_length=block_length)(signal)
+    np.testing.assert_allclose(rendered, model(heard[None])[0], atol=1e-5)
+
+
+def test_a_saved_model_comes_back(model: models.AmpModel, tmp_path) -> None:
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
+    segment = noise(2, model.receptive_field + 9)
+    np.testing.assert_array_equal(loaded(segment), model(segment))
+    assert loaded.get_config() == model.get_config()
+
+
+@pytest.mark.parametrize("xla", [False, True])
+def test_every_weight_has_a_finite_gradient(model: models.AmpModel, xla: bool) -> None:
+    segment = tf.constant(noise(2, model.receptive_field + 9))
+
+    @tf.function(jit_compile=xla)
+    def gradients() -> list[tf.Tensor]:
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(tf.square(model(segment, training=True)))
+        return tape.gradient(loss, model.trainable_variables)
+
+    for variable, gradient in zip(model.trainable_variables, gradients(), strict=True):
+        assert gradient is not None, variable.path
+        assert np.all(np.isfinite(gradient)), variable.path
+
+
+@pytest.mark.parametrize(
+    ("family", "arguments", "complaint"),
+    [
+        (models.Fir, {"taps": 0}, "taps=0"),
+        (models.Fir, {"taps": 10, "future": 11}, "future=11"),
+        (models.Fir, {"future": 0}, "future=0"),
+        (models.WienerHammerstein, {"taps_after": 0}, "taps_after=0"),
+        (models.WienerHammerstein, {"taps_before": 30, "taps_after": 20, "future": 21}, "future=21"),
+        (models.WienerHammerstein, {"activation": "tanhh"}, "activation=tanhh"),
+        (models.Tcn, {"dilations": []}, "dilations"),
+        (models.Tcn, {"dilations": [1, 0]}, "dilations"),
+        (models.Tcn, {"kernel_size": 0}, "kernel_size=0"),
+        (models.Tcn, {"kernel_size": 2, "dilations": [1], "future": 3}, "future=3"),
+        (models.WaveNet, {"channels": 1}, "channels=1"),
+        (models.WaveNet, {"channels": [4]}, "channels"),
+        (models.WaveNet, {"dilations": []}, "channels"),
+        (models.WaveNet, {"dilations": [[1], []]}, "dilations"),
+        (models.WaveNet, {"kernel_size": 0}, "kernel_size=0"),
+        (models.WaveNetCab, {"taps": 0}, "taps=0"),
+        (models.WaveNetCab, {"taps": 8, "future": 9}, "future=9"),
+        (models.Lstm, {"units": 0}, "units=0"),
+        (models.Gru, {"layers": 0}, "layers=0"),
+        (models.Lstm, {"burn_in": 0}, "burn_in=0"),
+        (models.Ssm, {"states": 0}, "states=0"),
+        (models.Ssm, {"future": 0}, "future=0"),
+    ],
+)
+def test_impossible_sizes_are_refused(family: type, arguments: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        family(**arguments)

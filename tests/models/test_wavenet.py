@@ -1,0 +1,64 @@
+"""The WaveNet against the arithmetic of NAM's players, written again in NumPy, sample by tap."""
+
+import numpy as np
+import pytest
+
+from ampsim.models import WaveNet, WaveNetCab
+
+
+def convolved(features: np.ndarray, kernel: np.ndarray, dilation: int) -> np.ndarray:
+    """(channels, n), kernel (taps, in, out) with the oldest first."""
+    taps = len(kernel)
+    n = features.shape[1] - (taps - 1) * dilation
+    return sum(kernel[tap].T @ features[:, tap * dilation : tap * dilation + n] for tap in range(taps))
+
+
+def played(
+    model: WaveNet, signal: np.ndarray, *, dilations: list[list[int]], gated: bool, head_scale: float
+) -> np.ndarray:
+    """(n,) -> (n - receptive_field + 1,), taking the weights in the order in which they are stored."""
+    weights = iter([weight.astype(np.float64) for weight in model.get_weights()])
+    condition, features, head = signal[None], signal[None], None
+    for number, chosen in enumerate(dilations):
+        features = convolved(features, next(weights), 1)
+        for dilation in chosen:
+            mixed = convolved(features, next(weights), dilation) + next(weights)[:, None]
+            mixed += convolved(condition, next(weights), 1)[:, -mixed.shape[1] :]
+            half = len(mixed) // 2
+            z = np.tanh(mixed[:half]) / (1 + np.exp(-mixed[half:])) if gated else np.tanh(mixed)
+            head = z if head is None else head[:, -z.shape[1] :] + z
+            features = features[:, -z.shape[1] :] + convolved(z, next(weights), 1) + next(weights)[:, None]
+        head = convolved(head, next(weights), 1)
+        if number == len(dilations) - 1:
+            head = head + next(weights)[:, None]
+    assert next(weights, None) is None
+    return head_scale * head[0]
+
+
+@pytest.mark.parametrize("gated", [False, True])
+def test_it_computes_what_the_players_do(gated: bool) -> None:
+    dilations = [[1, 2, 4], [3, 1]]
+    model = WaveNet(channels=[6, 3], dilations=dilations, gated=gated, head_scale=0.3)
+    model.build()
+    random = np.random.default_rng(0)
+    model.set_weights([0.5 * random.normal(size=weight.shape) for weight in model.get_weights()])
+    segment = random.normal(size=(2, 80)).astype(np.float32)
+    expected = [played(model, signal, dilations=dilations, gated=gated, head_scale=0.3) for signal in segment]
+    np.testing.assert_allclose(model(segment), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("channels", "parameters"), [(16, 13801), ([16, 8], 13801)])
+def test_the_standard_size(channels: int | list[int], parameters: int) -> None:
+    model = WaveNet(channels=channels)
+    model.build()
+    assert (model.count_params(), model.receptive_field) == (parameters, 4093)
+
+
+def test_the_cabinet_is_a_filter_behind_it() -> None:
+    model = WaveNetCab()
+    model.build()
+    assert (model.count_params(), model.receptive_field) == (5945, 511 + 1023)
+    model.cabinet.kernel.assign(np.arange(1024) / 1024)
+    segment = np.random.default_rng(0).normal(size=(1, 1600)).astype(np.float32)
+    expected = np.convolve(WaveNet.call(model, segment)[0], np.arange(1024)[::-1] / 1024, "valid")
+    np.testing.assert_allclose(model(segment)[0], expected, rtol=1e-3, atol=1e-4)
