@@ -77,6 +77,7 @@ def run(
     segments = Segments(
         splits["train"], history=model.history, lookahead=model.lookahead, segment_length=segment_length
     )
+    loss = build(config["loss"]).prepare(sample_rate=sample_rate, segment_length=segment_length)
     notice(summary(model, splits, segments))
 
     store = Store(**config["tracking"])
@@ -85,7 +86,7 @@ def run(
         record_setting(tracked, Path(folder), config, takes, delay, splits)
         trainer = Trainer(
             model,
-            build(config["loss"]),
+            loss,
             build(config["optimizer"]),
             build(config["schedule"]),
             segments,

@@ -9,7 +9,16 @@ from ampsim import filters
 
 # IEC 61672-1:2013, table 3, exact frequencies 10**(n/10): the printed A-weights in dB, rounded to a tenth.
 PRINTED = {31.5: -39.4, 63: -26.2, 125: -16.1, 250: -8.6, 500: -3.2, 1000: 0.0, 2000: 1.2, 4000: 1.0, 8000: -1.1}
-NOMINAL = {31.5: 31.623, 63: 63.096, 125: 125.893, 250: 251.189, 500: 501.187, 2000: 1995.26, 4000: 3981.07, 8000: 7943.28}
+NOMINAL = {
+    31.5: 31.623,
+    63: 63.096,
+    125: 125.893,
+    250: 251.189,
+    500: 501.187,
+    2000: 1995.26,
+    4000: 3981.07,
+    8000: 7943.28,
+}
 
 
 @pytest.mark.parametrize(("nominal_hz", "weight_db"), PRINTED.items())
