@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ampsim.audio import Signal
-from ampsim.metrics import scores
+from ampsim.metrics import ear_scores, scores
 from ampsim.models import AmpModel
 from ampsim.pairs import Span
 from ampsim.rendering import Renderer
@@ -27,7 +27,8 @@ def evaluate(model: AmpModel, spans: list[Span]) -> Evaluation:
     predictions = [renderer.span(span) for span in spans]
     seconds = time.perf_counter() - started
     duration_s = sum(map(len, spans)) / spans[0].take.sample_rate
-    found = scores((span.target, prediction) for span, prediction in zip(spans, predictions, strict=True))
+    pairs = [(span.target, prediction) for span, prediction in zip(spans, predictions, strict=True)]
+    found = scores(pairs) | ear_scores(pairs, spans[0].take.sample_rate)
     found |= {"real_time_factor": duration_s / seconds, "parameters": float(model.count_params())}
     signals = {
         "direct": np.concatenate([span.direct for span in spans]),

@@ -76,3 +76,17 @@ def mel_bands(num_bands: int, size: int, sample_rate: int, *, low_hz: float, hig
 
 def mel(frequency_hz: ArrayLike) -> NDArray[np.float64]:
     return 1127 * np.log1p(np.asarray(frequency_hz, np.float64) / 700)
+
+
+def third_octaves(
+    size: int, sample_rate: int, *, low_hz: float = 63.0, high_hz: float = 16000.0
+) -> NDArray[np.float64]:
+    """Which bin of an FFT lies in which third of an octave, as 0 and 1: (size // 2 + 1, num_bands).
+
+    Bands are centred at 1000 * 2^(n/3) Hz, from that of `low_hz` up to `high_hz` or 0.45 of the rate.
+    """
+    highest_hz = min(high_hz, 0.45 * sample_rate)
+    first, last = (round(3 * np.log2(edge / 1000)) for edge in (low_hz, highest_hz))
+    with np.errstate(divide="ignore"):
+        band = np.round(3 * np.log2(fft.rfftfreq(size, 1 / sample_rate) / 1000))
+    return (band[:, None] == np.arange(first, last + 1)).astype(np.float64)

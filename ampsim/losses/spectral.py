@@ -59,7 +59,10 @@ class Spectral(Loss):
         if not self.sizes:
             raise RuntimeError(f"{type(self).__name__} does not know the sample rate: call prepare() first")
         signals = tf.stack([target, prediction])  # one FFT for both
-        values = [self.compare(*tf.unstack(self.powers(signals, size)), size) for size in self.sizes]
+        values = []
+        for size in self.sizes:
+            powers = self.powers(signals, size)
+            values.append(self.compare(powers[0], powers[1], size))
         return tf.add_n(values) / len(values)
 
     def compare(self, target: Tensor, prediction: Tensor, size: int) -> Tensor:
