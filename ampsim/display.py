@@ -62,6 +62,9 @@ SCORES = {
     "mae": ("MAE", "{:.3g}", "mean absolute error"),
     "peak_difference_db": ("peak", "{:+.2f} dB", "prediction's peak over the amp's"),
     "rms_difference_db": ("RMS", "{:+.2f} dB", "prediction's level over the amp's"),
+    "aliasing_db": ("aliasing", "{:.1f} dB", "energy off the harmonics of test tones over energy on them"),
+    "linear_floor_esr": ("linear floor", "{:.4f}", "ESR of the best linear filter: what a net must beat"),
+    "noise_floor_esr": ("noise floor", "{:.2g}", "ESR of the amp's own noise: what no model can beat"),
     "real_time_factor": ("real time", "{:.1f}×", "seconds of audio rendered per second"),
     "parameters": ("parameters", "{:,.0f}", "numbers that were learnt"),
 }

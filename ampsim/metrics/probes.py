@@ -53,8 +53,8 @@ def aliasing_to_signal_ratio(
     render: Render,
     sample_rate: int,
     *,
-    pitches_hz: Sequence[float] = (110, 220, 440, 880, 1760, 3520),
-    levels_db: Sequence[float] = (-30, -18, -6),
+    pitches_hz: Sequence[float] = (220, 880, 1760, 3520),
+    levels_db: Sequence[float] = (-24, -6),
 ) -> Aliasing:
     """Play sines of several pitches and levels; see Sato and Smith (2025), arXiv:2505.04082, which also counts 0 Hz as
     aliasing: here an offset, which every asymmetric amp makes, counts neither way. Noise of the system counts as aliasing.
@@ -76,7 +76,7 @@ def fingerprint(
     sample_rate: int,
     *,
     pitch_hz: float = 220.0,
-    levels_db: Sequence[float] = tuple(range(-60, 1, 6)),
+    levels_db: Sequence[float] = tuple(range(-48, 1, 6)),
     num_harmonics: int = 10,
 ) -> Fingerprint:
     """Play a sine, and two a fifth apart, from quiet to loud."""
