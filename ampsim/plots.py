@@ -82,7 +82,7 @@ def spectra(signals: Mapping[str, Signal], sample_rate: int) -> Figure:
     difference.plot(octaves, coarse, color=COLOURS["error"], lw=1.5, marker="o", label="in octave bands, A-weighted")
     for axes in (power, weighted, difference):
         frequency_axis(axes, sample_rate)
-        axes.legend(loc="upper right")
+        axes.legend(loc="lower left" if axes is weighted else "upper right")
     power.set_ylabel("level (dBFS)")
     weighted.set_ylabel("A-weighted level (dBFS)")
     weighted.set_ylim(bottom=max(FLOOR_DB - 40, weighted.get_ylim()[0]))
@@ -126,6 +126,7 @@ def error_over_time(curve: ErrorCurve) -> Figure:
     axes.plot(at_s, worst, "o", mfc="none", mec="black", ms=10, label=f"worst second: {worst:.3g} at {at_s:.1f} s")
     if np.any(curve.esr > 0):
         axes.set_yscale("log")
+        axes.margins(y=0.3)
     axes.set_ylabel("error-to-signal ratio")
     axes.set_xlabel("time (s)")
     axes.legend(loc="upper right")
@@ -183,7 +184,9 @@ def aliasing(found: Aliasing) -> Figure:
             found.pitches_hz, found.ratio_db[:, index], style, color=COLOURS["prediction"], marker=".", label=label
         )
     axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(FuncFormatter(kilohertz))
+    axes.set_xticks(found.pitches_hz, [f"{pitch:.0f}" for pitch in found.pitches_hz])
+    axes.set_xticks([], minor=True)
+    axes.set_ylim(bottom=max(-130.0, axes.get_ylim()[0]))  # below lies the rounding of float32
     axes.set_xlabel("pitch (Hz)")
     axes.set_ylabel("aliases over harmonics (dB)")
     axes.legend()

@@ -105,7 +105,7 @@ def gain_curve(
     given: NDArray[np.floating], output: NDArray[np.floating], sample_rate: int, *, step_db: float = 3.0
 ) -> GainCurve:
     """From a recording, input and output of shape (num_samples,) in time with each other; levels heard in fewer than
-    five frames are left out."""
+    five frames, or 60 dB below the loudest, are left out."""
     powers = [np.maximum(frame_powers(signal, sample_rate), 1e-16) for signal in (given, output)]
     level, out = (10 * np.log10(power) for power in powers)
     peak = 20 * np.log10(np.maximum(np.abs(framed(output, sample_rate)).max(axis=1), 1e-8))
@@ -113,7 +113,7 @@ def gain_curve(
     rows = []
     for number in np.unique(step):
         here = step == number
-        if here.sum() >= 5:
+        if here.sum() >= 5 and number * step_db > level.max() - 60:
             low, middle, high = np.percentile((out - level)[here], (25, 50, 75))
             rows.append((number * step_db, middle, low, high, float(np.median((peak - out)[here]))))
     return GainCurve(*np.array(rows, float).reshape(-1, 5).T)
