@@ -2,5 +2,6 @@
 
 from ampsim.models.base import AmpModel
 from ampsim.models.dense import Dense
+from ampsim.models.spectral_dense import SpectralDense
 
-__all__ = ["AmpModel", "Dense"]
+__all__ = ["AmpModel", "Dense", "SpectralDense"]
