@@ -54,10 +54,9 @@ def evaluate(model: AmpModel, spans: list[Span]) -> Evaluation:
 
 def limits(train: list[Span], test: list[Span], *, future: int) -> dict[str, float]:
     """What a recording sets the scores of all its models against: the ESR of the best linear filter that sees as far
-    ahead as the model, and the ESR that the amp's own noise comes to."""
+    ahead as the model and, if the guitar ever rests, the ESR that the amp's own noise comes to."""
     fitted, tested = ([(span.direct, span.target) for span in spans] for spans in (train, test))
-    filter_taps = 2048  # 46 ms at 44.1 kHz: a cabinet and the first reflections
-    return {
-        "linear_floor_esr": linear_floor(fitted, tested, num_taps=filter_taps, future=min(future, filter_taps)).esr,
-        "noise_floor_esr": noise_floor(fitted, train[0].take.sample_rate).esr,
-    }
+    num_taps = 2048  # 46 ms at 44.1 kHz: a cabinet and the first reflections
+    noise = noise_floor(fitted, train[0].take.sample_rate)
+    linear = linear_floor(fitted, tested, num_taps=num_taps, future=min(future, num_taps))
+    return {"linear_floor_esr": linear.esr} | ({"noise_floor_esr": noise.esr} if noise.silent else {})
