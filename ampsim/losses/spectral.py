@@ -96,7 +96,7 @@ class MultiResolutionSTFT(Spectral):
         weight: float = 1.0,
     ) -> None:
         # 512, 1024 and 2048 samples at 44.1 kHz.
-        sizes_ms = (11.6, 23.2, 46.4) if sizes is None and sizes_ms is None else sizes_ms
+        sizes_ms = (11.61, 23.22, 46.44) if sizes is None and sizes_ms is None else sizes_ms
         super().__init__(sizes_ms=sizes_ms, sizes=sizes, overlap=overlap, floor_db=floor_db, weight=weight)
 
     def compare(self, target: Tensor, prediction: Tensor, size: int) -> Tensor:
@@ -124,7 +124,7 @@ class AWeightedSpectralMSE(Spectral):
         floor_db: float = -100.0,
         weight: float = 1.0,
     ) -> None:
-        sizes_ms = (23.2,) if sizes is None and sizes_ms is None else sizes_ms
+        sizes_ms = (23.22,) if sizes is None and sizes_ms is None else sizes_ms
         super().__init__(sizes_ms=sizes_ms, sizes=sizes, overlap=overlap, floor_db=floor_db, weight=weight)
 
     def compare(self, target: Tensor, prediction: Tensor, size: int) -> Tensor:
@@ -157,7 +157,7 @@ class LogMel(Spectral):
         floor_db: float = -80.0,
         weight: float = 1.0,
     ) -> None:
-        sizes_ms = (46.4,) if sizes is None and sizes_ms is None else sizes_ms
+        sizes_ms = (46.44,) if sizes is None and sizes_ms is None else sizes_ms
         super().__init__(sizes_ms=sizes_ms, sizes=sizes, overlap=overlap, floor_db=floor_db, weight=weight)
         self.num_bands, self.low_hz, self.high_hz = num_bands, low_hz, high_hz
         self.bands: dict[int, np.ndarray] = {}

@@ -16,7 +16,7 @@ from scipy import fft
 from ampsim import filters
 
 Pairs = Sequence[tuple[NDArray[np.floating], NDArray[np.floating]]]
-SIZES_MS = (11.6, 23.2, 46.4)  # the loss `MultiResolutionSTFT`
+SIZES_MS = (11.61, 23.22, 46.44)  # the loss `MultiResolutionSTFT`
 FRAMES = 256  # transformed at a time, so that memory does not grow with the signal
 
 

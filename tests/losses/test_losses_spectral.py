@@ -97,7 +97,7 @@ def test_a_signal_shorter_than_a_window_is_filled_up():
 
 
 def test_what_cannot_work_is_refused_with_what_to_change():
-    with pytest.raises(AmpsimError, match=r"2,046 samples is longer than the 1,024.*raise training.segment_length"):
+    with pytest.raises(AmpsimError, match=r"2,048 samples is longer than the 1,024.*raise training.segment_length"):
         prepared(MultiResolutionSTFT(), 1024)
     with pytest.raises(AmpsimError, match="there are no bands from 60 to 16000 Hz at 22050 Hz"):
         prepared(LogMel(high_hz=16000), rate=22050)
