@@ -6,7 +6,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from ampsim.audio import Signal
-from ampsim.metrics import scores
+from ampsim.metrics import (
+    Aliasing,
+    Fingerprint,
+    aliasing_to_signal_ratio,
+    ear_scores,
+    fingerprint,
+    linear_floor,
+    noise_floor,
+    scores,
+)
 from ampsim.models import AmpModel
 from ampsim.pairs import Span
 from ampsim.rendering import Renderer
@@ -14,24 +23,40 @@ from ampsim.rendering import Renderer
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores by name, and the signals that they were taken from, one after another: direct, amp, prediction."""
+    """Scores by name, the signals that they were taken from, one after another: direct, amp, prediction; and what the
+    model made of test tones."""
 
     scores: dict[str, float]
     signals: dict[str, Signal]
+    fingerprint: Fingerprint
+    aliasing: Aliasing
 
 
 def evaluate(model: AmpModel, spans: list[Span]) -> Evaluation:
     """Render held-out spans and score them; the real-time factor leaves compilation out."""
-    renderer = Renderer(model)
+    renderer, sample_rate = Renderer(model), spans[0].take.sample_rate
     started = time.perf_counter()
     predictions = [renderer.span(span) for span in spans]
     seconds = time.perf_counter() - started
-    duration_s = sum(map(len, spans)) / spans[0].take.sample_rate
-    found = scores((span.target, prediction) for span, prediction in zip(spans, predictions, strict=True))
+    pairs = [(span.target, prediction) for span, prediction in zip(spans, predictions, strict=True)]
+    found = scores(pairs) | ear_scores(pairs, sample_rate)
+    duration_s = sum(map(len, spans)) / sample_rate
     found |= {"real_time_factor": duration_s / seconds, "parameters": float(model.count_params())}
+    aliasing = aliasing_to_signal_ratio(renderer, sample_rate)
+    found["aliasing_db"] = aliasing.mean_db
     signals = {
         "direct": np.concatenate([span.direct for span in spans]),
         "amp": np.concatenate([span.target for span in spans]),
         "prediction": np.concatenate(predictions),
     }
-    return Evaluation(found, signals)
+    return Evaluation(found, signals, fingerprint(renderer, sample_rate), aliasing)
+
+
+def limits(train: list[Span], test: list[Span], *, future: int) -> dict[str, float]:
+    """What a recording sets the scores of all its models against: the ESR of the best linear filter that sees as far
+    ahead as the model and, if the guitar ever rests, the ESR that the amp's own noise comes to."""
+    fitted, tested = ([(span.direct, span.target) for span in spans] for spans in (train, test))
+    num_taps = 2048  # 46 ms at 44.1 kHz: a cabinet and the first reflections
+    noise = noise_floor(fitted, train[0].take.sample_rate)
+    linear = linear_floor(fitted, tested, num_taps=num_taps, future=min(future, num_taps))
+    return {"linear_floor_esr": linear.esr} | ({"noise_floor_esr": noise.esr} if noise.silent else {})

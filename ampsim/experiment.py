@@ -19,7 +19,8 @@ import yaml
 
 import ampsim
 from ampsim import AmpsimError, DivergedError, audio, plots
-from ampsim.evaluation import Evaluation, evaluate
+from ampsim.evaluation import Evaluation, evaluate, limits
+from ampsim.metrics import esr_over_time, gain_curve
 from ampsim.models import AmpModel
 from ampsim.pairs import AudioPair, Delay, Source, Span, aligned, checked, estimate_delay, split
 from ampsim.segments import Segments
@@ -32,7 +33,18 @@ Config = dict[str, Any]
 
 # What a resumed run may differ in from the one that it goes on with.
 NOT_OF_THE_RUN = ("training.resume", "training.checkpoint_every_s", "tracking", "name")
-PACKAGES = ("ampsim", "tensorflow", "keras", "numpy", "scipy", "soundfile", "mlflow", "hydra-core", "omegaconf")
+PACKAGES = (
+    "ampsim",
+    "tensorflow",
+    "keras",
+    "numpy",
+    "scipy",
+    "soundfile",
+    "pyloudnorm",
+    "mlflow",
+    "hydra-core",
+    "omegaconf",
+)
 
 
 @dataclass(frozen=True)
@@ -77,6 +89,7 @@ def run(
     segments = Segments(
         splits["train"], history=model.history, lookahead=model.lookahead, segment_length=segment_length
     )
+    loss = build(config["loss"]).prepare(sample_rate=sample_rate, segment_length=segment_length)
     notice(summary(model, splits, segments))
 
     store = Store(**config["tracking"])
@@ -85,7 +98,7 @@ def run(
         record_setting(tracked, Path(folder), config, takes, delay, splits)
         trainer = Trainer(
             model,
-            build(config["loss"]),
+            loss,
             build(config["optimizer"]),
             build(config["schedule"]),
             segments,
@@ -98,6 +111,7 @@ def run(
         state = trainer.fit(report=report, on_round=tracked.log_round)
         model.save(Path(folder) / "model.keras")
         evaluation = evaluate(model, splits["test"])
+        evaluation.scores.update(limits(splits["train"], splits["test"], future=model.future))
         record_result(tracked, Path(folder), state, evaluation, sample_rate)
         shutil.rmtree(checkpoint.parent, ignore_errors=True)
     return Result(tracked.name, tracked.id, evaluation.scores, state, tracked.file("audio") / "prediction.wav")
@@ -210,6 +224,12 @@ def record_result(tracked: TrackedRun, folder: Path, state: State, evaluation: E
         "waveforms": plots.waveforms(signals, sample_rate, at_s=plots.busiest(signals["amp"], sample_rate)),
         "fft": plots.spectra(signals, sample_rate),
         "spectrograms": plots.spectrograms(signals, sample_rate),
+        "error": plots.error_over_time(esr_over_time(signals["amp"], signals["prediction"], sample_rate)),
+        "gain": plots.gain_curves(
+            {name: gain_curve(signals["direct"], signals[name], sample_rate) for name in ("amp", "prediction")}
+        ),
+        "harmonics": plots.harmonics({"prediction": evaluation.fingerprint}),
+        "aliasing": plots.aliasing(evaluation.aliasing),
     }
     (folder / "figures").mkdir()
     for name, figure in figures.items():

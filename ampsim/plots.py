@@ -1,6 +1,7 @@
 """Figures. Each function returns a matplotlib Figure; the same signal has the same colour in all of them."""
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,6 +10,8 @@ from matplotlib.ticker import FuncFormatter
 from scipy import signal as dsp
 
 from ampsim.audio import Signal
+from ampsim.filters import a_magnitude
+from ampsim.metrics import Aliasing, ErrorCurve, Fingerprint, GainCurve
 
 # Okabe & Ito's palette, which colour-blind readers can tell apart.
 COLOURS = {"direct": "#999999", "amp": "#0072B2", "prediction": "#D55E00", "error": "#CC79A7", "train": "#009E73"}
@@ -56,21 +59,33 @@ def waveforms(signals: Mapping[str, Signal], sample_rate: int, *, at_s: float, d
 
 
 def spectra(signals: Mapping[str, Signal], sample_rate: int) -> Figure:
-    """The FFT comparison of amp and prediction: long-term power spectra, and the difference between them."""
-    figure, (power, difference) = panels(2, "FFT comparison", heights=(2, 1))
-    levels = {}
+    """The FFT comparison of amp and prediction: long-term power spectra, the same as the ear weighs them with the levels
+    of octave bands, and the difference."""
+    figure, (power, weighted, difference) = panels(3, "FFT comparison", heights=(2, 2, 1.3))
+    size = min(8192, len(next(iter(signals.values()))))
+    octaves = 1000 * 2.0 ** np.arange(-4, np.floor(np.log2(0.45 * sample_rate / 1000)) + 1)
+    levels, bands = {}, {}
     for name, samples in signals.items():
-        frequency, density = dsp.welch(samples, sample_rate, nperseg=min(8192, len(samples)), scaling="spectrum")
-        levels[name] = 10 * np.log10(np.maximum(density, 1e-14))
+        frequency, density = dsp.welch(samples, sample_rate, nperseg=size, scaling="spectrum")
+        levels[name] = power_db(density)
         power.plot(frequency, levels[name], color=COLOURS[name], label=name, lw=1)
+        heard = density * np.square(a_magnitude(frequency))
+        # Hann spreads a tone over 1.5 bins: without that, a band would read the sum of a tone's side bins.
+        inside = np.abs(np.log2(np.maximum(frequency, 1e-3)[:, None] / octaves)) < 0.5
+        bands[name] = power_db(heard @ inside / 1.5)
+        weighted.plot(frequency, power_db(heard), color=COLOURS[name], lw=0.7, alpha=0.6)
+        weighted.plot(octaves, bands[name], color=COLOURS[name], lw=1.5, marker="o", label=f"{name}, octave bands")
     difference.axhline(0, color="black", lw=0.6)
-    difference.plot(
-        frequency, levels["prediction"] - levels["amp"], color=COLOURS["error"], lw=1, label="prediction − amp"
-    )
-    for axes in (power, difference):
+    fine = levels["prediction"] - levels["amp"]
+    difference.plot(frequency, fine, color=COLOURS["error"], lw=0.7, alpha=0.6, label="prediction − amp")
+    coarse = bands["prediction"] - bands["amp"]
+    difference.plot(octaves, coarse, color=COLOURS["error"], lw=1.5, marker="o", label="in octave bands, A-weighted")
+    for axes in (power, weighted, difference):
         frequency_axis(axes, sample_rate)
-        axes.legend(loc="upper right")
+        axes.legend(loc="lower left" if axes is weighted else "upper right")
     power.set_ylabel("level (dBFS)")
+    weighted.set_ylabel("A-weighted level (dBFS)")
+    weighted.set_ylim(bottom=max(FLOOR_DB - 40, weighted.get_ylim()[0]))
     difference.set_ylabel("difference (dB)")
     difference.set_ylim(-24, 24)
     difference.set_xlabel("frequency (Hz)")
@@ -101,6 +116,85 @@ def spectrograms(signals: Mapping[str, Signal], sample_rate: int) -> Figure:
     rows[-1].set_xlabel("time (s)")
     figure.colorbar(image, ax=list(rows), label="level (dBFS)")
     return figure
+
+
+def error_over_time(curve: ErrorCurve) -> Figure:
+    """Error-to-signal ratio of a sliding second, with the worst one marked."""
+    figure, (axes,) = panels(1, "Error over time")
+    worst, at_s = curve.worst
+    axes.plot(curve.time_s, curve.esr, color=COLOURS["error"], lw=1.2, label="prediction − amp, one second at a time")
+    axes.plot(at_s, worst, "o", mfc="none", mec="black", ms=10, label=f"worst second: {worst:.3g} at {at_s:.1f} s")
+    if np.any(curve.esr > 0):
+        axes.set_yscale("log")
+        axes.margins(y=0.3)
+    axes.set_ylabel("error-to-signal ratio")
+    axes.set_xlabel("time (s)")
+    axes.legend(loc="upper right")
+    return figure
+
+
+def gain_curves(curves: Mapping[str, GainCurve]) -> Figure:
+    """Gain and crest factor against input level as the recording shows them; the band holds half of the frames."""
+    figure, (gain, crest) = panels(2, "Gain curve", heights=(2, 1))
+    for name, curve in curves.items():
+        gain.fill_between(curve.levels_db, curve.low_db, curve.high_db, color=COLOURS[name], alpha=0.2, lw=0)
+        gain.plot(
+            curve.levels_db, curve.gain_db, color=COLOURS[name], marker=".", label=f"{name}, median of 50 ms frames"
+        )
+        crest.plot(curve.levels_db, curve.crest_db, color=COLOURS[name], marker=".", label=name)
+    gain.set_ylabel("gain (dB)")
+    crest.set_ylabel("crest factor (dB)")
+    crest.set_xlabel("input level (dBFS, RMS)")
+    for axes in (gain, crest):
+        axes.legend()
+    return figure
+
+
+def harmonics(fingerprints: Mapping[str, Fingerprint], *, shown: int = 6) -> Figure:
+    """What a sine of each level comes out as: its harmonics, their total, and the products of two tones."""
+    pitch_hz = next(iter(fingerprints.values())).pitch_hz
+    figure, (spectrum, total) = panels(2, f"Harmonic fingerprint at {pitch_hz:.0f} Hz", heights=(2, 1))
+    for name, found in fingerprints.items():
+        for number in range(min(shown, found.harmonics_db.shape[1])):
+            marker = f"${number + 1}$"
+            label = name if number == 0 else None
+            spectrum.plot(
+                found.levels_db, found.harmonics_db[:, number], color=COLOURS[name], marker=marker, lw=0.8, label=label
+            )
+        total.plot(found.levels_db, 100 * found.distortion, color=COLOURS[name], label=f"{name}: harmonics")
+        total.plot(
+            found.levels_db, 100 * found.intermodulation, color=COLOURS[name], ls="--", label=f"{name}: intermodulation"
+        )
+    lowest = min(float(found.harmonics_db[:, 0].min()) for found in fingerprints.values())
+    spectrum.set_ylim(bottom=max(lowest - 60, FLOOR_DB - 30))
+    spectrum.set_ylabel("harmonic's level (dBFS)")
+    total.set_ylabel("of the tone (%)")
+    total.set_xlabel("input level (dBFS, peak of a sine)")
+    for axes in (spectrum, total):
+        axes.legend(loc="upper left")
+    return figure
+
+
+def aliasing(found: Aliasing) -> Figure:
+    """Aliasing-to-signal ratio against pitch, a line for each level."""
+    figure, (axes,) = panels(1, "Aliasing")
+    for index, (level, style) in enumerate(zip(found.levels_db, cycle(("-", "--", ":", "-.")), strict=False)):
+        label = f"sine at {level:g} dBFS"
+        axes.plot(
+            found.pitches_hz, found.ratio_db[:, index], style, color=COLOURS["prediction"], marker=".", label=label
+        )
+    axes.set_xscale("log")
+    axes.set_xticks(found.pitches_hz, [f"{pitch:.0f}" for pitch in found.pitches_hz])
+    axes.set_xticks([], minor=True)
+    axes.set_ylim(bottom=max(-130.0, axes.get_ylim()[0]))  # below lies the rounding of float32
+    axes.set_xlabel("pitch (Hz)")
+    axes.set_ylabel("aliases over harmonics (dB)")
+    axes.legend()
+    return figure
+
+
+def power_db(power: np.ndarray) -> np.ndarray:
+    return 10 * np.log10(np.maximum(power, 1e-14))
 
 
 def panels(

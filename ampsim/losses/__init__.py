@@ -1,6 +1,22 @@
 """What training minimises: terms on segments of shape (batch, num_samples), added up by their weights."""
 
+from ampsim.losses.filtered import AWeighted, Filtered, PreEmphasized
 from ampsim.losses.loss import Loss, Sum
-from ampsim.losses.waveform import ESR, MAE, MSE
+from ampsim.losses.spectral import AWeightedSpectralMSE, LogMel, MultiResolutionSTFT, Spectral
+from ampsim.losses.waveform import DC, ESR, MAE, MSE
 
-__all__ = ["ESR", "MAE", "MSE", "Loss", "Sum"]
+__all__ = [
+    "DC",
+    "ESR",
+    "MAE",
+    "MSE",
+    "AWeighted",
+    "AWeightedSpectralMSE",
+    "Filtered",
+    "LogMel",
+    "Loss",
+    "MultiResolutionSTFT",
+    "PreEmphasized",
+    "Spectral",
+    "Sum",
+]

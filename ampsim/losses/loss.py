@@ -18,6 +18,13 @@ class Loss:
             raise ValueError(f"a loss term's weight is 0 (logged only) or more, not {weight}")
         self.weight = float(weight)
 
+    def prepare(self, *, sample_rate: int, segment_length: int) -> None:
+        """Learn from the run what the config does not repeat: the sample rate in hertz, and the samples per example.
+
+        Raises:
+            AmpsimError: the term cannot work at this rate or on segments so short.
+        """
+
     def __call__(self, target: Tensor, prediction: Tensor) -> Tensor:
         raise NotImplementedError
 
@@ -29,6 +36,12 @@ class Sum:
         if not any(term.weight > 0 for term in terms.values()):
             raise ValueError("a loss needs at least one term with a weight above 0")
         self.terms = terms
+
+    def prepare(self, *, sample_rate: int, segment_length: int) -> "Sum":
+        """This sum, once every term knows the run's sample rate and segment length; see `Loss.prepare`."""
+        for term in self.terms.values():
+            term.prepare(sample_rate=sample_rate, segment_length=segment_length)
+        return self
 
     def __call__(self, target: Tensor, prediction: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted sum, and each term's own value."""

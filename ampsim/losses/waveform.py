@@ -32,5 +32,18 @@ class ESR(Loss):
         self.floor = 10 ** (floor_db / 10)
 
     def __call__(self, target: Tensor, prediction: Tensor) -> Tensor:
-        energy = tf.maximum(tf.reduce_mean(tf.square(target)), self.floor)
-        return tf.reduce_mean(tf.square(target - prediction)) / energy
+        return tf.reduce_mean(tf.square(target - prediction)) / self.energy(target)
+
+    def energy(self, target: Tensor) -> Tensor:
+        return tf.maximum(tf.reduce_mean(tf.square(target)), self.floor)
+
+
+class DC(ESR):
+    """The energy of the segments' offsets from their targets over the targets' energy (Damskägg et al., 2019).
+
+    Where pre-emphasis takes the lowest frequencies out of an ESR, this keeps the prediction from drifting.
+    """
+
+    def __call__(self, target: Tensor, prediction: Tensor) -> Tensor:
+        offsets = tf.reduce_mean(target - prediction, axis=1)
+        return tf.reduce_mean(tf.square(offsets)) / self.energy(target)

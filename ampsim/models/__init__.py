@@ -5,10 +5,23 @@ from ampsim.models.dense import Dense
 from ampsim.models.fir import Fir
 from ampsim.models.gru import Gru
 from ampsim.models.lstm import Lstm
+from ampsim.models.spectral_dense import SpectralDense
 from ampsim.models.ssm import Ssm
 from ampsim.models.tcn import Tcn
 from ampsim.models.wavenet import WaveNet
 from ampsim.models.wavenet_cab import WaveNetCab
 from ampsim.models.wiener_hammerstein import WienerHammerstein
 
-__all__ = ["AmpModel", "Dense", "Fir", "Gru", "Lstm", "Ssm", "Tcn", "WaveNet", "WaveNetCab", "WienerHammerstein"]
+__all__ = [
+    "AmpModel",
+    "Dense",
+    "Fir",
+    "Gru",
+    "Lstm",
+    "SpectralDense",
+    "Ssm",
+    "Tcn",
+    "WaveNet",
+    "WaveNetCab",
+    "WienerHammerstein",
+]

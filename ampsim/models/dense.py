@@ -64,32 +64,39 @@ class Dense(AmpModel):
     def receptive_field(self) -> int:
         return self.window
 
+    @property
+    def num_features(self) -> int:
+        """What the second layer sees at each instant."""
+        return self.hidden[0].units
+
     def build(self, input_shape: object = None) -> None:
-        size = self.window
-        for layer in [*self.hidden, self.head]:
+        first, *rest = self.hidden
+        first.build((None, self.window))
+        size = self.num_features
+        for layer in [*rest, self.head]:
             layer.build((None, size))
             size = layer.units
         self.built = True
 
     def call(self, segment: tf.Tensor, training: bool = False) -> tf.Tensor:
         batch, n = segment.shape[0], segment.shape[1] - self.window + 1
-        first, *rest = self.hidden
-        kernel = self.first_kernel()
-        if self.uses_fft():
-            units = first.activation(filter_bank(segment, kernel) + first.bias[:, None, None])
-            features, transposed = tf.reshape(units, [first.units, batch * n]), True
-        else:
-            windows = tf.reverse(tf.signal.frame(segment, self.window, 1), [1])
-            features = tf.matmul(tf.reshape(windows, [batch * n, self.window]), kernel)
-            features, transposed = first.activation(features + first.bias), False
-        for layer in rest:
+        features, transposed = self.features(segment), True
+        for layer in [*self.hidden[1:], self.head]:
             features = self.dropout(features, training=training)
-            # The first layer's outputs come with the units in front; the product reads them so, and nothing is moved.
+            # Features come with the units in front; the product reads them so, and nothing is moved.
             features = layer.activation(tf.matmul(features, layer.kernel, transpose_a=transposed) + layer.bias)
             transposed = False
-        features = self.dropout(features, training=training)
-        outputs = self.head.activation(tf.matmul(features, self.head.kernel, transpose_a=transposed) + self.head.bias)
-        return tf.reverse(tf.reshape(outputs, [batch, n]), [1])  # both first layers run backwards in time
+        return tf.reverse(tf.reshape(features, [batch, n]), [1])
+
+    def features(self, segment: tf.Tensor) -> tf.Tensor:
+        """The first layer's outputs, (num_features, batch * n), backwards in time within each example."""
+        first, kernel = self.hidden[0], self.first_kernel()
+        if self.uses_fft():
+            units = first.activation(filter_bank(segment, kernel) + first.bias[:, None, None])
+            return tf.reshape(units, [first.units, -1])
+        windows = tf.reverse(tf.signal.frame(segment, self.window, 1), [1])
+        products = tf.matmul(kernel, tf.reshape(windows, [-1, self.window]), transpose_a=True, transpose_b=True)
+        return first.activation(products + first.bias[:, None])
 
     def first_kernel(self) -> tf.Tensor:
         """(window, units): the first layer's weights on the input itself."""

@@ -1,13 +1,14 @@
-"""What a finished signal is judged by. Sums are accumulated over all spans and divided once."""
+"""Errors of the waveform: over whole signals, and where in them they lie."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ampsim.audio import decibels
 
-Signals = Iterable[tuple[NDArray[np.float32], NDArray[np.float32]]]
+Signals = Iterable[tuple[NDArray[np.floating], NDArray[np.floating]]]
 
 
 def esr(target: NDArray[np.floating], prediction: NDArray[np.floating]) -> float:
@@ -44,3 +45,44 @@ def scores(pairs: Signals) -> dict[str, float]:
         "peak_difference_db": decibels(prediction_peak / target_peak) if audible else float("nan"),
         "rms_difference_db": decibels(np.sqrt(prediction_energy / target_energy)) if audible else float("nan"),
     }
+
+
+@dataclass(frozen=True)
+class ErrorCurve:
+    """The error-to-signal ratio of a window that slides over a signal; `time_s` is the window's middle."""
+
+    time_s: NDArray[np.float64]
+    esr: NDArray[np.float64]
+
+    @property
+    def worst(self) -> tuple[float, float]:
+        """The highest ratio, and its time in seconds."""
+        place = int(np.argmax(self.esr))
+        return float(self.esr[place]), float(self.time_s[place])
+
+
+def esr_over_time(
+    target: NDArray[np.floating],
+    prediction: NDArray[np.floating],
+    sample_rate: int,
+    *,
+    window_s: float = 1.0,
+    step_s: float = 0.25,
+    floor_db: float = -20.0,
+) -> ErrorCurve:
+    """Where a prediction is worst. Both signals have shape (num_samples,).
+
+    Args:
+        floor_db: below the target's mean power; a window that is quieter is held against this, so that a pause with a
+            little noise in it is not the worst second of all.
+    """
+    window = min(len(target), max(1, round(window_s * sample_rate)))
+    starts = np.arange(0, len(target) - window + 1, max(1, round(step_s * sample_rate)))
+    wide = np.asarray(target, np.float64)
+    errors, energies = (
+        sums[starts + window] - sums[starts]
+        for sums in (np.concatenate([[0], np.cumsum(np.square(x))]) for x in (wide - prediction, wide))
+    )
+    floor = np.mean(np.square(wide)) * window * 10 ** (floor_db / 10)
+    with np.errstate(invalid="ignore", divide="ignore"):  # a target that is silent throughout has no ratio
+        return ErrorCurve((starts + window / 2) / sample_rate, errors / np.maximum(energies, floor))

@@ -1,0 +1,185 @@
+"""Losses on short-time spectra, which hear how strong each frequency is and not its phase."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from ampsim import AmpsimError, filters
+from ampsim.losses.loss import Loss, Tensor
+
+TINY = 1e-20  # a power far below any floor; keeps a root's gradient finite
+
+
+class Spectral(Loss):
+    """The part that all losses on short-time spectra share: their sizes, and a floor under what is compared.
+
+    Args:
+        sizes_ms: window lengths in milliseconds, each rounded to the nearest even number of samples.
+        sizes: window lengths in samples, in place of `sizes_ms`.
+        overlap: of neighbouring windows, as a share of their length.
+        floor_db: level in dB below that of a full-scale sine that is added to every magnitude as a power, so that
+            nothing is learnt from what nobody hears.
+    """
+
+    def __init__(
+        self,
+        *,
+        sizes_ms: Sequence[float] | None = None,
+        sizes: Sequence[int] | None = None,
+        overlap: float = 0.75,
+        floor_db: float = -80.0,
+        weight: float = 1.0,
+    ) -> None:
+        super().__init__(weight=weight)
+        if (sizes_ms is None) == (sizes is None):
+            raise ValueError("give either sizes_ms (milliseconds) or sizes (samples)")
+        given = list(sizes_ms if sizes is None else sizes)  # type: ignore[arg-type]
+        if not given or not all(size > 0 for size in given):
+            raise ValueError(f"{given}: at least one window length above 0")
+        if not 0 <= overlap < 1:
+            raise ValueError(f"overlap={overlap}: it is a share from 0 up to 1")
+        self.given, self.in_samples = given, sizes is not None
+        self.overlap, self.floor = overlap, 10 ** (floor_db / 10)
+        self.sizes: list[int] = []
+        self.sample_rate = 0
+
+    def prepare(self, *, sample_rate: int, segment_length: int) -> None:
+        samples = self.given if self.in_samples else [size * sample_rate / 1000 for size in self.given]
+        self.sizes = [max(16, 2 * round(size / 2)) for size in samples]
+        self.sample_rate = sample_rate
+        if max(self.sizes) > segment_length:
+            raise AmpsimError(
+                f"{type(self).__name__}: a window of {max(self.sizes):,} samples is longer than the {segment_length:,} "
+                f"samples it is given: raise training.segment_length by {max(self.sizes) - segment_length:,} or more, or "
+                f"shorten the loss term's {'sizes' if self.in_samples else 'sizes_ms'}"
+            )
+
+    def __call__(self, target: Tensor, prediction: Tensor) -> Tensor:
+        if not self.sizes:
+            raise RuntimeError(f"{type(self).__name__} does not know the sample rate: call prepare() first")
+        signals = tf.stack([target, prediction])  # one FFT for both
+        values = []
+        for size in self.sizes:
+            powers = self.powers(signals, size)
+            values.append(self.compare(powers[0], powers[1], size))
+        return tf.add_n(values) / len(values)
+
+    def compare(self, target: Tensor, prediction: Tensor, size: int) -> Tensor:
+        """The loss at one size from two power spectrograms, (batch, frames, size // 2 + 1); a full-scale sine peaks at 1."""
+        raise NotImplementedError
+
+    def powers(self, signals: Tensor, size: int) -> Tensor:
+        """Power spectrograms of whole windows, Hann; a signal shorter than one window is filled up with silence."""
+        window = np.hanning(size + 1)[:-1]
+        step = max(1, round(size * (1 - self.overlap)))
+        missing = max(0, size - signals.shape[-1])
+        frames = tf.signal.frame(tf.pad(signals, [[0, 0]] * 2 + [[0, missing]]), size, step)
+        spectrum = tf.signal.rfft(frames * (2 * window / window.sum()).astype(np.float32))
+        return tf.square(tf.math.real(spectrum)) + tf.square(tf.math.imag(spectrum))
+
+
+class MultiResolutionSTFT(Spectral):
+    """Spectral convergence plus the mean distance of log magnitudes, averaged over window sizes.
+
+    Yamamoto et al. (2020), Parallel WaveGAN, 10.1109/ICASSP40776.2020.9053795. The convergence is a ratio over the whole
+    batch, like `ESR`. Neither part hears phase.
+    """
+
+    def __init__(
+        self,
+        *,
+        sizes_ms: Sequence[float] | None = None,
+        sizes: Sequence[int] | None = None,
+        overlap: float = 0.75,
+        floor_db: float = -80.0,
+        weight: float = 1.0,
+    ) -> None:
+        # 512, 1024 and 2048 samples at 44.1 kHz.
+        sizes_ms = (11.61, 23.22, 46.44) if sizes is None and sizes_ms is None else sizes_ms
+        super().__init__(sizes_ms=sizes_ms, sizes=sizes, overlap=overlap, floor_db=floor_db, weight=weight)
+
+    def compare(self, target: Tensor, prediction: Tensor, size: int) -> Tensor:
+        target, prediction = target + self.floor, prediction + self.floor
+        root, other = tf.sqrt(target), tf.sqrt(prediction)
+        distance = tf.sqrt(tf.maximum(tf.reduce_sum(tf.square(root - other)), TINY))
+        # With the floor in both, a silent batch is compared with its floor and not with nothing.
+        convergence = distance / tf.sqrt(tf.reduce_sum(target))
+        return convergence + 0.5 * tf.reduce_mean(tf.abs(tf.math.log(target) - tf.math.log(prediction)))
+
+
+class AWeightedSpectralMSE(Spectral):
+    """Mean squared difference of A-weighted short-time magnitudes.
+
+    Scaled by Parseval's theorem so that, if phase counted, it would be the mean squared error of the A-weighted signals:
+    its numbers compare with those of `AWeighted(MSE())`.
+    """
+
+    def __init__(
+        self,
+        *,
+        sizes_ms: Sequence[float] | None = None,
+        sizes: Sequence[int] | None = None,
+        overlap: float = 0.75,
+        floor_db: float = -100.0,
+        weight: float = 1.0,
+    ) -> None:
+        sizes_ms = (23.22,) if sizes is None and sizes_ms is None else sizes_ms
+        super().__init__(sizes_ms=sizes_ms, sizes=sizes, overlap=overlap, floor_db=floor_db, weight=weight)
+
+    def compare(self, target: Tensor, prediction: Tensor, size: int) -> Tensor:
+        frequency = np.fft.rfftfreq(size, 1 / self.sample_rate)
+        window = np.hanning(size + 1)[:-1]
+        # Parseval, for a window scaled to 2 at its sum; bins between 0 Hz and half the rate stand for two.
+        weight = np.square(filters.a_magnitude(frequency)) * window.sum() ** 2 / (4 * size * np.sum(window**2))
+        weight[1:-1] *= 2
+        difference = tf.sqrt(target + self.floor) - tf.sqrt(prediction + self.floor)
+        return tf.reduce_mean(tf.reduce_sum(tf.square(difference) * weight.astype(np.float32), axis=-1))
+
+
+class LogMel(Spectral):
+    """Mean distance of the logs of mel-band powers, in dB.
+
+    Args:
+        num_bands: bands from `low_hz` to `high_hz`, equally wide on the mel scale.
+        high_hz: None takes 16 kHz, or 0.45 of the sample rate if that is lower.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_bands: int = 40,
+        low_hz: float = 60.0,
+        high_hz: float | None = None,
+        sizes_ms: Sequence[float] | None = None,
+        sizes: Sequence[int] | None = None,
+        overlap: float = 0.75,
+        floor_db: float = -80.0,
+        weight: float = 1.0,
+    ) -> None:
+        sizes_ms = (46.44,) if sizes is None and sizes_ms is None else sizes_ms
+        super().__init__(sizes_ms=sizes_ms, sizes=sizes, overlap=overlap, floor_db=floor_db, weight=weight)
+        self.num_bands, self.low_hz, self.high_hz = num_bands, low_hz, high_hz
+        self.bands: dict[int, np.ndarray] = {}
+
+    def prepare(self, *, sample_rate: int, segment_length: int) -> None:
+        super().prepare(sample_rate=sample_rate, segment_length=segment_length)
+        high_hz = min(16000.0, 0.45 * sample_rate) if self.high_hz is None else self.high_hz
+        if not 0 <= self.low_hz < high_hz <= sample_rate / 2:
+            raise AmpsimError(
+                f"LogMel: there are no bands from {self.low_hz:g} to {high_hz:g} Hz at {sample_rate} Hz: set the loss "
+                f"term's low_hz and high_hz between 0 and {sample_rate / 2:g}"
+            )
+        for size in self.sizes:
+            bands = filters.mel_bands(self.num_bands, size, sample_rate, low_hz=self.low_hz, high_hz=high_hz)
+            empty = int(np.sum(bands.max(axis=0) == 0))
+            if empty:
+                raise AmpsimError(
+                    f"LogMel: {empty} of {self.num_bands} bands are narrower than a bin of a window of {size} samples: "
+                    "lower the loss term's num_bands, or lengthen its windows"
+                )
+            self.bands[size] = bands.astype(np.float32)
+
+    def compare(self, target: Tensor, prediction: Tensor, size: int) -> Tensor:
+        levels = [tf.math.log(tf.matmul(power, self.bands[size]) + self.floor) for power in (target, prediction)]
+        return tf.reduce_mean(tf.abs(levels[0] - levels[1])) * (10 / np.log(10))

@@ -1,0 +1,57 @@
+"""What a finished signal is judged by: arrays in, numbers and small records out."""
+
+from ampsim.metrics.flutter import flutter
+from ampsim.metrics.limits import GainCurve, LinearFloor, NoiseFloor, gain_curve, linear_floor, noise_floor
+from ampsim.metrics.probes import Aliasing, Fingerprint, aliasing_to_signal_ratio, fingerprint
+from ampsim.metrics.referee import Verdict, referee
+from ampsim.metrics.spectra import (
+    Pairs,
+    a_weighted_esr,
+    log_spectral_distance,
+    loudness_difference,
+    multi_resolution_stft,
+)
+from ampsim.metrics.waveform import ErrorCurve, esr, esr_over_time, scores
+
+
+def ear_scores(pairs: Pairs, sample_rate: int) -> dict[str, float]:
+    """What the ear says of (target, prediction) signals taken as one; `scores` says what the waveform does.
+
+    The worst second is that of any of the signals. A score that does not exist (a silent target, a signal too short) is
+    NaN.
+    """
+    worst = max(esr_over_time(target, prediction, sample_rate).worst[0] for target, prediction in pairs)
+    return {
+        "a_weighted_esr": a_weighted_esr(pairs, sample_rate),
+        "multi_resolution_stft": multi_resolution_stft(pairs, sample_rate),
+        "log_spectral_distance_db": log_spectral_distance(pairs, sample_rate),
+        "loudness_difference_lu": loudness_difference(pairs, sample_rate),
+        "flutter_db": flutter(pairs, sample_rate),
+        "worst_second_esr": worst,
+    }
+
+
+__all__ = [
+    "Aliasing",
+    "ErrorCurve",
+    "Fingerprint",
+    "GainCurve",
+    "LinearFloor",
+    "NoiseFloor",
+    "Verdict",
+    "a_weighted_esr",
+    "aliasing_to_signal_ratio",
+    "ear_scores",
+    "esr",
+    "esr_over_time",
+    "fingerprint",
+    "flutter",
+    "gain_curve",
+    "linear_floor",
+    "log_spectral_distance",
+    "loudness_difference",
+    "multi_resolution_stft",
+    "noise_floor",
+    "referee",
+    "scores",
+]

@@ -1,0 +1,128 @@
+"""What a recording itself says: how far a filter alone gets, the noise that no model can predict, its gain curve."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft, linalg
+from scipy import signal as dsp
+
+from ampsim.metrics.waveform import scores
+
+Array = NDArray[np.float64]
+Takes = Sequence[tuple[NDArray[np.floating], NDArray[np.floating]]]  # (input, target), each (num_samples,)
+FRAME_S = 0.05
+
+
+@dataclass(frozen=True)
+class LinearFloor:
+    """The best linear filter and its ESR on other signals: what a net must beat to have learnt any distortion.
+
+    Output k is the sum of `taps[i] * input[k + future - 1 - i]`.
+    """
+
+    esr: float
+    taps: Array
+    future: int
+
+    def __call__(self, signal: NDArray[np.floating]) -> Array:
+        """The filter's output, (num_samples,), in time with its input."""
+        padded = np.pad(np.asarray(signal, np.float64), (0, self.future - 1))
+        return dsp.oaconvolve(padded, self.taps)[self.future - 1 : self.future - 1 + len(signal)]
+
+
+def linear_floor(
+    train: Takes, test: Takes, *, num_taps: int = 2048, future: int = 64, regularisation_db: float = -60.0
+) -> LinearFloor:
+    """Least squares over all of `train`, by its normal equations; scored on `test`.
+
+    Args:
+        future: taps that see the current sample and those after it; 1 is causal.
+        regularisation_db: power of the noise, below the input's, that the filter must not amplify.
+    """
+    automatic, crossed = np.zeros(num_taps), np.zeros(num_taps)
+    lags = np.arange(num_taps) - (future - 1)
+    for given, wanted in train:
+        size = fft.next_fast_len(len(given) + num_taps, real=True)
+        spectrum, target = (fft.rfft(np.asarray(x, np.float64), size) for x in (given, wanted))
+        automatic += fft.irfft(np.square(np.abs(spectrum)), size)[:num_taps]
+        crossed += fft.irfft(np.conj(spectrum) * target, size)[lags]
+    automatic[0] *= 1 + 10 ** (regularisation_db / 10)
+    taps = linalg.solve(linalg.toeplitz(automatic), crossed, assume_a="pos") if automatic[0] else crossed
+    fitted = LinearFloor(math.nan, taps, future)
+    return LinearFloor(scores([(target, fitted(given)) for given, target in test])["esr"], taps, future)
+
+
+@dataclass(frozen=True)
+class NoiseFloor:
+    """The power of the target where the input rests, over its mean power: an ESR that no model can beat.
+
+    `silent` is False where the input never rests: then the quietest frames stand in, and `esr` may be far too high.
+    """
+
+    esr: float
+    level_db: float  # RMS re full scale
+    duration_s: float  # what was listened to
+    silent: bool
+
+
+def noise_floor(takes: Takes, sample_rate: int, *, silent_db: float = -60.0, settle_s: float = 0.25) -> NoiseFloor:
+    """Listen to the target in frames of 50 ms whose input, and that of all frames in `settle_s` before, is `silent_db`
+    below the input's loudest frame. Where less than half a second is that quiet, the quietest hundredth of the frames
+    is taken instead."""
+    given, target = (np.concatenate([frame_powers(x, sample_rate) for x in side]) for side in zip(*takes, strict=True))
+    if not len(given) or not target.any():
+        return NoiseFloor(math.nan, math.nan, 0.0, False)
+    settling = math.ceil(settle_s / FRAME_S)
+    recent = np.array([given[max(0, k - settling) : k + 1].max() for k in range(len(given))])
+    chosen = recent <= given.max() * 10 ** (silent_db / 10)
+    silent = bool(chosen.sum() * FRAME_S >= 0.5)
+    if not silent:
+        chosen = recent <= np.quantile(recent, 0.01)
+    noise = float(np.mean(target[chosen]))
+    return NoiseFloor(
+        noise / float(np.mean(target)), 10 * math.log10(max(noise, 1e-20)), chosen.sum() * FRAME_S, silent
+    )
+
+
+@dataclass(frozen=True)
+class GainCurve:
+    """Gain and crest factor against input level, as far as playing shows them: medians of 50 ms frames, each (num_levels,).
+
+    `low_db` and `high_db` are the quartiles of the gain. An amp that saturates shows a falling gain.
+    """
+
+    levels_db: Array  # RMS of the input re full scale
+    gain_db: Array
+    low_db: Array
+    high_db: Array
+    crest_db: Array  # of the output: its peak over its RMS
+
+
+def gain_curve(
+    given: NDArray[np.floating], output: NDArray[np.floating], sample_rate: int, *, step_db: float = 3.0
+) -> GainCurve:
+    """From a recording, input and output of shape (num_samples,) in time with each other; levels heard in fewer than
+    five frames, or 60 dB below the loudest, are left out."""
+    powers = [np.maximum(frame_powers(signal, sample_rate), 1e-16) for signal in (given, output)]
+    level, out = (10 * np.log10(power) for power in powers)
+    peak = 20 * np.log10(np.maximum(np.abs(framed(output, sample_rate)).max(axis=1), 1e-8))
+    step = np.round(level / step_db)
+    rows = []
+    for number in np.unique(step):
+        here = step == number
+        if here.sum() >= 5 and number * step_db > level.max() - 60:
+            low, middle, high = np.percentile((out - level)[here], (25, 50, 75))
+            rows.append((number * step_db, middle, low, high, float(np.median((peak - out)[here]))))
+    return GainCurve(*np.array(rows, float).reshape(-1, 5).T)
+
+
+def framed(signal: NDArray[np.floating], sample_rate: int) -> Array:
+    length = max(1, round(FRAME_S * sample_rate))
+    return np.asarray(signal[: len(signal) // length * length], np.float64).reshape(-1, length)
+
+
+def frame_powers(signal: NDArray[np.floating], sample_rate: int) -> Array:
+    return np.mean(np.square(framed(signal, sample_rate)), axis=1)

@@ -1,0 +1,73 @@
+"""Limits of a recording on recordings whose limits are known."""
+
+import numpy as np
+import pytest
+from scipy import signal as dsp
+
+from ampsim.metrics import gain_curve, linear_floor, noise_floor
+
+RATE = 8000
+random = np.random.default_rng(0)
+
+
+def test_a_linear_amp_is_found_tap_by_tap():
+    taps = random.normal(size=60) * np.exp(-np.arange(60) / 15)
+    inputs = [random.normal(size=20000) for _ in range(3)]
+    takes = [(x, np.convolve(x, taps)[: len(x)]) for x in inputs]
+    found = linear_floor(takes[:2], takes[2:], num_taps=100, future=1, regularisation_db=-100)
+    np.testing.assert_allclose(found.taps[:60], taps, atol=0.01)
+    assert found.esr < 1e-3
+
+
+def test_a_filter_that_looks_ahead_undoes_a_delay_the_wrong_way_round():
+    signal = random.normal(size=20000)
+    takes = [(signal, np.roll(signal, -5))]
+    assert linear_floor(takes, takes, num_taps=32, future=8).esr < 0.01
+    assert linear_floor(takes, takes, num_taps=32, future=1).esr > 0.9
+
+
+def test_the_floor_of_a_distortion_is_the_least_squares_residual():
+    """Against NumPy's solver on the matrix of windows."""
+    signal = dsp.lfilter([1], [1, -0.9], random.normal(size=6000))
+    target = np.tanh(signal)
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(signal, (15, 0)), 16)
+    solved = np.linalg.lstsq(windows, target, rcond=None)[0]
+    expected = np.sum((target - windows @ solved) ** 2) / np.sum(target**2)
+    found = linear_floor([(signal, target)], [(signal, target)], num_taps=16, future=1)
+    assert found.esr == pytest.approx(expected, rel=1e-3)
+    np.testing.assert_allclose(found.taps, solved[::-1], atol=1e-3)
+
+
+def test_hum_and_hiss_in_a_pause_are_the_noise_floor():
+    signal = random.normal(size=10 * RATE)
+    signal[4 * RATE : 6 * RATE] = 0
+    noise = 0.02 * random.normal(size=len(signal))
+    target = np.tanh(signal) + noise
+    found = noise_floor([(signal, target)], RATE)
+    assert found.silent
+    assert found.esr == pytest.approx(np.mean(noise**2) / np.mean(target**2), rel=0.05)
+    assert found.level_db == pytest.approx(20 * np.log10(0.02), abs=0.2)
+    assert 1.5 < found.duration_s < 2
+
+
+def test_the_tail_of_a_note_is_not_noise():
+    signal = np.zeros(4 * RATE)
+    signal[:RATE] = random.normal(size=RATE)
+    tail = dsp.lfilter([1], [1, -np.exp(-1 / (0.02 * RATE))], signal)  # rings for 20 ms
+    assert noise_floor([(signal, tail)], RATE).esr < 1e-8
+
+
+def test_a_recording_without_a_pause_says_so():
+    signal = random.normal(size=4 * RATE)
+    assert not noise_floor([(signal, np.tanh(signal))], RATE).silent
+
+
+def test_the_gain_curve_of_a_clipper_falls():
+    levels = np.repeat(10 ** (np.arange(-48, 1, 3) / 20), RATE)
+    signal = levels * np.sqrt(2) * np.sin(2 * np.pi * 200 * np.arange(len(levels)) / RATE)
+    curve = gain_curve(signal, np.clip(10 * signal, -1, 1), RATE)
+    np.testing.assert_allclose(curve.levels_db, np.arange(-48, 1, 3), atol=0.1)
+    np.testing.assert_allclose(curve.gain_db[curve.levels_db < -24], 20, atol=0.01)
+    assert np.all(np.diff(curve.gain_db)[-6:] < -1)
+    assert curve.crest_db[0] == pytest.approx(3.01, abs=0.05)
+    assert curve.crest_db[-1] < 1
