@@ -1,6 +1,7 @@
 """The commands. Each loads what it needs and no more, so that `--help` and a typo answer at once."""
 
 import os
+import shlex
 import sys
 import tempfile
 import time
@@ -54,6 +55,12 @@ def option(default: Any, text: str) -> Any:
 class StoreOptions:
     folder: str = option("runs", "where the runs are kept")
     uri: str = option("", "another MLflow store, as tracking.uri in the config")
+    experiment: str = option("ampsim", "the MLflow experiment, as tracking.experiment in the config")
+
+    def store(self) -> Any:
+        from ampsim.tracking import Store
+
+        return Store(self.folder, uri=self.uri or None, experiment=self.experiment)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,10 +184,13 @@ def train_one(config: dict[str, Any], overrides: list[str]) -> None:
     console.print()
     console.print(score_table(result.scores, f"{result.name} on the test split"))
     console.print()
-    where = "" if Path(tracking["folder"]) == Path("runs").absolute() else f" folder={tracking['folder']}"
-    where += f" uri={tracking['uri']}" if tracking["uri"] else ""
+    where = "" if Path(tracking["folder"]) == Path("runs").absolute() else f" folder={shlex.quote(tracking['folder'])}"
+    where += f" uri={shlex.quote(tracking['uri'])}" if tracking["uri"] else ""
+    of = f"{shlex.quote(result.name)}{where}" + (
+        f" experiment={shlex.quote(tracking['experiment'])}" if tracking["experiment"] != "ampsim" else ""
+    )
     say(console, f"rendered audio: {short(result.audio)}\nsee it all:     ampsim ui{where}")
-    say(console, f"play through it: ampsim render run={result.name} input=riff.wav output=out.wav{where}")
+    say(console, f"play through it: ampsim render run={of} input=riff.wav output=out.wav")
 
 
 def run_name(config: dict[str, Any], overrides: Sequence[str]) -> str:
@@ -208,8 +218,7 @@ def evaluate(words: list[str]) -> None:
     with console.status("loading TensorFlow ..."), quiet_stderr():
         from ampsim import experiment
         from ampsim.display import score_table
-        from ampsim.tracking import Store
-    tracked = Store(options.folder, uri=options.uri or None).find(options.run)
+    tracked = options.store().find(options.run)
     with console.status("rendering ..."):
         scores = experiment.score_again(tracked, options.split, notice=lambda text: say(console, text))
     console.print(score_table(scores, f"{tracked.name} on the {options.split} split"))
@@ -226,8 +235,7 @@ def render(words: list[str]) -> None:
     with console.status("loading TensorFlow ..."), quiet_stderr():
         from ampsim import experiment
         from ampsim.rendering import Renderer, render_file
-        from ampsim.tracking import Store
-    tracked = Store(options.folder, uri=options.uri or None).find(options.run)
+    tracked = options.store().find(options.run)
     renderer = Renderer(experiment.load_model(tracked))
     channel = None if options.channel < 0 else options.channel
     for source, destination in planned:

@@ -42,21 +42,26 @@ def evaluate(model: AmpModel, spans: list[Span]) -> Evaluation:
     found = scores(pairs) | ear_scores(pairs, sample_rate)
     duration_s = sum(map(len, spans)) / sample_rate
     found |= {"real_time_factor": duration_s / seconds, "parameters": float(model.count_params())}
-    aliasing = aliasing_to_signal_ratio(renderer, sample_rate)
+    # Test tones settle for as long as the model remembers.
+    before_s, after_s = max(0.25, model.history / sample_rate), max(0.05, model.future / sample_rate)
+    aliasing = aliasing_to_signal_ratio(renderer, sample_rate, before_s=before_s, after_s=after_s)
     found["aliasing_db"] = aliasing.mean_db
     signals = {
         "direct": np.concatenate([span.direct for span in spans]),
         "amp": np.concatenate([span.target for span in spans]),
         "prediction": np.concatenate(predictions),
     }
-    return Evaluation(found, signals, fingerprint(renderer, sample_rate), aliasing)
+    harmonics = fingerprint(renderer, sample_rate, before_s=before_s, after_s=after_s)
+    return Evaluation(found, signals, harmonics, aliasing)
 
 
 def limits(train: list[Span], test: list[Span], *, future: int) -> dict[str, float]:
     """What a recording sets the scores of all its models against: the ESR of the best linear filter that sees as far
     ahead as the model and, if the guitar ever rests, the ESR that the amp's own noise comes to."""
-    fitted, tested = ([(span.direct, span.target) for span in spans] for spans in (train, test))
     num_taps = 2048  # 46 ms at 44.1 kHz: a cabinet and the first reflections
+    future = min(future, num_taps)
+    fitted = [(span.direct, span.target) for span in train]
+    tested = [(span.input(history=num_taps - future, lookahead=future - 1), span.target) for span in test]
     noise = noise_floor(fitted, train[0].take.sample_rate)
-    linear = linear_floor(fitted, tested, num_taps=num_taps, future=min(future, num_taps))
+    linear = linear_floor(fitted, tested, num_taps=num_taps, future=future)
     return {"linear_floor_esr": linear.esr} | ({"noise_floor_esr": noise.esr} if noise.silent else {})

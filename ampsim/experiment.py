@@ -31,6 +31,8 @@ from ampsim.training import Progress, State, Trainer
 Notice = Callable[[str], None]
 Config = dict[str, Any]
 
+UNSURE = 10  # see `Delay.confidence`; recordings of real amps reach 25 and more
+
 # What a resumed run may differ in from the one that it goes on with.
 NOT_OF_THE_RUN = ("training.resume", "training.checkpoint_every_s", "tracking", "name")
 PACKAGES = (
@@ -69,7 +71,7 @@ def run(
     """Train, evaluate and track the run that a resolved config describes.
 
     Raises:
-        AmpsimError: the recording, the config or the store is at fault. The run is then marked as failed in MLflow.
+        AmpsimError: the recording, the config or the store is at fault. A run that had begun is marked as failed.
         DivergedError: the loss became NaN or infinite. The run is tagged `diverged`.
     """
     training = dict(config["training"])
@@ -93,7 +95,7 @@ def run(
     notice(summary(model, splits, segments))
 
     store = Store(**config["tracking"])
-    tracked, checkpoint = begin(store, config, name=name, overrides=overrides, resume=resume, notice=notice)
+    tracked, checkpoint = begin(store, config, takes, name=name, overrides=overrides, resume=resume, notice=notice)
     with closing(tracked), tempfile.TemporaryDirectory() as folder:
         record_setting(tracked, Path(folder), config, takes, delay, splits)
         trainer = Trainer(
@@ -123,6 +125,11 @@ def align(takes: list[AudioPair], delay: int | str, notice: Notice) -> tuple[lis
     found = estimate if delay == "auto" else Delay(int(delay), estimate.inverted, estimated=False)
     lead = "leads" if found.samples < 0 else "lags"
     how = "estimated" if found.estimated else "as configured"
+    if found.confidence < UNSURE:
+        notice(
+            f"warning: no clear delay between direct and amp (the best peak is {found.confidence:.0f} times the average): "
+            "are these of the same take? Set data.delay if you know it"
+        )
     notice(f"the amp's signal {lead} the direct signal by {abs(found.samples)} samples ({how}); taken out")
     if found.inverted:
         notice("the amp's signal is inverted against the direct signal, as many amps do; the model learns that too")
@@ -149,17 +156,25 @@ def summary(model: AmpModel, splits: dict[str, list[Span]], segments: Segments) 
 
 
 def begin(
-    store: Store, config: Config, *, name: str, overrides: list[str], resume: bool, notice: Notice
+    store: Store,
+    config: Config,
+    takes: list[AudioPair],
+    *,
+    name: str,
+    overrides: list[str],
+    resume: bool,
+    notice: Notice,
 ) -> tuple[TrackedRun, Path]:
     """The run in MLflow and the place of its checkpoint; with `resume`, those of the newest unfinished run of this config."""
-    unfinished, mark = store.folder / "unfinished", fingerprint(config)
-    earlier = sorted(unfinished.glob(f"{mark}-*"), key=lambda path: path.stat().st_mtime)
-    if resume and earlier:
-        tracked = store.resume(earlier[-1].name.partition("-")[2])
+    unfinished, mark = store.folder / "unfinished", fingerprint(config, takes)
+    earlier = sorted(unfinished.glob(f"{mark}-*"), key=lambda path: path.stat().st_mtime) if resume else []
+    going_on = [found for path in reversed(earlier) if (found := store.resume(path.name.partition("-")[2]))]
+    if going_on:
+        tracked = going_on[0]
         notice(f"going on with the unfinished run {tracked.name}")
     else:
         if resume:
-            notice("no unfinished run of this config to resume; starting a new one")
+            notice("no unfinished run of this config and recording to resume; starting a new one")
         tags = {"config_hash": mark, "overrides": " ".join(overrides), **code_version()}
         tracked = store.start(name, params=flattened(without(config, ["tracking"])), tags=tags)
     folder = unfinished / f"{mark}-{tracked.id}"
@@ -172,13 +187,8 @@ def closing(tracked: TrackedRun) -> Iterator[None]:
     """Mark the run in MLflow as what it came to, however it ends."""
     try:
         yield
-    except DivergedError as error:
-        tracked.log_tags({"diverged": "true", "mlflow.note.content": str(error)})
-        tracked.finish("FAILED")
-        raise
     except AmpsimError as error:
-        tracked.log_tags({"mlflow.note.content": str(error)})
-        tracked.finish("FAILED")
+        tracked.finish("FAILED", note=str(error), diverged=isinstance(error, DivergedError))
         raise
     except KeyboardInterrupt:
         tracked.finish("KILLED")
@@ -270,9 +280,10 @@ def load_config(tracked: TrackedRun) -> Config:
 # ---- What a run remembers of where it was made ----------------------------------------------------------------------
 
 
-def fingerprint(config: Config) -> str:
-    """A hash of all that decides what a run comes to."""
-    return hashlib.sha256(json.dumps(without(config, NOT_OF_THE_RUN), sort_keys=True).encode()).hexdigest()[:12]
+def fingerprint(config: Config, takes: list[AudioPair]) -> str:
+    """A hash of all that decides what a run comes to: the config and the recording."""
+    decides = [without(config, NOT_OF_THE_RUN), [record.sha256 for take in takes for record in take.files]]
+    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def without(config: Config, keys: tuple[str, ...] | list[str]) -> Config:
@@ -296,7 +307,14 @@ def machine() -> dict[str, str]:
 
 
 def versions() -> dict[str, str]:
-    return {name: metadata.version(name) for name in PACKAGES}
+    return {name: installed(name) for name in PACKAGES}
+
+
+def installed(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:  # run from a folder, or installed under another name (tensorflow-cpu)
+        return "unknown"
 
 
 def code_version() -> dict[str, str]:

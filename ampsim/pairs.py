@@ -2,6 +2,7 @@
 
 import hashlib
 import inspect
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -225,6 +226,11 @@ def check(pair: AudioPair) -> Iterator[str]:
     """The faults of a take that spoil training, a sentence each."""
     if len(pair.input) != len(pair.target):
         yield f"{pair.name}: {len(pair.input):,} samples of input and {len(pair.target):,} of target"
+    if peak(pair.input) > 0 and np.array_equal(pair.input, pair.target):
+        yield (
+            f"{pair.name}: direct and amp are the same signal (a mono mix, or one channel named twice): "
+            "export the two tracks apart, or see data.input_channel and data.target_channel"
+        )
     sides = [
         (pair.input, pair.input_name or "the direct signal"),
         (pair.target, pair.target_name or "the amp's signal"),
@@ -275,11 +281,14 @@ def checked(takes: list[AudioPair], *, strict: bool, notice: Notice) -> list[Aud
         raise AmpsimError(f"the takes differ in sample rate ({found}): export all at one rate")
     for take in takes:
         faults = list(check(take))
-        if faults and (strict or any("NaN" in fault for fault in faults)):
-            raise AmpsimError("\n".join(faults) + "\n(data.checks=warn goes on with clipping or silence as it is)")
+        finite = bool(np.isfinite(take.input).all() and np.isfinite(take.target).all())
+        if faults and not finite:
+            raise AmpsimError("\n".join(faults))
+        if faults and strict:
+            raise AmpsimError("\n".join(faults) + "\n(data.checks=warn goes on with a recording as it is)")
         for fault in faults:
             notice(f"warning: {fault}")
-        if looks_swapped(take):
+        if not faults and looks_swapped(take):
             notice(
                 f"warning: {take.name}: direct and amp look swapped (the amp's signal has the greater dynamics); if so, "
                 "exchange data.input_channel and data.target_channel, or data.input and data.target"
@@ -300,6 +309,9 @@ class Delay:
     samples: int
     inverted: bool
     estimated: bool
+    confidence: float = (
+        math.inf
+    )  # the correlation's peak over its RMS; a chance peak among so many lags reaches about 5
 
 
 def estimate_delay(takes: Sequence[AudioPair]) -> Delay:
@@ -320,7 +332,8 @@ def estimate_delay(takes: Sequence[AudioPair]) -> Delay:
     correlation = np.fft.irfft(cross)
     lags = np.concatenate([np.arange(MAX_DELAY), np.arange(-MAX_DELAY, 0)])
     found = int(np.argmax(np.abs(correlation[lags])))
-    return Delay(int(lags[found]), bool(correlation[lags[found]] < 0), estimated=True)
+    confidence = float(np.abs(correlation[lags[found]]) / max(rms(correlation[lags]), 1e-30))
+    return Delay(int(lags[found]), bool(correlation[lags[found]] < 0), estimated=True, confidence=confidence)
 
 
 def aligned(pair: AudioPair, delay: int) -> AudioPair:
@@ -339,7 +352,7 @@ def split(takes: list[AudioPair], splits: dict[str, Split], *, gap: int) -> dict
     """Contiguous spans for train, validation and test, with `gap` samples between two splits of one take.
 
     Takes that a split names belong to it whole. The others form one timeline, in order: training from its start, test
-    at its end, validation before that.
+    at its end, validation before that. A share of training is cut to what the others leave.
 
     Raises:
         AmpsimError: a split names a take that is not there or that another has, the shares exceed the recording, or
@@ -387,7 +400,8 @@ def bounds(takes: list[AudioPair], shares: dict[str, Split], *, gap: int) -> dic
     if not total:
         raise AmpsimError(f"data.splits leaves no take for {', '.join(shares)}")
     lengths = {name: share_length(share, total, takes[0].sample_rate, name) for name, share in shares.items()}
-    if sum(lengths.values()) > total + 1:
+    held_out = sum(length for name, length in lengths.items() if name != "train")
+    if held_out >= total or (isinstance(shares.get("train"), str) and sum(lengths.values()) > total + 1):
         asked = ", ".join(f"{name} {length / takes[0].sample_rate:.1f} s" for name, length in lengths.items())
         raise AmpsimError(f"data.splits asks for {asked}; the recording has {total / takes[0].sample_rate:.1f} s")
     found: dict[str, tuple[int, int]] = {}

@@ -1,5 +1,6 @@
 """Composes and checks a config before anything heavy is loaded: the border to Hydra and OmegaConf."""
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -101,6 +102,8 @@ def plain(config: Any) -> dict[str, Any]:
             resolved["data"][key] = absolute(value)
         elif isinstance(value, list):
             resolved["data"][key] = [absolute(item) if isinstance(item, str) else item for item in value]
+    if not isinstance(resolved["tracking"]["folder"], str):
+        raise AmpsimError("tracking.folder names no folder")
     resolved["tracking"]["folder"] = absolute(resolved["tracking"]["folder"])
     return resolved
 
@@ -118,8 +121,8 @@ def checked(config: dict[str, Any]) -> dict[str, Any]:
         if training[name] is not None and training[name] < minimum:
             raise AmpsimError(f"training.{name}={training[name]}: it is {minimum} or more")
     for name in ABOVE_ZERO:
-        if training[name] is not None and not training[name] > 0:
-            raise AmpsimError(f"training.{name}={training[name]}: it is above 0")
+        if training[name] is not None and not 0 < training[name] < math.inf:
+            raise AmpsimError(f"training.{name}={training[name]}: it is above 0 and finite")
     if training["epochs"] is None and training["seconds"] is None:
         raise AmpsimError("a run needs a budget: set training.epochs or training.seconds")
     return config

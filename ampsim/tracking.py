@@ -70,9 +70,13 @@ class Store:
         tracked.log_tags(tags)
         return tracked
 
-    def resume(self, run_id: str) -> "TrackedRun":
-        self.client.set_terminated(run_id, "RUNNING")
-        return TrackedRun(self.client, self.client.get_run(run_id))
+    def resume(self, run_id: str) -> "TrackedRun | None":
+        """An interrupted run, to go on with; None if it is not there any more."""
+        try:
+            self.client.set_terminated(run_id, "RUNNING")
+            return TrackedRun(self.client, self.client.get_run(run_id))
+        except MlflowException:
+            return None
 
     def runs(self) -> list[Run]:
         """Runs of the experiment, newest first."""
@@ -148,8 +152,15 @@ class TrackedRun:
         except (MlflowException, OSError) as error:
             raise AmpsimError(f"run {self.name} holds no {path}: did it finish?") from error
 
-    def finish(self, status: str = "FINISHED") -> None:
-        self.client.set_terminated(self.id, status)
+    def finish(self, status: str = "FINISHED", *, note: str = "", diverged: bool = False) -> None:
+        """Mark the run as ended; where the store itself is what failed, that has been said already."""
+        tags = {"mlflow.note.content": note} if note else {}
+        try:
+            self.log_tags(tags | ({"diverged": "true"} if diverged else {}))
+            self.client.set_terminated(self.id, status)
+        except (MlflowException, SQLAlchemyError):
+            if status == "FINISHED":
+                raise
 
 
 def numbered(name: str, number: int) -> str:

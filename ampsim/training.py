@@ -233,6 +233,12 @@ class Trainer:
         row["learning_rate"] = float(keras.ops.convert_to_numpy(self.optimizer.learning_rate))
         if number % self.rounds_per_validation == 0 or self.done(self.state.step) >= 1:
             row |= self.validate()
+            if not math.isfinite(row["validation_loss"]):
+                self.set_weights(self.best)
+                raise DivergedError(
+                    f"the validation loss became {row['validation_loss']} at epoch {row['epoch']:.2f}: lower "
+                    "optimizer.learning_rate, or give data.splits.validation longer pieces than the loss looks at"
+                )
             if row["validation_loss"] < self.state.best_loss:
                 self.state.best_loss, self.state.best_step, self.state.stale = (
                     row["validation_loss"],

@@ -42,3 +42,24 @@ def test_limits_of_a_recording_and_no_noise_floor_where_the_guitar_never_rests()
     gain = np.sum(test * heard) / np.sum(heard**2)
     assert found["linear_floor_esr"] == pytest.approx(esr(test, gain * heard), rel=0.15)
     assert "noise_floor_esr" not in limits([Span(busy, 0, 4 * RATE)], [Span(busy, 4 * RATE, 6 * RATE)], future=4)
+
+
+def test_the_linear_floor_hears_what_was_played_before_the_test():
+    """An amp that is a filter has a floor of nearly nothing, also on a test cut from the middle of a take."""
+    filters = np.random.default_rng(1)
+    played = (0.3 * filters.normal(size=8 * RATE)).astype(np.float32)
+    taps = filters.normal(size=1500) * np.exp(-np.arange(1500) / 400)
+    target = np.convolve(played, 0.05 * taps)[: len(played)].astype(np.float32)
+    linear = AudioPair(played, target, RATE, "linear")
+    found = limits([Span(linear, 0, 6 * RATE)], [Span(linear, 7 * RATE, 7 * RATE + RATE // 2)], future=1)
+    assert found["linear_floor_esr"] < 1e-4
+
+
+def test_test_tones_settle_for_as_long_as_the_model_remembers():
+    """A net that is a long linear filter makes no harmonics, however long it remembers."""
+    keras.utils.set_random_seed(0)
+    model = Dense(window=3000, future=1, layers=1, units=1, activation="linear", sample_rate=RATE)
+    model.build()
+    kernel, bias, head, offset = model.get_weights()
+    model.set_weights([1e-4 * np.sign(kernel), bias, 0.1 * np.ones_like(head), offset])
+    assert evaluate(model, [Span(take(), 0, 4 * RATE)]).scores["aliasing_db"] < -60

@@ -364,7 +364,7 @@ def test_a_recording_shorter_than_the_models_memory_is_refused():
 @pytest.mark.parametrize(
     ("splits", "complaint"),
     [
-        ({"train": 0.9, "validation": 0.1, "test": 0.2}, r"asks for .*; the recording has 10\.0 s"),
+        ({"train": 0.9, "validation": 0.5, "test": 0.5}, r"asks for .*; the recording has 10\.0 s"),
         ({"train": "8 s", "validation": "2 s", "test": "1 s"}, r"asks for train 8\.0 s"),
         (
             {"train": 0.8, "validation": 0.1, "test": ["solo.wav"]},
@@ -418,3 +418,29 @@ def test_a_real_stereo_take_is_read_whole(real_recordings: Path):
     (take,) = checked(Stereo(path=str(path)).load(), strict=True, notice=print)
     assert (take.sample_rate, round(take.duration_s)) == (48000, 114)
     assert 0 <= estimate_delay([take]).samples <= 40  # cabinet and microphone: about 12 samples to its peak
+
+
+def test_a_share_of_training_gives_way_to_a_longer_test():
+    """What `data.splits.test="3 s"` on the command line does to the shares of the config."""
+    found = split([ramp_take(10_000)], {"train": 0.8, "validation": 0.1, "test": "3 s"}, gap=100)
+    spans = {name: (found[name][0].start, found[name][0].stop) for name in found}
+    assert spans == {"train": (0, 5800), "validation": (5900, 6900), "test": (7000, 10_000)}
+
+
+def test_one_channel_named_twice_is_told():
+    take = AudioPair(*(2 * [np.sin(np.arange(8000, dtype=np.float32))]), 8000, "mono.wav")
+    assert any("the same signal" in fault for fault in check(take))
+
+
+def test_a_silent_channel_can_be_gone_on_with():
+    silent = AudioPair(np.zeros(8000, np.float32), np.sin(np.arange(8000, dtype=np.float32)), 8000, "NaNa.wav")
+    told: list[str] = []
+    assert checked([silent], strict=False, notice=told.append) == [silent]
+    assert "is silent" in told[0]
+
+
+def test_two_signals_that_have_nothing_in_common_have_no_clear_delay():
+    random = np.random.default_rng(0)
+    noise, other = random.standard_normal((2, 200_000)).astype(np.float32)
+    assert estimate_delay([AudioPair(noise, other, 8000, "a")]).confidence < 10
+    assert estimate_delay([AudioPair(noise, np.roll(noise, 9), 8000, "a")]).confidence > 25

@@ -412,5 +412,13 @@ def test_a_loss_that_becomes_nan_ends_the_fit_with_the_best_weights():
     assert DivergedError.exit_code == 3
 
 
+def test_a_validation_loss_that_is_nan_does_not_pass_for_a_result():
+    """No weights are ever better than NaN, so the untrained ones would be kept without a word."""
+    fit = trainer(epochs=2)
+    fit.validate = lambda: {"validation_loss": math.nan, "validation_esr": math.nan}
+    with pytest.raises(DivergedError, match=r"validation loss became nan at epoch 1\.00"):
+        fit.fit()
+
+
 def test_a_fresh_state_is_that_of_no_step():
     assert (State().step, State().best_loss, State().rounds) == (0, math.inf, [])

@@ -33,6 +33,9 @@ class Sum:
     """Named terms, added up by their weights."""
 
     def __init__(self, *, terms: dict[str, Loss]) -> None:
+        for name, term in terms.items():
+            if not isinstance(term, Loss):
+                raise ValueError(f"loss.terms.{name} has no _target_ that names a loss")
         if not any(term.weight > 0 for term in terms.values()):
             raise ValueError("a loss needs at least one term with a weight above 0")
         self.terms = terms

@@ -1,5 +1,7 @@
 """What a finished signal is judged by: arrays in, numbers and small records out."""
 
+import math
+
 from ampsim.metrics.flutter import flutter
 from ampsim.metrics.limits import GainCurve, LinearFloor, NoiseFloor, gain_curve, linear_floor, noise_floor
 from ampsim.metrics.probes import Aliasing, Fingerprint, aliasing_to_signal_ratio, fingerprint
@@ -20,7 +22,8 @@ def ear_scores(pairs: Pairs, sample_rate: int) -> dict[str, float]:
     The worst second is that of any of the signals. A score that does not exist (a silent target, a signal too short) is
     NaN.
     """
-    worst = max(esr_over_time(target, prediction, sample_rate).worst[0] for target, prediction in pairs)
+    found = [esr_over_time(target, prediction, sample_rate).worst[0] for target, prediction in pairs]
+    worst = max((value for value in found if math.isfinite(value)), default=math.nan)
     return {
         "a_weighted_esr": a_weighted_esr(pairs, sample_rate),
         "multi_resolution_stft": multi_resolution_stft(pairs, sample_rate),

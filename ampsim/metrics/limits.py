@@ -29,8 +29,11 @@ class LinearFloor:
 
     def __call__(self, signal: NDArray[np.floating]) -> Array:
         """The filter's output, (num_samples,), in time with its input."""
-        padded = np.pad(np.asarray(signal, np.float64), (0, self.future - 1))
-        return dsp.oaconvolve(padded, self.taps)[self.future - 1 : self.future - 1 + len(signal)]
+        return self.valid(np.pad(np.asarray(signal, np.float64), (len(self.taps) - self.future, self.future - 1)))
+
+    def valid(self, heard: NDArray[np.floating]) -> Array:
+        """The output where the whole filter lies on what was heard: (len(taps) - 1 + n,) -> (n,)."""
+        return dsp.oaconvolve(np.asarray(heard, np.float64), self.taps, mode="valid")
 
 
 def linear_floor(
@@ -39,6 +42,7 @@ def linear_floor(
     """Least squares over all of `train`, by its normal equations; scored on `test`.
 
     Args:
+        test: here an input may bring its surroundings along, `num_taps - future` samples before and `future - 1` after.
         future: taps that see the current sample and those after it; 1 is causal.
         regularisation_db: power of the noise, below the input's, that the filter must not amplify.
     """
@@ -52,7 +56,9 @@ def linear_floor(
     automatic[0] *= 1 + 10 ** (regularisation_db / 10)
     taps = linalg.solve(linalg.toeplitz(automatic), crossed, assume_a="pos") if automatic[0] else crossed
     fitted = LinearFloor(math.nan, taps, future)
-    return LinearFloor(scores([(target, fitted(given)) for given, target in test])["esr"], taps, future)
+    answers = [fitted.valid(given) if len(given) > len(target) else fitted(given) for given, target in test]
+    esr = scores([(target, answer) for (_, target), answer in zip(test, answers, strict=True)])["esr"]
+    return LinearFloor(esr, taps, future)
 
 
 @dataclass(frozen=True)

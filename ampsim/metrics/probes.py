@@ -55,13 +55,16 @@ def aliasing_to_signal_ratio(
     *,
     pitches_hz: Sequence[float] = (220, 880, 1760, 3520),
     levels_db: Sequence[float] = (-24, -6),
+    before_s: float = 0.25,
+    after_s: float = 0.05,
 ) -> Aliasing:
     """Play sines of several pitches and levels; see Sato and Smith (2025), arXiv:2505.04082, which also counts 0 Hz as
     aliasing: here an offset, which every asymmetric amp makes, counts neither way. Noise of the system counts as aliasing.
     """
     bins = [nearest_bin(pitch, sample_rate) for pitch in pitches_hz]
     settings = [(number, level) for number in bins for level in levels_db]
-    outputs = played(render, [10 ** (level / 20) * tone(number) for number, level in settings], sample_rate)
+    tones = [10 ** (level / 20) * tone(number) for number, level in settings]
+    outputs = played(render, tones, sample_rate, before_s=before_s, after_s=after_s)
     ratios = []
     for (number, _), output in zip(settings, outputs, strict=True):
         power = powers(output)
@@ -78,6 +81,8 @@ def fingerprint(
     pitch_hz: float = 220.0,
     levels_db: Sequence[float] = tuple(range(-48, 1, 6)),
     num_harmonics: int = 10,
+    before_s: float = 0.25,
+    after_s: float = 0.05,
 ) -> Fingerprint:
     """Play a sine, and two a fifth apart, from quiet to loud."""
     first = nearest_bin(pitch_hz, sample_rate)
@@ -86,7 +91,8 @@ def fingerprint(
         second += 1
     amplitudes = [10 ** (level / 20) for level in levels_db]
     chords = [amplitude / 2 * (tone(first) + tone(second)) for amplitude in amplitudes]
-    outputs = played(render, [amplitude * tone(first) for amplitude in amplitudes] + chords, sample_rate)
+    singles = [amplitude * tone(first) for amplitude in amplitudes]
+    outputs = played(render, singles + chords, sample_rate, before_s=before_s, after_s=after_s)
     spectra = [powers(output) for output in outputs]
     single, double = np.array(spectra[: len(amplitudes)]), np.array(spectra[len(amplitudes) :])
     harmonics = np.maximum(single[:, first::first][:, :num_harmonics], SILENT)
@@ -110,9 +116,7 @@ def products(first: int, second: int, *, order: int = 5) -> list[int]:
     return sorted(number for number in found if 0 < number <= PERIOD // 2)
 
 
-def played(
-    render: Render, tones: list[Array], sample_rate: int, *, before_s: float = 0.25, after_s: float = 0.05
-) -> list[Array]:
+def played(render: Render, tones: list[Array], sample_rate: int, *, before_s: float, after_s: float) -> list[Array]:
     """One period of the answer to each tone, once it has settled; all are rendered in one go.
 
     `before_s` must be longer than the system's memory, `after_s` than its look-ahead.
