@@ -125,7 +125,7 @@ def align(takes: list[AudioPair], delay: int | str, notice: Notice) -> tuple[lis
     found = estimate if delay == "auto" else Delay(int(delay), estimate.inverted, estimated=False)
     lead = "leads" if found.samples < 0 else "lags"
     how = "estimated" if found.estimated else "as configured"
-    if found.confidence < UNSURE:
+    if found.confidence is not None and found.confidence < UNSURE:
         notice(
             f"warning: no clear delay between direct and amp (the best peak is {found.confidence:.0f} times the average): "
             "are these of the same take? Set data.delay if you know it"

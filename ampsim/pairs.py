@@ -2,7 +2,6 @@
 
 import hashlib
 import inspect
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -309,9 +308,8 @@ class Delay:
     samples: int
     inverted: bool
     estimated: bool
-    confidence: float = (
-        math.inf
-    )  # the correlation's peak over its RMS; a chance peak among so many lags reaches about 5
+    # The correlation's peak over its RMS; a chance peak among so many lags reaches about 5. None where none was sought.
+    confidence: float | None = None
 
 
 def estimate_delay(takes: Sequence[AudioPair]) -> Delay:

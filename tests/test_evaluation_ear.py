@@ -52,7 +52,7 @@ def test_the_linear_floor_hears_what_was_played_before_the_test():
     target = np.convolve(played, 0.05 * taps)[: len(played)].astype(np.float32)
     linear = AudioPair(played, target, RATE, "linear")
     found = limits([Span(linear, 0, 6 * RATE)], [Span(linear, 7 * RATE, 7 * RATE + RATE // 2)], future=1)
-    assert found["linear_floor_esr"] < 1e-4
+    assert found["linear_floor_esr"] < 1e-3  # with silence in place of what was played before: 0.007
 
 
 def test_test_tones_settle_for_as_long_as_the_model_remembers():
