@@ -129,8 +129,6 @@ def train(words: list[str]) -> None:
         return
     overrides, sweeps = settings.split_flags(words)
     # Every job is composed once before the first is trained, so that a typo in the last is not found an hour later.
-    for override in overrides:
-        settings.refuse_unreadable(override)
     configs = [settings.composed(job) for job in (settings.jobs(overrides) if sweeps else [overrides])]
     if len(overrides) == len(words):
         train_one(configs[0], overrides)

@@ -168,9 +168,9 @@ def begin(
     """The run in MLflow and the place of its checkpoint; with `resume`, those of the newest unfinished run of this config."""
     unfinished, mark = store.folder / "unfinished", fingerprint(config, takes)
     earlier = sorted(unfinished.glob(f"{mark}-*"), key=lambda path: path.stat().st_mtime) if resume else []
-    going_on = [found for path in reversed(earlier) if (found := store.resume(path.name.partition("-")[2]))]
-    if going_on:
-        tracked = going_on[0]
+    going_on = (store.resume(path.name.partition("-")[2]) for path in reversed(earlier))
+    tracked = next((found for found in going_on if found), None)  # no further than the newest that is still there
+    if tracked:
         notice(f"going on with the unfinished run {tracked.name}")
     else:
         if resume:

@@ -76,7 +76,9 @@ def split_flags(words: Sequence[str]) -> tuple[list[str], bool]:
 
 
 def jobs(overrides: Sequence[str]) -> list[list[str]]:
-    """The overrides of each job of a sweep."""
+    """The overrides of each job of a sweep; one that does not parse is refused."""
+    for override in overrides:
+        refuse_unreadable(override)
     parsed = OverridesParser.create().parse_overrides(list(overrides))
     return [list(job) for batch in BasicSweeper.split_arguments(parsed, None) for job in batch]
 
@@ -145,7 +147,7 @@ def explained(error: Exception, overrides: Sequence[str]) -> str:
         return f"the config has no `{found[1]}`{elsewhere(found[1]) or nearest(found[1], known_keys(overrides))}"
     if found := re.match(r"Error merging override (.*)", first):
         return f"{found[1]}: {reason}"
-    return f"{first}" + (f" ({reason})" if reason and reason not in first else "")
+    return first + (f" ({reason})" if reason and reason not in first else "")
 
 
 def elsewhere(key: str) -> str:
