@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 import yaml
 
@@ -88,6 +89,7 @@ def run(
     model: AmpModel = build(config["model"], sample_rate=sample_rate)
     model.build()
     splits = split(takes, source.splits, gap=model.receptive_field)
+    model.fit_levels(*levels(splits["train"]))
     segments = Segments(
         splits["train"], history=model.history, lookahead=model.lookahead, segment_length=segment_length
     )
@@ -134,6 +136,12 @@ def align(takes: list[AudioPair], delay: int | str, notice: Notice) -> tuple[lis
     if found.inverted:
         notice("the amp's signal is inverted against the direct signal, as many amps do; the model learns that too")
     return [aligned(take, found.samples) for take in takes], found
+
+
+def levels(spans: list[Span]) -> tuple[float, float]:
+    """The RMS of what goes in and of what comes out."""
+    direct, target = zip(*((span.direct, span.target) for span in spans), strict=True)
+    return audio.rms(np.concatenate(direct)), audio.rms(np.concatenate(target))
 
 
 def make_deterministic(seed: int) -> None:

@@ -1,6 +1,7 @@
 """The contract that every model family keeps."""
 
 import inspect
+import math
 from typing import Any
 
 import keras
@@ -14,15 +15,18 @@ class AmpModel(keras.Model):
     samples from k on, of which the last `future` are the current sample and those after it. Input and output are
     audio with full scale at 1.
 
-    A family defines `receptive_field`, `build` and `call`; its constructor's keyword arguments are its config.
+    A family defines `receptive_field`, `build` and `transform`; its constructor's keyword arguments are its config.
 
     Args:
         future: input samples seen from the current one on; 1 is causal.
         sample_rate: what the model was trained at, in hertz. It rides along in the saved file.
+        input_gain, output_gain: factors before and after the net, so that it works on signals of about one in whatever
+            level a recording has; see `fit_levels`.
     """
 
     _arguments: dict[str, Any]
     xla = True  # whether XLA makes this family faster, in training and in rendering
+    levelled = True  # whether this family trains better on signals of unit level
 
     def __new__(cls, *args: Any, **kwargs: Any) -> "AmpModel":
         instance = super().__new__(cls, *args, **kwargs)
@@ -37,12 +41,24 @@ class AmpModel(keras.Model):
         object.__setattr__(instance, "_arguments", {key: as_lists(value) for key, value in arguments.items()})
         return instance
 
-    def __init__(self, *, future: int = 1, sample_rate: int | None = None, **keras_arguments: Any) -> None:
+    def __init__(
+        self,
+        *,
+        future: int = 1,
+        sample_rate: int | None = None,
+        input_gain: float = 1.0,
+        output_gain: float = 1.0,
+        **keras_arguments: Any,
+    ) -> None:
         super().__init__(**keras_arguments)
         if future < 1:
             raise ValueError(f"future={future}: it counts the current sample, so it is 1 (causal) or more")
+        for name, gain in (("input_gain", input_gain), ("output_gain", output_gain)):
+            if not 0 < gain < math.inf:
+                raise ValueError(f"{name}={gain}: it is above 0 and finite")
         self.future = future
         self.sample_rate = sample_rate
+        self.input_gain, self.output_gain = float(input_gain), float(output_gain)
 
     def check_future(self) -> None:
         """For the constructor, once the receptive field is known; raises ValueError."""
@@ -70,7 +86,20 @@ class AmpModel(keras.Model):
         raise NotImplementedError
 
     def call(self, segment: tf.Tensor, training: bool = False) -> tf.Tensor:
+        return self.output_gain * self.transform(self.input_gain * segment, training=training)
+
+    def transform(self, segment: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """The net itself, between the two gains: (batch, receptive_field - 1 + n) -> (batch, n)."""
         raise NotImplementedError
+
+    def fit_levels(self, input_rms: float, target_rms: float) -> None:
+        """Choose the gains for a recording of these levels (full scale at 1), for a family that trains better so.
+
+        Without them a quiet recording of an amp with much gain spends most of a minute on growing weights.
+        """
+        if self.levelled and input_rms > 0 and target_rms > 0:
+            self.input_gain, self.output_gain = 1 / input_rms, target_rms
+            self._arguments.update(input_gain=self.input_gain, output_gain=self.output_gain)
 
     def get_config(self) -> dict[str, Any]:
         return {**self._arguments, "name": self.name}

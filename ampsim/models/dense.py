@@ -1,5 +1,7 @@
 """The founding net: a dense net that sees a window of input and predicts one sample, over whole segments at once."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -29,6 +31,7 @@ class Dense(AmpModel):
     """
 
     xla = False  # its FFTs and products are one operation each already
+    levelled = False  # its output is a tanh, which reaches full scale
 
     def __init__(
         self,
@@ -42,7 +45,7 @@ class Dense(AmpModel):
         emphasis: float = 0.0,
         first_layer: str = "auto",
         sample_rate: int | None = None,
-        **keras_arguments: object,
+        **keras_arguments: Any,
     ) -> None:
         super().__init__(future=future, sample_rate=sample_rate, **keras_arguments)
         if not 1 <= future <= window:
@@ -58,7 +61,7 @@ class Dense(AmpModel):
         self.window, self.emphasis, self.first_layer = window, emphasis, first_layer
         self.hidden = [keras.layers.Dense(units, activation=activation) for _ in range(layers)]
         self.dropout = keras.layers.Dropout(dropout)
-        self.head = keras.layers.Dense(1, activation="tanh")
+        self.head = keras.layers.Dense(1, activation="tanh", name="head")
 
     @property
     def receptive_field(self) -> int:
@@ -78,7 +81,7 @@ class Dense(AmpModel):
             size = layer.units
         self.built = True
 
-    def call(self, segment: tf.Tensor, training: bool = False) -> tf.Tensor:
+    def transform(self, segment: tf.Tensor, training: bool = False) -> tf.Tensor:
         batch, n = segment.shape[0], segment.shape[1] - self.window + 1
         features, transposed = self.features(segment), True
         for layer in [*self.hidden[1:], self.head]:

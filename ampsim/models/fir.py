@@ -1,5 +1,7 @@
 """The linear model: one filter. What it cannot explain of an amp is the amp's nonlinearity (and noise)."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -23,7 +25,7 @@ class Fir(AmpModel):
         future: int = 1,
         bias: bool = False,
         sample_rate: int | None = None,
-        **keras_arguments: object,
+        **keras_arguments: Any,
     ) -> None:
         super().__init__(future=future, sample_rate=sample_rate, **keras_arguments)
         layers.check_sizes(taps=taps)
@@ -42,6 +44,6 @@ class Fir(AmpModel):
             self.bias = self.add_weight(shape=(), initializer="zeros", name="bias")
         self.built = True
 
-    def call(self, segment: tf.Tensor, training: bool = False) -> tf.Tensor:
+    def transform(self, segment: tf.Tensor, training: bool = False) -> tf.Tensor:
         filtered = self.filter(segment)
         return filtered + self.bias if self.use_bias else filtered

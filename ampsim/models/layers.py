@@ -32,20 +32,29 @@ def newest(features: tf.Tensor, length: int) -> tf.Tensor:
 
 
 class Convolution(keras.layers.Layer):
-    """A dilated convolution without padding, as `keras.layers.Conv1D(padding="valid")` with the kernel in its layout.
+    """A dilated convolution without padding, as `keras.layers.Conv1D(padding="valid")`.
 
-    One matrix product makes what every tap gives every sample, a sum of shifted slices then is the convolution. With
-    XLA this trained 3.5 times faster than `Conv1D(dilation_rate=...)` on a CPU.
+    Its kernel is one matrix, (kernel_size * inputs, channels) with the oldest tap first: optimizers that even out a
+    matrix's directions (Muon) see it as one. One product makes what every tap gives every sample, a sum of shifted slices
+    then is the convolution. With XLA this trained 3.5 times faster than `Conv1D(dilation_rate=...)` on a CPU.
     """
 
-    def __init__(self, channels: int, kernel_size: int = 1, dilation: int = 1, *, use_bias: bool = True) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        channels: int,
+        kernel_size: int = 1,
+        dilation: int = 1,
+        *,
+        use_bias: bool = True,
+        name: str = "convolution",
+    ) -> None:
+        super().__init__(name=name)
         self.channels, self.kernel_size, self.dilation, self.use_bias = channels, kernel_size, dilation, use_bias
 
     def build(self, inputs: int) -> None:
-        shape = (self.kernel_size, inputs, self.channels)
+        shape = (self.kernel_size * inputs, self.channels)
         initializer = keras.initializers.VarianceScaling(**AS_IN_TORCH)
-        self.kernel = self.add_weight(shape=shape, initializer=initializer, name="kernel")  # oldest tap first
+        self.kernel = self.add_weight(shape=shape, initializer=initializer, name="kernel")
         if self.use_bias:
             self.bias = self.add_weight(shape=(self.channels,), initializer="zeros", name="bias")
         self.built = True
@@ -53,7 +62,8 @@ class Convolution(keras.layers.Layer):
     def call(self, features: tf.Tensor, *, batch: int = 1) -> tf.Tensor:
         """(inputs, n * batch) -> (channels, (n - (kernel_size - 1) * dilation) * batch)."""
         inputs, columns = features.shape
-        taps = tf.reshape(tf.transpose(self.kernel, [0, 2, 1]), [self.kernel_size * self.channels, inputs])
+        taps = tf.reshape(self.kernel, [self.kernel_size, inputs, self.channels])
+        taps = tf.reshape(tf.transpose(taps, [0, 2, 1]), [self.kernel_size * self.channels, inputs])
         products = tf.matmul(taps, features)
         shift = self.dilation * batch
         length = columns - (self.kernel_size - 1) * shift

@@ -30,13 +30,13 @@ class Lstm(Recurrent):
         burn_in: int = 1024,
         future: int = 1,
         sample_rate: int | None = None,
-        **keras_arguments: object,
+        **keras_arguments: Any,
     ) -> None:
         super().__init__(burn_in=burn_in, skip=skip, future=future, sample_rate=sample_rate, **keras_arguments)
         check_sizes(units=units, layers=layers)
         self.units = units
         self.cells = [self.kind(units, return_sequences=True, return_state=True) for _ in range(layers)]
-        self.head = keras.layers.Dense(1)
+        self.head = keras.layers.Dense(1, name="head")
 
     def build(self, input_shape: object = None) -> None:
         size = 1

@@ -41,7 +41,7 @@ class Recurrent(AmpModel):
         """The net's outputs to (batch, n), also (batch, n), and the state after them."""
         raise NotImplementedError
 
-    def call(self, segment: tf.Tensor, training: bool = False) -> tf.Tensor:
+    def transform(self, segment: tf.Tensor, training: bool = False) -> tf.Tensor:
         before = self.receptive_field - 1
         _, state = self.advance(segment[:, :before], self.initial_state(segment.shape[0]))
         state = tf.nest.map_structure(tf.stop_gradient, state)
@@ -59,7 +59,9 @@ class Recurrent(AmpModel):
 
     def stream(self, block: tf.Tensor, state: Any) -> tuple[tf.Tensor, Any]:
         cells, waiting = state
-        outputs, cells = self.advance(block, cells)
-        heard = tf.concat([waiting, block], axis=1)
+        levelled = self.input_gain * block
+        outputs, cells = self.advance(levelled, cells)
+        heard = tf.concat([waiting, levelled], axis=1)
         length = tf.shape(block)[1]
-        return outputs + heard[:, :length] if self.skip else outputs, (cells, heard[:, length:])
+        outputs = outputs + heard[:, :length] if self.skip else outputs
+        return self.output_gain * outputs, (cells, heard[:, length:])

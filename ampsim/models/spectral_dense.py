@@ -1,6 +1,7 @@
 """The dense net with frequencies at hand: short-time magnitudes in bands stand beside what its first layer learns."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -44,7 +45,7 @@ class SpectralDense(Dense):
         low_hz: float = 80.0,
         high_hz: float = 8000.0,
         sample_rate: int | None = None,
-        **keras_arguments: object,
+        **keras_arguments: Any,
     ) -> None:
         super().__init__(
             window=window,

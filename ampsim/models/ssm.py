@@ -39,16 +39,16 @@ class Ssm(Recurrent):
         burn_in: int = 4096,
         future: int = 1,
         sample_rate: int | None = None,
-        **keras_arguments: object,
+        **keras_arguments: Any,
     ) -> None:
         super().__init__(burn_in=burn_in, skip=skip, future=future, sample_rate=sample_rate, **keras_arguments)
         check_sizes(channels=channels, states=states, layers=layers)
         self.channels = channels
         self.activation = activation_named(activation)
-        self.rechannel = Convolution(channels)
+        self.rechannel = Convolution(channels, name="rechannel")
         self.filters = [Oscillators(channels, states) for _ in range(layers)]
         self.mixers = [Convolution(channels) for _ in range(layers)]
-        self.head = Convolution(1)
+        self.head = Convolution(1, name="head")
 
     def build(self, input_shape: object = None) -> None:
         self.rechannel.build(1)

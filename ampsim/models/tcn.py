@@ -1,6 +1,7 @@
 """A temporal convolutional net: dilated convolutions with residual connections (Steinmetz & Reiss 2022)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -29,16 +30,16 @@ class Tcn(AmpModel):
         activation: str = "tanh",
         future: int = 1,
         sample_rate: int | None = None,
-        **keras_arguments: object,
+        **keras_arguments: Any,
     ) -> None:
         super().__init__(future=future, sample_rate=sample_rate, **keras_arguments)
         layers.check_sizes(channels=channels, kernel_size=kernel_size)
         layers.check_dilations(list(dilations))
         self.memory = (kernel_size - 1) * sum(dilations)
         self.check_future()
-        self.rechannel = layers.Convolution(channels)
+        self.rechannel = layers.Convolution(channels, name="rechannel")
         self.blocks = [layers.Convolution(channels, kernel_size, dilation) for dilation in dilations]
-        self.head = layers.Convolution(1)
+        self.head = layers.Convolution(1, name="head")
         self.activation = layers.activation_named(activation)
 
     @property
@@ -52,7 +53,7 @@ class Tcn(AmpModel):
         self.head.build(self.rechannel.channels)
         self.built = True
 
-    def call(self, segment: tf.Tensor, training: bool = False) -> tf.Tensor:
+    def transform(self, segment: tf.Tensor, training: bool = False) -> tf.Tensor:
         batch = segment.shape[0]
         features = self.rechannel(layers.interleaved(segment))
         for block in self.blocks:

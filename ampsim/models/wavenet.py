@@ -44,7 +44,7 @@ class WaveNet(AmpModel):
         head_scale: float = 0.02,
         future: int = 1,
         sample_rate: int | None = None,
-        **keras_arguments: object,
+        **keras_arguments: Any,
     ) -> None:
         super().__init__(future=future, sample_rate=sample_rate, **keras_arguments)
         check_sizes(kernel_size=kernel_size)
@@ -75,7 +75,7 @@ class WaveNet(AmpModel):
             inputs = array.channels
         self.built = True
 
-    def call(self, segment: tf.Tensor, training: bool = False) -> tf.Tensor:
+    def transform(self, segment: tf.Tensor, training: bool = False) -> tf.Tensor:
         batch = segment.shape[0]
         columns = (segment.shape[1] - self.memory) * batch
         condition = features = interleaved(segment)
@@ -93,9 +93,9 @@ class Array(keras.layers.Layer):
     def __init__(self, layers: list["Layer"], *, channels: int, head_size: int, head_bias: bool) -> None:
         super().__init__()
         self.channels = channels
-        self.rechannel = Convolution(channels, use_bias=False)
+        self.rechannel = Convolution(channels, use_bias=False, name="rechannel")
         self.stack = layers
-        self.head = Convolution(head_size, use_bias=head_bias)
+        self.head = Convolution(head_size, use_bias=head_bias, name="head")
 
     def build(self, inputs: int) -> None:
         self.rechannel.build(inputs)
@@ -123,7 +123,7 @@ class Layer(keras.layers.Layer):
         self.channels, self.gated, self.activation = channels, gated, activation_named(activation)
         wide = 2 * channels if gated else channels
         self.convolution = Convolution(wide, kernel_size, dilation)
-        self.mixin = Convolution(wide, use_bias=False)
+        self.mixin = Convolution(wide, use_bias=False, name="mixin")
         self.residual = Convolution(channels)
 
     def build(self, input_shape: object = None) -> None:

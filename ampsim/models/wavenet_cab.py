@@ -1,6 +1,7 @@
 """A small WaveNet for the amp and a long filter for the cabinet: more for a minute of training than either."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -32,7 +33,7 @@ class WaveNetCab(WaveNet):
         taps: int = 1024,
         future: int = 1,
         sample_rate: int | None = None,
-        **keras_arguments: object,
+        **keras_arguments: Any,
     ) -> None:
         check_sizes(taps=taps)
         if future > taps:
@@ -59,5 +60,5 @@ class WaveNetCab(WaveNet):
         super().build()
         self.cabinet.build()
 
-    def call(self, segment: tf.Tensor, training: bool = False) -> tf.Tensor:
-        return self.cabinet(super().call(segment))
+    def transform(self, segment: tf.Tensor, training: bool = False) -> tf.Tensor:
+        return self.cabinet(super().transform(segment))

@@ -1,5 +1,7 @@
 """Filter, static nonlinearity, filter: the classic grey-box amp (preamp, clipping, tone stack and cabinet)."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -29,7 +31,7 @@ class WienerHammerstein(AmpModel):
         activation: str = "tanh",
         future: int = 1,
         sample_rate: int | None = None,
-        **keras_arguments: object,
+        **keras_arguments: Any,
     ) -> None:
         super().__init__(future=future, sample_rate=sample_rate, **keras_arguments)
         layers.check_sizes(taps_before=taps_before, taps_after=taps_after, units=units)
@@ -37,9 +39,9 @@ class WienerHammerstein(AmpModel):
             raise ValueError(f"future={future} and taps_after={taps_after}: the future is part of the last filter")
         self.taps_before, self.taps_after = taps_before, taps_after
         self.before, self.after = layers.Fir(taps_before), layers.Fir(taps_after, future=future)
-        self.bend = layers.Convolution(units)
+        self.bend = layers.Convolution(units, name="rechannel")
         self.activation = layers.activation_named(activation)
-        self.sum = layers.Convolution(1)
+        self.sum = layers.Convolution(1, name="head")
 
     @property
     def receptive_field(self) -> int:
@@ -56,7 +58,7 @@ class WienerHammerstein(AmpModel):
         self.slope = self.add_weight(shape=(), initializer="ones", name="slope")
         self.built = True
 
-    def call(self, segment: tf.Tensor, training: bool = False) -> tf.Tensor:
+    def transform(self, segment: tf.Tensor, training: bool = False) -> tf.Tensor:
         return self.after(self.curve(self.before(segment)))
 
     def curve(self, signal: tf.Tensor) -> tf.Tensor:

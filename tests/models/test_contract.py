@@ -36,6 +36,7 @@ def model(name: str) -> models.AmpModel:
     family, arguments = TINY[name]
     built = family(**arguments)
     built.build()
+    built.fit_levels(0.8, 0.7)
     # Filters start as an impulse: something in every tap, so that every tap is seen to work.
     built.set_weights([w + 0.1 * np.random.default_rng(2).normal(size=w.shape) for w in built.get_weights()])
     return built
@@ -59,6 +60,15 @@ def test_an_output_depends_on_the_receptive_field_and_on_nothing_else(name: str,
     assert seen.max() == 10 + model.receptive_field - 1
     if name not in RECURRENT:
         assert seen.min() == 10
+
+
+def test_the_gains_stand_before_and_after_the_net(model: models.AmpModel) -> None:
+    segment = noise(2, model.receptive_field + 9)
+    scaled = type(model).from_config(model.get_config() | {"input_gain": 1.0, "output_gain": 1.0})
+    scaled.build()
+    scaled.set_weights(model.get_weights())
+    before, after = (1 / 0.8, 0.7) if model.levelled else (1.0, 1.0)
+    np.testing.assert_allclose(model(segment), after * scaled(np.float32(before) * segment), atol=1e-6)
 
 
 def test_the_examples_of_a_batch_do_not_meet(model: models.AmpModel) -> None:
@@ -104,6 +114,7 @@ def test_every_weight_has_a_finite_gradient(model: models.AmpModel, xla: bool) -
         (models.Fir, {"taps": 0}, "taps=0"),
         (models.Fir, {"taps": 10, "future": 11}, "future=11"),
         (models.Fir, {"future": 0}, "future=0"),
+        (models.Fir, {"input_gain": 0.0}, "input_gain=0"),
         (models.WienerHammerstein, {"taps_after": 0}, "taps_after=0"),
         (models.WienerHammerstein, {"taps_before": 30, "taps_after": 20, "future": 21}, "future=21"),
         (models.WienerHammerstein, {"activation": "tanhh"}, "activation=tanhh"),

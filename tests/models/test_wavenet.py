@@ -7,7 +7,8 @@ from ampsim.models import WaveNet, WaveNetCab
 
 
 def convolved(features: np.ndarray, kernel: np.ndarray, dilation: int) -> np.ndarray:
-    """(channels, n), kernel (taps, in, out) with the oldest first."""
+    """(channels, n), kernel (taps * in, out) with the oldest tap first."""
+    kernel = kernel.reshape(-1, len(features), kernel.shape[1])
     taps = len(kernel)
     n = features.shape[1] - (taps - 1) * dilation
     return sum(kernel[tap].T @ features[:, tap * dilation : tap * dilation + n] for tap in range(taps))
@@ -60,5 +61,5 @@ def test_the_cabinet_is_a_filter_behind_it() -> None:
     assert (model.count_params(), model.receptive_field) == (5945, 511 + 1023)
     model.cabinet.kernel.assign(np.arange(1024) / 1024)
     segment = np.random.default_rng(0).normal(size=(1, 1600)).astype(np.float32)
-    expected = np.convolve(WaveNet.call(model, segment)[0], np.arange(1024)[::-1] / 1024, "valid")
+    expected = np.convolve(WaveNet.transform(model, segment)[0], np.arange(1024)[::-1] / 1024, "valid")
     np.testing.assert_allclose(model(segment)[0], expected, rtol=1e-3, atol=1e-4)
