@@ -27,7 +27,7 @@ from ampsim.pairs import AudioPair, Delay, Source, Span, aligned, checked, estim
 from ampsim.segments import Segments
 from ampsim.targets import build, flattened
 from ampsim.tracking import Store, TrackedRun
-from ampsim.training import Progress, State, Trainer
+from ampsim.training import Progress, State, Trainer, distribution
 
 Notice = Callable[[str], None]
 Config = dict[str, Any]
@@ -77,6 +77,7 @@ def run(
     """
     training = dict(config["training"])
     resume, segment_length = training.pop("resume"), training.pop("segment_length")
+    strategy = distribution(training.pop("devices"))
 
     # From the recording to aligned, split takes.
     source: Source = build(config["data"])
@@ -86,8 +87,10 @@ def run(
 
     # The model states its memory; the splits keep that much apart.
     make_deterministic(config["seed"])
-    model: AmpModel = build(config["model"], sample_rate=sample_rate)
-    model.build()
+    with strategy.scope():
+        model: AmpModel = build(config["model"], sample_rate=sample_rate)
+        model.build()
+        optimizer = build(config["optimizer"])
     splits = split(takes, source.splits, gap=model.receptive_field)
     model.fit_levels(*levels(splits["train"]))
     segments = Segments(
@@ -100,18 +103,19 @@ def run(
     tracked, checkpoint = begin(store, config, takes, name=name, overrides=overrides, resume=resume, notice=notice)
     with closing(tracked), tempfile.TemporaryDirectory() as folder:
         record_setting(tracked, Path(folder), config, takes, delay, splits)
-        trainer = Trainer(
-            model,
-            loss,
-            build(config["optimizer"]),
-            build(config["schedule"]),
-            segments,
-            splits["validation"],
-            seed=config["seed"],
-            checkpoint=checkpoint,
-            resume=resume,
-            **training,
-        )
+        with strategy.scope():
+            trainer = Trainer(
+                model,
+                loss,
+                optimizer,
+                build(config["schedule"]),
+                segments,
+                splits["validation"],
+                seed=config["seed"],
+                checkpoint=checkpoint,
+                resume=resume,
+                **training,
+            )
         state = trainer.fit(report=report, on_round=tracked.log_round)
         model.save(Path(folder) / "model.keras")
         evaluation = evaluate(model, splits["test"])

@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,11 @@ from ampsim import AmpsimError
 from ampsim.targets import flattened, nearest
 
 
+class Precision(str, Enum):
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+
+
 @dataclass
 class Training:
     """The closed section `training`: its names and types; the values stand in conf/training/."""
@@ -32,6 +38,8 @@ class Training:
     patience: int | None = None
     steps_per_call: int = 8
     xla: bool | None = None
+    precision: Precision = Precision.float32
+    devices: Any = 1
     checkpoint_every_s: float = 30.0
     resume: bool = False
 
@@ -125,6 +133,9 @@ def checked(config: dict[str, Any]) -> dict[str, Any]:
     for name in ABOVE_ZERO:
         if training[name] is not None and not 0 < training[name] < math.inf:
             raise AmpsimError(f"training.{name}={training[name]}: it is above 0 and finite")
+    devices = training["devices"]
+    if devices != "all" and (isinstance(devices, bool) or not isinstance(devices, int) or devices < 1):
+        raise AmpsimError(f"training.devices={devices}: it is `all` or a number, 1 or more")
     if training["epochs"] is None and training["seconds"] is None:
         raise AmpsimError("a run needs a budget: set training.epochs or training.seconds")
     return config

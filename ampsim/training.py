@@ -19,6 +19,7 @@ from ampsim import AmpsimError, DivergedError
 from ampsim.losses import Sum
 from ampsim.metrics import scores
 from ampsim.models import AmpModel
+from ampsim.models.layers import products_in
 from ampsim.pairs import Span
 from ampsim.rendering import Renderer
 from ampsim.segments import Segments
@@ -66,6 +67,7 @@ class Trainer:
         patience: validations without a better one after which to stop; None never stops early.
         steps_per_call: optimizer steps in one call of the compiled function.
         xla: compile the step with XLA; None does what suits the model.
+        precision: of the numbers in matrix products, "float32" or "bfloat16"; all else is float32, and so is rendering.
         checkpoint: the file to keep a checkpoint in, or None.
         checkpoint_every_s: seconds between checkpoints.
         resume: go on from the checkpoint if there is one.
@@ -87,6 +89,7 @@ class Trainer:
         patience: int | None = None,
         steps_per_call: int = 8,
         xla: bool | None = None,
+        precision: str = "float32",
         seed: int = 0,
         checkpoint: Path | None = None,
         checkpoint_every_s: float = 30.0,
@@ -99,6 +102,12 @@ class Trainer:
         self.batch_size, self.epochs, self.seconds = batch_size, epochs, seconds
         self.patience, self.steps_per_call, self.seed = patience, steps_per_call, seed
         self.checkpoint, self.checkpoint_every_s = checkpoint, checkpoint_every_s
+        self.strategy, self.precision = tf.distribute.get_strategy(), precision
+        if batch_size % self.strategy.num_replicas_in_sync:
+            raise AmpsimError(
+                f"training.batch_size={batch_size} cannot be shared out evenly to {self.strategy.num_replicas_in_sync} "
+                "devices: make it a multiple of these"
+            )
         self.epoch_steps = -(-segments.num_segments // batch_size)
         # Training losses are logged every epoch, or at every validation where that is more often.
         self.round_steps = max(1, round(min(validate_every, 1.0) * self.epoch_steps))
@@ -108,13 +117,18 @@ class Trainer:
             None if has_own_schedule(optimizer) else float(keras.ops.convert_to_numpy(optimizer.learning_rate))
         )
         self.renderer = Renderer(model)
-        self.run_steps = tf.function(self.steps, jit_compile=model.xla if xla is None else xla)
+        compiled = model.xla if xla is None else xla
+        several = self.strategy.num_replicas_in_sync > 1  # which have to meet between forward and backward
+        self.forward = tf.function(self.model, jit_compile=compiled) if several else self.model
+        self.run_steps = tf.function(self.steps, jit_compile=compiled and not several)
         self.state = State()
         self.best = [variable.numpy() for variable in model.variables]
         self.order: tuple[int, np.ndarray] = (-1, np.empty(0))
         if resume and checkpoint is not None and checkpoint.exists():
             self.restore(checkpoint)
-        self.input, self.target = tf.constant(segments.input), tf.constant(segments.target)
+        with self.strategy.scope():  # a copy on each device
+            self.input = tf.Variable(segments.input, trainable=False)
+            self.target = tf.Variable(segments.target, trainable=False)
 
     # ---- the story of a fit ----
 
@@ -128,7 +142,15 @@ class Trainer:
         """
         started = saved = time.perf_counter() - self.state.elapsed_s
         while not self.finished():
-            before, samples = time.perf_counter(), self.call()
+            before = time.perf_counter()
+            try:
+                samples = self.call()
+            except tf.errors.ResourceExhaustedError as error:
+                self.set_weights(self.best)
+                raise AmpsimError(
+                    "the memory does not suffice for a training step: lower training.batch_size or "
+                    "training.segment_length, or make the model smaller"
+                ) from error
             now = time.perf_counter()
             self.state.elapsed_s = now - started
             report(self.progress(samples / (now - before)))
@@ -163,23 +185,37 @@ class Trainer:
 
     def steps(self, starts: tf.Tensor, rates: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
         """`count` optimizer steps; returns the sums over them of the loss and of each term."""
-        length = self.segments.segment_length
-        span = length + self.model.receptive_field - 1
         sums = tf.zeros(1 + len(self.loss.terms))
         index = tf.constant(0)
         # A `for` over tf.range would have XLA compile anew for every other count.
         while index < count:
-            segment = tf.gather(self.input, starts[index][:, None] + tf.range(span))
-            target = tf.gather(self.target, starts[index][:, None] + tf.range(length))
-            with tf.GradientTape() as tape:
-                loss, terms = self.loss(target, self.model(segment, training=True))
-            gradients = tape.gradient(loss, self.model.trainable_variables)
             if self.base_rate is not None:
                 self.optimizer.learning_rate.assign(rates[index])
-            self.optimizer.apply(gradients, self.model.trainable_variables)
-            sums += tf.stack([loss, *terms.values()])
+            sums += self.strategy.experimental_local_results(self.strategy.run(self.step, (starts[index],)))[0]
             index += 1
         return sums
+
+    def step(self, starts: tf.Tensor) -> tf.Tensor:
+        """One optimizer step, as each device takes it with its share of the batch; the loss and each term."""
+        length = self.segments.segment_length
+        span = length + self.model.receptive_field - 1
+        context = tf.distribute.get_replica_context()
+        share = self.batch_size // context.num_replicas_in_sync
+        first = context.replica_id_in_sync_group * share
+        own = starts[first : first + share] if context.num_replicas_in_sync > 1 else starts
+        segment = tf.gather(self.input, own[:, None] + tf.range(span))
+        target = tf.gather(self.target, starts[:, None] + tf.range(length))
+        with tf.GradientTape() as tape, products_in(self.precision):
+            prediction = self.forward(segment, training=True)
+            if context.num_replicas_in_sync > 1:
+                # The loss is of the whole batch, as on one device (a ratio of sums is no mean of ratios); each device has
+                # the gradient of its own share, and the optimizer adds these up.
+                whole = context.all_gather(tf.stop_gradient(prediction), axis=0)
+                prediction = tf.concat([whole[:first], prediction, whole[first + share :]], axis=0)
+            loss, terms = self.loss(target, prediction)
+        gradients = tape.gradient(loss, self.model.trainable_variables)
+        self.optimizer.apply(gradients, self.model.trainable_variables)
+        return tf.stack([loss, *terms.values()])
 
     def next_starts(self) -> np.ndarray:
         """Segments for the next call: up to `steps_per_call` steps, not past the end of a round or an epoch."""
@@ -296,6 +332,24 @@ class Trainer:
                     variable.assign(saved[f"variable_{index}"])
         except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
             raise AmpsimError(f"{path} is no checkpoint of this run ({error}): remove it to start anew") from error
+
+
+def distribution(devices: int | str) -> tf.distribute.Strategy:
+    """What shares a batch out to `devices` GPUs (CPUs where there is none) of this machine, or to "all" of them.
+
+    Raises:
+        AmpsimError: there are not as many.
+    """
+    found = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    wanted = len(found) if devices == "all" else int(devices)
+    if wanted > len(found):
+        names = ", ".join(device.name.removeprefix("/device:") for device in found)
+        raise AmpsimError(f"training.devices={wanted}: there are {len(found)} on this machine ({names})")
+    if wanted == 1:
+        return tf.distribute.get_strategy()
+    # The nets are small, so that copies cost little; collective operations do not keep their order within a loop.
+    together = tf.distribute.ReductionToOneDevice()
+    return tf.distribute.MirroredStrategy([device.name for device in found[:wanted]], cross_device_ops=together)
 
 
 def has_own_schedule(optimizer: keras.optimizers.Optimizer) -> bool:

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from ampsim.models.base import AmpModel
 from ampsim.models.convolution import filter_bank
+from ampsim.models.layers import product
 
 FFT_FROM = 128  # window from which the first layer is faster as an FFT convolution (two AVX-512 cores, 64 units)
 FIRST_LAYERS = ("fft", "matmul", "auto")
@@ -87,7 +88,7 @@ class Dense(AmpModel):
         for layer in [*self.hidden[1:], self.head]:
             features = self.dropout(features, training=training)
             # Features come with the units in front; the product reads them so, and nothing is moved.
-            features = layer.activation(tf.matmul(features, layer.kernel, transpose_a=transposed) + layer.bias)
+            features = layer.activation(product(features, layer.kernel, transpose_a=transposed) + layer.bias)
             transposed = False
         return tf.reverse(tf.reshape(features, [batch, n]), [1])
 
@@ -98,7 +99,7 @@ class Dense(AmpModel):
             units = first.activation(filter_bank(segment, kernel) + first.bias[:, None, None])
             return tf.reshape(units, [first.units, -1])
         windows = tf.reverse(tf.signal.frame(segment, self.window, 1), [1])
-        products = tf.matmul(kernel, tf.reshape(windows, [-1, self.window]), transpose_a=True, transpose_b=True)
+        products = product(kernel, tf.reshape(windows, [-1, self.window]), transpose_a=True, transpose_b=True)
         return first.activation(products + first.bias[:, None])
 
     def first_kernel(self) -> tf.Tensor:

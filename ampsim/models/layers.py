@@ -5,6 +5,8 @@ shift in time is one slice of long contiguous rows whatever the batch. This layo
 (batch, time, channels) on a CPU.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -14,6 +16,25 @@ from ampsim.models.convolution import filter_bank
 
 # Uniform within 1 / sqrt(inputs of a unit), as PyTorch starts the kernels of its convolutions.
 AS_IN_TORCH: dict[str, Any] = {"scale": 1 / 3, "mode": "fan_in", "distribution": "uniform"}
+
+
+_in_products: list[tf.DType] = [tf.float32]
+
+
+@contextmanager
+def products_in(precision: str) -> Iterator[None]:
+    """Within it, matrix products multiply numbers of this type ("float32" or "bfloat16"); all else stays in float32."""
+    _in_products.append(tf.as_dtype(precision))
+    try:
+        yield
+    finally:
+        _in_products.pop()
+
+
+def product(a: tf.Tensor, b: tf.Tensor, **transposed: bool) -> tf.Tensor:
+    """`tf.matmul` of two float32 matrices in the precision that `products_in` set."""
+    kind = _in_products[-1]
+    return tf.cast(tf.matmul(tf.cast(a, kind), tf.cast(b, kind), **transposed), tf.float32)
 
 
 def interleaved(segment: tf.Tensor) -> tf.Tensor:
@@ -64,7 +85,7 @@ class Convolution(keras.layers.Layer):
         inputs, columns = features.shape
         taps = tf.reshape(self.kernel, [self.kernel_size, inputs, self.channels])
         taps = tf.reshape(tf.transpose(taps, [0, 2, 1]), [self.kernel_size * self.channels, inputs])
-        products = tf.matmul(taps, features)
+        products = product(taps, features)
         shift = self.dilation * batch
         length = columns - (self.kernel_size - 1) * shift
         total = sum(
