@@ -69,10 +69,17 @@ def composed(overrides: Sequence[str]) -> dict[str, Any]:
         refuse_unreadable(override)
     try:
         with initialize_config_dir(str(config_folder()), version_base="1.3"):
-            config = compose("config", list(overrides))
+            config = compose("config", with_one_budget(overrides))
         return checked(plain(config))
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise AmpsimError(explained(error, overrides)) from error
+
+
+def with_one_budget(overrides: Sequence[str]) -> list[str]:
+    """A budget in epochs on the command line replaces that in seconds, which would otherwise end the run before."""
+    keys = {override.lstrip("+").partition("=")[0] for override in overrides}
+    alone = "training.epochs" in keys and "training.seconds" not in keys
+    return [*overrides, "training.seconds=null"] if alone else list(overrides)
 
 
 def split_flags(words: Sequence[str]) -> tuple[list[str], bool]:
@@ -103,7 +110,7 @@ def refuse_unreadable(override: str) -> None:
 def plain(config: Any) -> dict[str, Any]:
     """A config without its `hydra` section, everything resolved. Audio paths become absolute, so that the saved config
     works from any folder."""
-    resolved: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    resolved: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True, enum_to_str=True)
     resolved.pop("hydra", None)
     resolved.pop("experiment", None)
     for key in ("path", "input", "target"):

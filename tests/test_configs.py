@@ -67,7 +67,7 @@ def test_the_fields_of_training_are_what_the_trainer_and_the_run_take():
     from ampsim.training import Trainer
 
     taken = set(inspect.signature(Trainer).parameters)
-    assert {each.name for each in fields(settings.Training)} - {"segment_length"} <= taken
+    assert {each.name for each in fields(settings.Training)} - {"segment_length", "devices"} <= taken
 
 
 def test_the_keys_of_tracking_are_what_the_store_takes():
@@ -76,9 +76,13 @@ def test_the_keys_of_tracking_are_what_the_store_takes():
     assert set(settings.composed([])["tracking"]) == set(inspect.signature(Store).parameters)
 
 
-def test_the_founding_net_is_the_default():
+def test_the_default_is_the_minute():
+    assert settings.composed([]) == settings.composed(["experiment=minute"])
+
+
+def test_the_founding_experiment_stands_as_it_was():
     """Window 4000 with 300 of them in the future, three layers of 256 ReLU, tanh, MSE: what this project began with."""
-    config = settings.composed([])
+    config = settings.composed(["experiment=founding"])
     model = build(config["model"], sample_rate=44100)
     model.build()
     assert (model.receptive_field, model.future, model.count_params()) == (4000, 300, 1_156_097)

@@ -28,6 +28,7 @@ from ampsim import cli, metrics
 from ampsim.targets import flattened
 
 SMALL = [
+    "model=dense",
     "model.window=64",
     "model.future=9",
     "model.layers=1",
@@ -356,7 +357,15 @@ def test_a_real_pedal_is_learnt_better_than_a_linear_filter_could(
 ):
     if not (real_recordings / "ds1").is_dir():
         pytest.skip(f"{real_recordings} holds no ds1")
-    words = ["data=ds1", "model.window=256", "model.future=16", "model.layers=2", "model.units=32", "loss=esr"]
+    words = [
+        "data=ds1",
+        "model=dense",
+        "model.window=256",
+        "model.future=16",
+        "model.layers=2",
+        "model.units=32",
+        "loss=esr",
+    ]
     words += ["optimizer=adam", "optimizer.learning_rate=0.003", "training.seconds=30", "training.segment_length=8192"]
     with chdir(tmp_path):
         assert cli.main(["train", *words]) == 0

@@ -49,6 +49,27 @@ def test_choices_and_values_are_overridden():
     assert list(found["loss"]["terms"]) == ["esr"]
 
 
+@pytest.mark.parametrize(
+    ("words", "budget"),
+    [
+        ([], (None, 60)),
+        (["training.epochs=3"], (3, None)),
+        (["training.epochs=3", "training.seconds=5"], (3, 5)),
+        (["experiment=founding"], (4, None)),
+        (["experiment=founding", "training.seconds=5"], (4, 5)),
+        (["experiment=five_minutes"], (None, 300)),
+    ],
+)
+def test_epochs_alone_replace_the_seconds_of_the_default(words: list[str], budget: tuple):
+    training = composed(words)["training"]
+    assert (training["epochs"], training["seconds"]) == budget
+
+
+@pytest.mark.parametrize("devices", ["0", "none", "true", "-1", "1.5"])
+def test_devices_are_all_or_a_number(devices: str):
+    assert "it is `all` or a number" in refused([f"training.devices={devices}"])
+
+
 def test_a_loss_term_is_added_weighed_and_removed():
     found = composed(
         [

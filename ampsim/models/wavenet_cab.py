@@ -1,6 +1,5 @@
 """A small WaveNet for the amp and a long filter for the cabinet: more for a minute of training than either."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -17,15 +16,16 @@ class WaveNetCab(WaveNet):
     The filter gives the memory that a cabinet has at almost no cost, so that the net needs none of it.
 
     Args:
-        channels, dilations, kernel_size, activation, gated, head_scale: as of `WaveNet`; several arrays are allowed.
+        layers: of the array; the dilation doubles from 1 on.
+        channels, kernel_size, activation, gated, head_scale: as of `WaveNet`.
         taps: length of the filter, `future` of it on the current sample and later ones.
     """
 
     def __init__(
         self,
         *,
-        channels: int | Sequence[int] = 12,
-        dilations: Sequence[Sequence[int]] = ((1, 2, 4, 8, 16, 32, 64, 128),),
+        channels: int = 12,
+        layers: int = 8,
         kernel_size: int = 3,
         activation: str = "tanh",
         gated: bool = False,
@@ -35,13 +35,13 @@ class WaveNetCab(WaveNet):
         sample_rate: int | None = None,
         **keras_arguments: Any,
     ) -> None:
-        check_sizes(taps=taps)
+        check_sizes(layers=layers, taps=taps)
         if future > taps:
             raise ValueError(f"future={future} and taps={taps}: the future is part of the filter")
         self.taps = taps
         super().__init__(
             channels=channels,
-            dilations=dilations,
+            dilations=[[2**number for number in range(layers)]],
             kernel_size=kernel_size,
             activation=activation,
             gated=gated,

@@ -121,6 +121,7 @@ def ampsim_trainer(spans: dict, options: argparse.Namespace, **budget: float):
     model = build(config["model"])
     model.build()
     training = dict(config["training"]) | {"epochs": None, "seconds": None} | budget
+    del training["devices"]
     length = training.pop("segment_length")
     segments = Segments(spans["train"], history=model.history, lookahead=model.lookahead, segment_length=length)
     parts = [build(config[name]) for name in ("loss", "optimizer", "schedule")]
