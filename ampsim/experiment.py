@@ -226,6 +226,7 @@ def record_setting(
     }
     recording = {"files": files, "sample_rate": takes[0].sample_rate, "delay": asdict(delay), "splits": spans}
     environment: dict[str, Any] = {**machine(), "versions": versions(), **code_version()}
+    environment["config_hash"] = fingerprint(config, takes)
     write_text(folder / "config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
     write_text(folder / "recording.json", json.dumps(recording, indent=2, ensure_ascii=False))
     write_text(folder / "environment.json", json.dumps(environment, indent=2, ensure_ascii=False))

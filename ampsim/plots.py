@@ -1,12 +1,13 @@
 """Figures. Each function returns a matplotlib Figure; the same signal has the same colour in all of them."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import cycle
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator
 from scipy import signal as dsp
 
 from ampsim.audio import Signal
@@ -16,6 +17,15 @@ from ampsim.metrics import Aliasing, ErrorCurve, Fingerprint, GainCurve
 # Okabe & Ito's palette, which colour-blind readers can tell apart.
 COLOURS = {"direct": "#999999", "amp": "#0072B2", "prediction": "#D55E00", "error": "#CC79A7", "train": "#009E73"}
 FLOOR_DB = -90.0
+
+
+@dataclass(frozen=True)
+class Row:
+    """One config in a comparison: its scores by seed, and whether it ties with the row above."""
+
+    label: str
+    values: Sequence[float]
+    tied: bool
 
 
 def training_curves(rounds: Sequence[Mapping[str, float]], best_step: int) -> Figure:
@@ -190,6 +200,53 @@ def aliasing(found: Aliasing) -> Figure:
     axes.set_xlabel("pitch (Hz)")
     axes.set_ylabel("aliases over harmonics (dB)")
     axes.legend()
+    return figure
+
+
+def comparison(rows: Sequence[Row], metric: str, *, most: int = 40) -> Figure:
+    """Configs, best on top: a dot for each seed, the mean, and its standard deviation over the seeds. A line at the side
+    holds neighbours together that the evidence cannot tell apart."""
+    shown = rows[:most]
+    figure = Figure(figsize=(10, 1.6 + 0.32 * len(shown)), layout="constrained")
+    left_out = f" (the best {most} of {len(rows)})" if len(rows) > most else ""
+    figure.suptitle(f"Comparison by {metric}{left_out}")
+    axes = figure.subplots()
+    places = np.arange(len(shown))
+    for place, row in zip(places, shown, strict=True):
+        axes.plot(row.values, np.full(len(row.values), place), "o", ms=4, color=COLOURS["direct"], zorder=1)
+    means = np.array([np.mean(row.values) for row in shown])
+    spreads = np.array([np.std(row.values, ddof=1) if len(row.values) > 1 else 0.0 for row in shown])
+    positive = all(np.min(row.values) > 0 for row in shown)
+    if positive and max(np.max(row.values) for row in shown) > 3 * min(np.min(row.values) for row in shown):
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.xaxis.set_minor_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.tick_params(axis="x", which="minor", labelsize="small")
+        axes.xaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+        spreads = np.minimum(spreads, 0.9 * means)  # a bar that reached 0 would have no end
+    axes.errorbar(
+        means,
+        places,
+        xerr=spreads,
+        fmt="D",
+        ms=5,
+        capsize=3,
+        lw=1.2,
+        color=COLOURS["prediction"],
+        label="mean, standard deviation over the seeds",
+    )
+    axes.plot([], [], "o", ms=4, color=COLOURS["direct"], label="one seed")
+    side = axes.get_yaxis_transform()
+    tied = [place for place, row in zip(places, shown, strict=True) if row.tied and place]
+    for place in tied:
+        axes.plot([1.01, 1.01], [place - 1, place], color="black", lw=2, transform=side, clip_on=False)
+    if tied:
+        axes.plot([], [], color="black", lw=2, label="at the right: a tie")
+    axes.set_yticks(places, [row.label if len(row.label) <= 60 else f"{row.label[:57]}..." for row in shown])
+    axes.set_ylim(len(shown) - 0.5, -0.5)
+    axes.set_xlabel(metric)
+    axes.grid(alpha=0.3, axis="x", which="both")
+    figure.legend(loc="outside lower center", ncols=3, fontsize="small", frameon=False)
     return figure
 
 
