@@ -66,6 +66,9 @@ def sentences(ranking: Ranking) -> list[str]:
     found = [effect_sentence(ranking, number) for number in range(len(ranking.effects))]
     if len(ranking.groups) > 1 and math.isfinite(ranking.seed_share):
         found.append(f"the seed alone makes {ranking.seed_share:.0%} of the variance")
+        left = 1 - ranking.seed_share - sum(effect.share for effect in ranking.effects)
+        if len(ranking.effects) > 1 and balanced(ranking.groups):
+            found[-1] += f", the interplay of the factors {max(left, 0.0):.0%}"
     if len(ranking.effects) > 1 and not balanced(ranking.groups):
         found.append(
             "not every combination of these was run as often, so that the shares overlap: part of one may be another's"
@@ -86,10 +89,12 @@ def effect_sentence(ranking: Ranking, number: int) -> str:
     relative = ranking.metric in RATIOS and low > 0
     size = f"a factor of {high / low:.2f}" if relative else f"{high - low:.3g}"
     scale = f"log {ranking.metric}" if relative else ranking.metric
-    doubt = ", no more than chance would" if effect.share <= 2 * effect.by_chance else ""
+    doubt = f"one that does nothing: {effect.by_chance:.0%}"
+    if math.isfinite(effect.p):
+        doubt = f"{'p < 0.001' if effect.p < 0.001 else f'p = {effect.p:.2g}'} against the spread of the seeds"
     return (
-        f"{effect.factor} explains {effect.share:.0%} of the variance of {scale} (chance alone: {effect.by_chance:.0%})"
-        f"{doubt}: {listed}; from least to most {size}"
+        f"{effect.factor} explains {effect.share:.0%} of the variance of {scale} ({doubt}): {listed}; from least to most "
+        f"{size}"
     )
 
 
@@ -162,8 +167,8 @@ def summary(ranking: Ranking, title: str) -> str:
 EXPLANATION = """\
 `±` is the standard deviation over the seeds. A tie: a bootstrap over half-second segments of the held-out signal and over
 the seeds, with 95 % intervals, does not tell a row from the one above. The share of the variance is eta squared: sum of
-squares between a factor's levels over the total, each run counting once; "chance alone" is what a factor with as many
-levels that does nothing is expected to get."""
+squares between a factor's levels over the total, each run counting once; p is that of an analysis of variance. Where the
+set is not balanced or has no seeds, the share is held against what a factor of as many levels that does nothing gets."""
 
 
 def with_spread(group: Group, metric: str) -> str:

@@ -204,25 +204,21 @@ def aliasing(found: Aliasing) -> Figure:
 
 
 def comparison(rows: Sequence[Row], metric: str, *, most: int = 40) -> Figure:
-    """Configs, best on top: a dot for each seed, the mean, and its standard deviation over the seeds. A line at the side
-    holds neighbours together that the evidence cannot tell apart."""
+    """Configs, best on top: a dot for each seed, the mean, and its standard deviation over the seeds. A bar at the side
+    joins two neighbours that the evidence cannot tell apart."""
     shown = rows[:most]
-    figure = Figure(figsize=(10, 1.6 + 0.32 * len(shown)), layout="constrained")
-    left_out = f" (the best {most} of {len(rows)})" if len(rows) > most else ""
-    figure.suptitle(f"Comparison by {metric}{left_out}")
+    figure = Figure(figsize=(10, 1.8 + 0.35 * len(shown)), layout="constrained")
+    figure.suptitle(f"Comparison by {metric}" + (f": the best {most} of {len(rows)}" if len(rows) > most else ""))
     axes = figure.subplots()
-    places = np.arange(len(shown))
-    for place, row in zip(places, shown, strict=True):
-        axes.plot(row.values, np.full(len(row.values), place), "o", ms=4, color=COLOURS["direct"], zorder=1)
     means = np.array([np.mean(row.values) for row in shown])
     spreads = np.array([np.std(row.values, ddof=1) if len(row.values) > 1 else 0.0 for row in shown])
-    positive = all(np.min(row.values) > 0 for row in shown)
-    if positive and max(np.max(row.values) for row in shown) > 3 * min(np.min(row.values) for row in shown):
+    places = np.arange(len(shown))
+    if means.min() > 0 and means.max() > 8 * means.min():
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.xaxis.set_minor_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.tick_params(axis="x", which="minor", labelsize="small")
-        axes.xaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+        axes.xaxis.set_minor_locator(LogLocator(subs=(3, 4, 6, 7, 8, 9)))
+        axes.xaxis.set_minor_formatter(FuncFormatter(lambda value, _: ""))
         spreads = np.minimum(spreads, 0.9 * means)  # a bar that reached 0 would have no end
     axes.errorbar(
         means,
@@ -233,15 +229,16 @@ def comparison(rows: Sequence[Row], metric: str, *, most: int = 40) -> Figure:
         capsize=3,
         lw=1.2,
         color=COLOURS["prediction"],
-        label="mean, standard deviation over the seeds",
+        label="mean and standard deviation over the seeds",
     )
-    axes.plot([], [], "o", ms=4, color=COLOURS["direct"], label="one seed")
-    side = axes.get_yaxis_transform()
-    tied = [place for place, row in zip(places, shown, strict=True) if row.tied and place]
-    for place in tied:
-        axes.plot([1.01, 1.01], [place - 1, place], color="black", lw=2, transform=side, clip_on=False)
-    if tied:
-        axes.plot([], [], color="black", lw=2, label="at the right: a tie")
+    for place, row in zip(places, shown, strict=True):
+        label = "one seed" if place == 0 else None
+        height = np.full(len(row.values), place + 0.22)  # beside the bar, where each can be seen
+        axes.plot(row.values, height, "o", ms=4, color=COLOURS["direct"], label=label)
+    for number, lower in enumerate(place for place, row in enumerate(shown) if row.tied and place):
+        ends, label = [lower - 0.85, lower - 0.15], None if number else "a tie (right edge)"
+        side = axes.get_yaxis_transform()
+        axes.plot([1.012, 1.012], ends, color="black", lw=2.5, transform=side, clip_on=False, label=label)
     axes.set_yticks(places, [row.label if len(row.label) <= 60 else f"{row.label[:57]}..." for row in shown])
     axes.set_ylim(len(shown) - 0.5, -0.5)
     axes.set_xlabel(metric)

@@ -94,14 +94,18 @@ class Difference:
 
 @dataclass(frozen=True)
 class Effect:
-    """What one factor does: the mean of each level over all else, the share of the variance that it explains (eta
-    squared: sum of squares between its levels over the total, on the logarithm for RATIOS) and the share that as many
-    levels would explain by chance."""
+    """What one factor does: the mean of each level over all else, and the share of the variance that it explains (eta
+    squared: sum of squares between its levels over the total, on the logarithm for RATIOS).
+
+    `by_chance` is the share that as many levels would explain if they did nothing; `p` is how likely the spread of the
+    seeds alone would give this share or a larger one, NaN where that is not known.
+    """
 
     factor: str
     levels: Mapping[str, float]
     share: float
     by_chance: float
+    p: float
 
 
 @dataclass(frozen=True)
@@ -351,11 +355,12 @@ def factor_effects(groups: Sequence[Group], metric: str) -> list[Effect]:
     """The main effect of each factor over all runs, each run counting once.
 
     In a balanced set (every combination of levels as often) the shares of the factors, the seeds and their interplay
-    add up to 1; else they may overlap, see `balanced`.
+    add up to 1, and an F test holds each factor against the seeds (analysis of variance); else shares may overlap.
     """
     values, inverse = scaled(groups, metric)
     every = np.concatenate(values)
-    total = float(np.sum(np.square(every - every.mean())))
+    total, within = squares(every), sum(map(squares, values))
+    freedom = len(every) - len(groups)
     found = []
     for factor in groups[0].levels:
         names = sorted({group.levels[factor] for group in groups}, key=natural)
@@ -363,10 +368,12 @@ def factor_effects(groups: Sequence[Group], metric: str) -> list[Effect]:
             np.concatenate([mine for group, mine in zip(groups, values, strict=True) if group.levels[factor] == name])
             for name in names
         ]
-        between = sum(len(column) * (column.mean() - every.mean()) ** 2 for column in columns)
-        by_chance = (len(names) - 1) / (len(every) - 1)
+        between = float(sum(len(column) * (column.mean() - every.mean()) ** 2 for column in columns))
+        more = len(names) - 1
+        testable = within > 0 and freedom > 0 and balanced(groups)
+        p = float(stats.f.sf(between / more / (within / freedom), more, freedom)) if testable else math.nan
         means = {name: float(inverse(column.mean())) for name, column in zip(names, columns, strict=True)}
-        found.append(Effect(factor, means, float(between / total) if total else 0.0, by_chance))
+        found.append(Effect(factor, means, between / total if total else 0.0, more / (len(every) - 1), p))
     return found
 
 
@@ -375,9 +382,13 @@ def seed_share(groups: Sequence[Group], metric: str) -> float:
     if all(len(group.trials) == 1 for group in groups):
         return math.nan
     values, _ = scaled(groups, metric)
-    every = np.concatenate(values)
-    total = float(np.sum(np.square(every - every.mean())))
-    return float(sum(np.sum(np.square(mine - mine.mean())) for mine in values) / total) if total else 0.0
+    total = squares(np.concatenate(values))
+    return sum(map(squares, values)) / total if total else 0.0
+
+
+def squares(values: NDArray[np.float64]) -> float:
+    """Sum of squared deviations from the mean."""
+    return float(np.sum(np.square(values - values.mean())))
 
 
 def scaled(groups: Sequence[Group], metric: str):

@@ -312,9 +312,10 @@ def judged(
     original: Original, model: Path, scores: Mapping[str, float], yardstick: Yardstick, changed: Sequence[str]
 ) -> Verdict:
     """Hold the new weights and scores against the original's."""
-    lines, same_weights, same_scores = [], None, None
+    lines: list[str] = []
+    same_shapes = same_weights = same_scores = None
     if original.model:
-        same_weights, words = compared_weights(original.model, model)
+        same_shapes, same_weights, words = compared_weights(original.model, model)
         lines.append(words)
     common = [name for name in original.scores if name in scores and name not in TIMINGS]
     if common:
@@ -336,21 +337,23 @@ def judged(
     then, now = original.scores.get("esr") or math.nan, scores.get("esr", math.nan)
     if not (then > 0 and now > 0 and math.isfinite(then * now)):
         return Verdict("different", [*lines, "no ESR of the original to judge the distance by", *explained(changed)])
+    if same_shapes is False:
+        return Verdict("different", [*lines, *explained(changed)])
     near = max(then / now, now / then) <= yardstick.factor
     lines.append(f"{'within' if near else 'beyond'} the noise of the seed: {yardstick.words}")
     return Verdict("within seed noise" if near else "different", [*lines, *explained(changed)])
 
 
-def compared_weights(one: Path, other: Path) -> tuple[bool, str]:
+def compared_weights(one: Path, other: Path) -> tuple[bool, bool, str]:
+    """Whether two saved models have weights of the same shapes, whether these are equal to the bit, and how far not."""
     arrays = [load_weights(path) for path in (one, other)]
-    shapes = [[array.shape for array in each] for each in arrays]
-    if shapes[0] != shapes[1]:
-        return False, f"weights: of other shapes ({len(shapes[0])} arrays then, {len(shapes[1])} now)"
+    if [array.shape for array in arrays[0]] != [array.shape for array in arrays[1]]:
+        return False, False, "weights: of other shapes, so that this is another net"
     differing = [(a, b) for a, b in zip(*arrays, strict=True) if a.tobytes() != b.tobytes()]
     if not differing:
-        return True, f"weights: all {len(arrays[0])} arrays are equal to the bit"
+        return True, True, f"weights: all {len(arrays[0])} arrays are equal to the bit"
     largest = max(float(np.max(np.abs(a.astype(np.float64) - b))) for a, b in differing)
-    return False, f"weights: {len(differing)} of {len(arrays[0])} arrays differ, by up to {largest:.2g}"
+    return True, False, f"weights: {len(differing)} of {len(arrays[0])} arrays differ, by up to {largest:.2g}"
 
 
 def load_weights(path: Path) -> list[np.ndarray]:

@@ -178,7 +178,7 @@ def typed_training(section: dict[str, Any], where: str) -> tuple[dict[str, Any],
         unknown = re.match(r"Key '(.*)' not in", first)
         known = nearest(unknown[1], [each.name for each in fields(Training)]) if unknown else ""
         raise AmpsimError(
-            f"training has no `{unknown[1]}`{known}" if unknown else f"{error.full_key}: {first}"
+            f"training has no `{unknown[1]}`{known}" if unknown else f"training.{error.full_key}: {first}"
         ) from error
     missing = [key for key in training if key not in section]
     return training, [f"{where} says nothing of training.{key}: it is {training[key]}" for key in missing]
@@ -187,7 +187,11 @@ def typed_training(section: dict[str, Any], where: str) -> tuple[dict[str, Any],
 def read_yaml(path: Path) -> dict[str, Any]:
     """A mapping of plain values from a YAML file, with its faults in the user's words."""
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        # A few lines of them can stand for more than a machine holds, or for themselves.
+        if alias := next((event for event in yaml.parse(text) if isinstance(event, yaml.AliasEvent)), None):
+            raise AmpsimError(f"{path}, line {alias.start_mark.line + 1}: a config has no references (*{alias.anchor})")
+        found = yaml.safe_load(text)
     except OSError as error:
         raise AmpsimError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -198,7 +202,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except (yaml.YAMLError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
-        raise AmpsimError(f"{path}{where}: this is no YAML ({getattr(error, 'problem', error)})") from error
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise AmpsimError(f"{path}{where}: this is no YAML ({problem})") from error
     if not isinstance(found, dict):
         raise AmpsimError(f"{path} is not the config of a run: it holds {type(found).__name__}, not sections")
     return found

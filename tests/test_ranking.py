@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from ampsim import AmpsimError
 from ampsim.metrics import Blocks
@@ -66,6 +67,10 @@ def test_the_shares_of_a_balanced_set_are_those_of_the_analysis_of_variance():
     optimizer = found.effects[0]
     assert optimizer.levels == pytest.approx({"adam": 0.2 * 0.8**0.5, "sgd": 0.4 * 0.8**0.5})
     assert optimizer.by_chance == pytest.approx(1 / 11)
+    seeds = parts["seed"] * 12 / 8  # mean square within the four groups
+    for effect in found.effects:
+        assert effect.p == pytest.approx(stats.f.sf(parts[effect.factor] * 12 / seeds, 1, 8))
+    assert math.isnan(ranked(FULL[:-1]).effects[0].p)  # no longer balanced
 
 
 def test_factors_are_named_as_they_were_typed_where_that_tells_all():
@@ -168,8 +173,6 @@ def test_one_seed_each_is_judged_on_the_segments():
 
 
 def test_seeds_alone_are_welchs_test():
-    from scipy import stats
-
     values = [[1.0, 1.2, 0.9, 1.1], [1.5, 1.9, 1.6, 1.7]]
     groups = [
         grouped([trial(1, "sgd", seed, 0.1, scores={"flutter_db": value}) for seed, value in enumerate(column)])[0][0]
