@@ -5,7 +5,8 @@ import io
 import json
 import math
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ampsim import AmpsimError, audio, plots
@@ -204,24 +205,33 @@ def refuse_existing(folder: Path, *, overwrite: bool) -> None:
 # ---- To listen to the best ------------------------------------------------------------------------------------------
 
 
-def heard(store: Store, ranking: Ranking, *, most: int = 3) -> tuple[dict[str, audio.Signal], int]:
-    """What a listening page plays: `direct`, `amp`, and the prediction of the best run of each of the best configs by its
-    label, as loud against each other as they were; and their sample rate.
+@dataclass(frozen=True)
+class Heard:
+    """What a page to listen with plays: `direct` and `amp`, and a prediction of each of the best configs by its label,
+    all as loud against each other as they were; the scores and the run's id of each."""
 
-    Configs that were tested on another signal than the best one are passed over.
-    """
-    found: dict[str, audio.Signal] = {}
-    sample_rate = 0
+    signals: dict[str, audio.Signal]
+    models: dict[str, audio.Signal]
+    sample_rate: int
+    scores: dict[str, Mapping[str, float]]
+    runs: dict[str, str]
+
+
+def heard(store: Store, ranking: Ranking, *, most: int = 3) -> Heard:
+    """The best run of each of the best configs; those that were tested on another signal than the best are passed over."""
+    found = Heard({}, {}, 0, {}, {})
     for group in ranking.groups:
         best = min(group.trials, key=lambda trial: abs(trial.scores["esr"]))
-        signals, rate = listened(store.find(best.id))
-        if found and (rate != sample_rate or len(signals["amp"]) != len(found["amp"])):
+        signals, sample_rate = listened(store.find(best.id))
+        if not found.models:
+            found = replace(found, signals={name: signals[name] for name in ("direct", "amp")}, sample_rate=sample_rate)
+        if sample_rate != found.sample_rate or len(signals["amp"]) != len(found.signals["amp"]):
             continue
-        sample_rate = rate
-        found = {"direct": signals["direct"], "amp": signals["amp"]} | found | {group.label: signals["prediction"]}
-        if len(found) == 2 + most:
+        found.models[group.label] = signals["prediction"]
+        found.scores[group.label], found.runs[group.label] = best.scores, best.id
+        if len(found.models) == most:
             break
-    return found, sample_rate
+    return found
 
 
 def listened(run: TrackedRun) -> tuple[dict[str, audio.Signal], int]:

@@ -169,10 +169,10 @@ def typed_training(section: dict[str, Any], where: str) -> tuple[dict[str, Any],
     """The section `training` with its types; a key that a version before this one did not write takes its default."""
     schema = OmegaConf.structured(Training)
     for key, value in section.items():
-        if isinstance(value, str | list | dict):  # an interpolation would be one too
-            raise AmpsimError(f"training.{key}={value!r}: it is a number, true, false or null")
+        if isinstance(value, list | dict) or "${" in str(value):  # what was saved had been resolved
+            raise AmpsimError(f"training.{key}={value!r}: it is one plain value")
     try:
-        training: Any = OmegaConf.to_container(OmegaConf.merge(schema, section))
+        training: Any = OmegaConf.to_container(OmegaConf.merge(schema, section), enum_to_str=True)
     except OmegaConfBaseException as error:
         first = str(error).strip().splitlines()[0]
         unknown = re.match(r"Key '(.*)' not in", first)
@@ -190,15 +190,15 @@ def read_yaml(path: Path) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
         # A few lines of them can stand for more than a machine holds, or for themselves.
         if alias := next((event for event in yaml.parse(text) if isinstance(event, yaml.AliasEvent)), None):
-            raise AmpsimError(f"{path}, line {alias.start_mark.line + 1}: a config has no references (*{alias.anchor})")
+            raise AmpsimError(f"{path} holds a reference (*{alias.anchor}): a config says everything in its place")
         found = yaml.safe_load(text)
     except OSError as error:
         raise AmpsimError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise AmpsimError(f"{path} is not text in UTF-8: is it a config?") from error
     except yaml.constructor.ConstructorError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 0
-        raise AmpsimError(f"{path}, line {line}: a config holds plain values only ({error.problem})") from error
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise AmpsimError(f"{path}{line}: a config holds plain values only ({error.problem})") from error
     except (yaml.YAMLError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""

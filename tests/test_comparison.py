@@ -170,11 +170,13 @@ def test_a_run_from_before_blocks_were_kept_is_ranked_all_the_same(store: Store)
 def test_what_is_heard_is_as_loud_as_it_was(store: Store):
     """Each run wrote its audio with another gain; the best run of each of the best two configs is played."""
     ranking = comparison.of_sweep(store, store.find_sweep("my sweep"))
-    signals, sample_rate = comparison.heard(store, ranking, most=2)
-    assert sample_rate == RATE
-    assert list(signals) == ["direct", "amp", "layers=3", "layers=2"]
+    heard = comparison.heard(store, ranking, most=2)
+    assert heard.sample_rate == RATE
+    assert list(heard.models) == ["layers=3", "layers=2"]
+    assert heard.runs == {name: store.find(f"{name}-seed=1").id for name in heard.models}
+    assert heard.scores["layers=2"]["esr"] == pytest.approx(0.09**2, rel=1e-4)
     for name, gain in {"direct": 0.5, "amp": 1, "layers=3": 0.913, "layers=2": 0.91}.items():
-        np.testing.assert_allclose(signals[name], gain * AMP, atol=2e-6)
+        np.testing.assert_allclose((heard.signals | heard.models)[name], gain * AMP, atol=2e-6)
 
 
 def test_a_run_as_plain_data_has_what_it_scored_on_the_test_split(store: Store):
