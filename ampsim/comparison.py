@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ampsim import AmpsimError, audio, plots
 from ampsim.metrics import Blocks
-from ampsim.ranking import RATIOS, Difference, Group, Ranking, Trial, balanced, ranked
+from ampsim.ranking import RATIOS, Difference, Effect, Group, Ranking, Trial, balanced, ranked
 from ampsim.tracking import Store, TrackedRun
 
 FILES = ("comparison.csv", "comparison.md", "comparison.png")
@@ -64,7 +64,7 @@ def read_blocks(run: TrackedRun) -> Blocks | None:
 
 def sentences(ranking: Ranking) -> list[str]:
     """Which factor matters, what the seeds do, and where the metrics disagree."""
-    found = [effect_sentence(ranking, number) for number in range(len(ranking.effects))]
+    found = [effect_sentence(effect, ranking.metric) for effect in ranking.effects]
     if len(ranking.groups) > 1 and math.isfinite(ranking.seed_share):
         found.append(f"the seed alone makes {ranking.seed_share:.0%} of the variance")
         left = 1 - ranking.seed_share - sum(effect.share for effect in ranking.effects)
@@ -82,21 +82,20 @@ def sentences(ranking: Ranking) -> list[str]:
     return found
 
 
-def effect_sentence(ranking: Ranking, number: int) -> str:
-    effect = ranking.effects[number]
+def effect_sentence(effect: Effect, metric: str) -> str:
     ordered = sorted(effect.levels.items(), key=lambda item: item[1])
-    listed = ", ".join(f"{level} {mean:.4g}" for level, mean in ordered[:8]) + (", ..." if len(ordered) > 8 else "")
     low, high = ordered[0][1], ordered[-1][1]
-    relative = ranking.metric in RATIOS and low > 0
-    size = f"a factor of {high / low:.2f}" if relative else f"{high - low:.3g}"
-    scale = f"log {ranking.metric}" if relative else ranking.metric
+    relative = metric in RATIOS and low > 0
+    listed = ", ".join(f"{level} {mean:.4g}" for level, mean in ordered[:8]) + (", ..." if len(ordered) > 8 else "")
+    listed += "; from least to most " + (f"a factor of {high / low:.2f}" if relative else f"{high - low:.3g}")
+    if effect.by_chance > 0.5:  # so many levels for so few runs that a share says nothing
+        trend = f", rank correlation with {metric} {effect.trend:+.2f}" if math.isfinite(effect.trend) else ""
+        return f"{effect.factor}{trend}: {listed}"
     doubt = f"one that does nothing: {effect.by_chance:.0%}"
     if math.isfinite(effect.p):
         doubt = f"{'p < 0.001' if effect.p < 0.001 else f'p = {effect.p:.2g}'} against the spread of the seeds"
-    return (
-        f"{effect.factor} explains {effect.share:.0%} of the variance of {scale} ({doubt}): {listed}; from least to most "
-        f"{size}"
-    )
+    scale = f"log {metric}" if relative else metric
+    return f"{effect.factor} explains {effect.share:.0%} of the variance of {scale} ({doubt}): {listed}"
 
 
 def correlations(ranking: Ranking) -> dict[str, float]:
@@ -178,17 +177,20 @@ def with_spread(group: Group, metric: str) -> str:
 
 
 def write(ranking: Ranking, folder: Path, *, title: str) -> None:
-    """FILES in a folder, which is made."""
+    """FILES in a folder, which is made; each takes its name only once it is whole."""
+    drawn = [
+        plots.Row(group.label, group.values(ranking.metric).tolist(), bool(change and change.tie))
+        for group, change in rows(ranking)
+    ]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        contents = [table(ranking), summary(ranking, title)]
-        for name, content in zip(FILES, contents, strict=False):
-            (folder / name).write_text(content, encoding="utf-8")
-        drawn = [
-            plots.Row(group.label, group.values(ranking.metric).tolist(), bool(change and change.tie))
-            for group, change in rows(ranking)
-        ]
-        plots.comparison(drawn, ranking.metric).savefig(folder / FILES[2], dpi=110)
+        with tempfile.TemporaryDirectory(dir=folder) as temporary:
+            csv_file, markdown, png = (Path(temporary) / name for name in FILES)
+            csv_file.write_text(table(ranking), encoding="utf-8")
+            markdown.write_text(summary(ranking, title), encoding="utf-8")
+            plots.comparison(drawn, ranking.metric).savefig(png, dpi=110)
+            for file in (csv_file, markdown, png):
+                file.replace(folder / file.name)
     except OSError as error:
         raise AmpsimError(f"{folder} cannot be written to: {error.strerror}") from error
 

@@ -98,7 +98,8 @@ class Effect:
     squared: sum of squares between its levels over the total, on the logarithm for RATIOS).
 
     `by_chance` is the share that as many levels would explain if they did nothing; `p` is how likely the spread of the
-    seeds alone would give this share or a larger one, NaN where that is not known.
+    seeds alone would give this share or a larger one, NaN where that is not known. `trend` is Spearman's coefficient of
+    level and metric over the runs, NaN for levels that are no numbers.
     """
 
     factor: str
@@ -106,6 +107,7 @@ class Effect:
     share: float
     by_chance: float
     p: float
+    trend: float
 
 
 @dataclass(frozen=True)
@@ -133,13 +135,17 @@ def ranked(trials: Sequence[Trial], metric: str = "esr") -> Ranking:
     known = {name for trial in finished for name in trial.scores}
     if finished and metric not in known:
         raise AmpsimError(f"no run has a score `{metric}`{nearest(metric, sorted(known))}")
-    usable = [trial for trial in finished if math.isfinite(trial.scores.get(metric, math.nan))]
-    left_out += [(trial.name, f"has no {metric}") for trial in finished if trial not in usable]
+    usable = []
+    for trial in finished:
+        if math.isfinite(trial.scores.get(metric, math.nan)):
+            usable.append(trial)
+        else:
+            left_out.append((trial.name, f"has no {metric}"))
     if len(usable) < 2:
         outs = "".join(f"; {name} {why}" for name, why in left_out[:5])
         raise AmpsimError(f"a comparison needs two finished runs, and there {are(len(usable))}{outs}")
     groups, repeated = grouped(usable)
-    left_out += [(trial.name, "repeats a seed of the same config; the newest counts") for trial in repeated]
+    left_out += [(trial.name, "repeats a seed of its config, which another run counts for") for trial in repeated]
     groups.sort(key=lambda group: group.mean(metric), reverse=metric in LARGER_IS_BETTER)
     differences = [difference(*pair, metric) for pair in pairwise(groups)]
     effects = sorted(factor_effects(groups, metric), key=lambda effect: -effect.share)
@@ -169,8 +175,10 @@ def notes(groups: list[Group], metric: str) -> list[str]:
         )
     if all(len(group.trials) == 1 for group in groups) and len(groups) > 1:
         found.append("one seed each: what another seed would change is not known; add seed=0,1,2 to the sweep")
-    if metric not in RATIOS and any(len(group.trials) == 1 for group in groups) and not found:
-        found.append(f"{metric} has no sums of segments: groups of one seed are told apart by the others' spread")
+    elif any(len(group.trials) == 1 for group in groups):
+        found.append(
+            "a config of one seed is judged as if its seeds spread like those of the row that it is held against"
+        )
     return found
 
 
@@ -178,7 +186,7 @@ def notes(groups: list[Group], metric: str) -> list[str]:
 
 
 def grouped(trials: Sequence[Trial]) -> tuple[list[Group], list[Trial]]:
-    """Trials, newest first, as groups over seeds; and those that repeat a seed of their group, which would count twice."""
+    """Trials as groups over seeds; and those that repeat a seed of an earlier one, which would count twice."""
     levels = factors(trials)
     short = shortened(list(levels))
     members: dict[tuple, list[int]] = {}
@@ -206,7 +214,7 @@ def factors(trials: Sequence[Trial]) -> dict[str, list[str]]:
     described = [trial.described for trial in trials]
     typed = differing([typed_levels(trial.overrides) for trial in trials])
     if typed and partition(list(zip(*typed.values(), strict=True))) == partition(described):
-        return typed
+        return {key: ["default" if level == ABSENT else level for level in column] for key, column in typed.items()}
     columns = differing([dict(each) for each in described])
     found: dict[str, list[str]] = {}
     for section in dict.fromkeys(key.partition(".")[0] for key in columns):
@@ -373,7 +381,11 @@ def factor_effects(groups: Sequence[Group], metric: str) -> list[Effect]:
         testable = within > 0 and freedom > 0 and balanced(groups)
         p = float(stats.f.sf(between / more / (within / freedom), more, freedom)) if testable else math.nan
         means = {name: float(inverse(column.mean())) for name, column in zip(names, columns, strict=True)}
-        found.append(Effect(factor, means, between / total if total else 0.0, more / (len(every) - 1), p))
+        trend = math.nan
+        if total and len(names) > 2 and all(natural(name)[0] == 0 for name in names):
+            numbers = [float(group.levels[factor]) for group in groups for _ in group.trials]
+            trend = float(stats.spearmanr(numbers, every).statistic)
+        found.append(Effect(factor, means, between / total if total else 0.0, more / (len(every) - 1), p, trend))
     return found
 
 

@@ -15,11 +15,12 @@ from ampsim import AmpsimError, comparison, experiment
 from ampsim.experiment import Config, Notice, Result
 from ampsim.locations import database_uri
 from ampsim.pairs import AudioPair, Source
-from ampsim.ranking import Trial
+from ampsim.ranking import Trial, natural
 from ampsim.targets import build, flattened
 from ampsim.tracking import VALUE_LENGTH, Store, TrackedRun
 from ampsim.training import Progress
 
+FILES = ("path", "input", "target")  # keys of the section `data` that name files
 RULE = 0.1  # of the ESR: what passes for the noise of seeds where too few of them are known
 TIMINGS = ("real_time_factor",)  # scores that are no property of the model alone
 
@@ -45,7 +46,7 @@ class Original:
 
     @property
     def digests(self) -> list[str]:
-        return [file["sha256"] for file in self.recording.get("files", [])]
+        return [str(file.get("sha256")) for file in self.recording.get("files", [])]
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,8 @@ def original(
             ("pace.json", list),
         )
     )
+    if pace and not all(isinstance(seconds, int | float) for seconds in pace):
+        raise AmpsimError(f"the pace.json of {name} holds something else than seconds")
     return Original(
         name=name,
         config=config,
@@ -150,6 +153,8 @@ def reproduce(
     config["tracking"] = {"folder": str(store.folder.absolute()), "uri": uri, "experiment": store.experiment}
     takes = recording(original, config["data"])
     changed = changes_of_data(original, takes, notice) + changes_of_config(original, takes, store)
+    for part in ("loss", "optimizer", "schedule"):
+        build(config[part])  # what is wrong with one of these is said before a run has begun
 
     pace = original.pace if config["training"]["seconds"] is not None else None
     if pace:
@@ -187,27 +192,32 @@ def moved(data: dict[str, Any], folder: Path | None) -> dict[str, Any]:
         return data
     if not folder.is_dir():
         raise AmpsimError(f"data={folder} is no folder")
-    keys = [key for key in ("path", "input", "target") if key in data]
-    if not keys:
+    there = {
+        key: [str(folder.absolute() / Path(path).name) for path in named(data, key)] for key in FILES if key in data
+    }
+    if not there:
         raise AmpsimError("data= has nothing to point at: the recording of this run is made, not read")
-
-    def there(path: Any) -> Any:
-        return [there(item) for item in path] if isinstance(path, list) else str(folder.absolute() / Path(path).name)
-
-    return {**data, **{key: there(data[key]) for key in keys}}
+    return {**data, **{key: paths[0] if isinstance(data[key], str) else paths for key, paths in there.items()}}
 
 
 def recording(original: Original, data: dict[str, Any]) -> list[AudioPair]:
     """The takes, once every file of theirs is there."""
-    for key in ("path", "input", "target"):
-        paths = data.get(key, [])
-        for path in [paths] if isinstance(paths, str) else paths:
-            if not Path(path).expanduser().exists():
-                raise AmpsimError(
-                    f"{path}, which {original.name} was trained on, is not there: data=/folder says where it is now"
-                )
+    for path in (path for key in FILES for path in named(data, key)):
+        if not Path(path).expanduser().exists():
+            raise AmpsimError(
+                f"{path}, which {original.name} was trained on, is not there: data=/folder says where it is now"
+            )
     source: Source = build(data)
     return source.load()
+
+
+def named(data: dict[str, Any], key: str) -> list[str]:
+    """The files that a key of the section `data` names."""
+    paths = data.get(key, [])
+    found = [paths] if isinstance(paths, str) else paths
+    if not isinstance(found, list) or not all(isinstance(path, str) for path in found):
+        raise AmpsimError(f"data.{key}={paths!r} names no file")
+    return found
 
 
 def changes_of_data(original: Original, takes: list[AudioPair], notice: Notice) -> list[str]:
@@ -237,15 +247,20 @@ def changes_of_config(original: Original, takes: list[AudioPair], store: Store) 
     """Keys of the saved config that are not what the run was made with."""
     if original.id:
         logged = store.find(original.id).params
-        now = {key: str(value) for key, value in experiment.without(original.config, ["tracking"]).items()}
-        edited = [key for key in now if now[key][:VALUE_LENGTH] != logged.get(key)]
+        now = logged_as(original.config)
+        edited = [key for key in now if now[key] != logged.get(key)]
         return [
             f"config: {key} was {logged.get(key, 'not there')} and is {now[key]} in its config.yaml" for key in edited
         ]
     mark = original.environment.get("config_hash")
     if mark and original.digests and mark != experiment.fingerprint(original.config, takes):
-        return [f"config: {original.name} is not as the run saved it (its hash was {mark})"]
+        return [f"config: {original.name} is not as the run saved it (its hash was {mark}), or of an earlier version"]
     return []
+
+
+def logged_as(config: Config) -> dict[str, str]:
+    """A config as MLflow has it in a run's parameters."""
+    return {key: str(value)[:VALUE_LENGTH] for key, value in experiment.without(config, ["tracking"]).items()}
 
 
 def changes_of_place(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -277,9 +292,7 @@ class Yardstick:
 
 def siblings(original: Original, store: Store) -> dict[str, float]:
     """The ESR by seed of the store's finished runs that have the original's config and recording, but for the seed."""
-    mine = Trial(
-        "", "", {key: str(value) for key, value in experiment.without(original.config, ["tracking"]).items()}, {}
-    )
+    mine = Trial("", "", logged_as(original.config), {})
     found: dict[str, float] = {}
     for run in (TrackedRun(store.client, run) for run in store.runs()):
         other = comparison.trial(run, with_blocks=False)
@@ -303,7 +316,7 @@ def seed_noise(esrs: Mapping[str, float]) -> Yardstick:
         return Yardstick(1 + RULE, f"{RULE:.0%}, a rule of thumb for want of three seeds ({known})")
     spread = float(np.std(values, ddof=1))
     factor = math.exp(float(stats.t.ppf(0.975, len(values) - 1)) * spread * math.sqrt(2))
-    listed = ", ".join(f"{esr:.4g}" for _, esr in sorted(esrs.items(), key=lambda item: int(item[0])))
+    listed = ", ".join(f"{esr:.4g}" for _, esr in sorted(esrs.items(), key=lambda item: natural(item[0])))
     words = f"a factor of {factor:.3f} at 95 %, from the ESRs of {len(values)} seeds: {listed}"
     return Yardstick(factor, words)
 

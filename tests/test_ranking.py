@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 from ampsim import AmpsimError
+from ampsim.comparison import effect_sentence
 from ampsim.metrics import Blocks
 from ampsim.ranking import ABSENT, Trial, difference, factors, grouped, ranked
 
@@ -73,6 +74,17 @@ def test_the_shares_of_a_balanced_set_are_those_of_the_analysis_of_variance():
     assert math.isnan(ranked(FULL[:-1]).effects[0].p)  # no longer balanced
 
 
+def test_a_factor_with_a_level_for_every_run_has_a_trend():
+    rates = [0.1, 0.01, 1.0, 0.03]
+    trials = [Trial(str(r), str(r), {"optimizer.rate": str(r), "seed": "0"}, {"esr": r**2}) for r in rates]
+    (effect,) = ranked(trials).effects
+    assert effect.by_chance == 1
+    assert effect.trend == pytest.approx(1)
+    assert list(effect.levels) == ["0.01", "0.03", "0.1", "1.0"]
+    assert effect_sentence(effect, "esr").startswith("optimizer.rate, rank correlation with esr +1.00: 0.01 0.0001, ")
+    assert math.isnan(ranked(FULL).effects[0].trend)
+
+
 def test_factors_are_named_as_they_were_typed_where_that_tells_all():
     typed = [
         trial(n, o, s, 0.1, overrides=f"model={n}layers optimizer={o} data.path='a b.wav' seed={s}")
@@ -82,6 +94,7 @@ def test_factors_are_named_as_they_were_typed_where_that_tells_all():
         "model": ["1layers"] * 4 + ["2layers"] * 4,
         "optimizer": ["sgd", "sgd", "adam", "adam"] * 2,
     }
+    assert factors([Trial("a", "a", {"m": "1"}, {}, "x=2"), Trial("b", "b", {"m": "2"}, {})]) == {"x": ["2", "default"]}
     untold = [*typed[:-1], trial(2, "adam", 1, 0.1, overrides="model=2layers optimizer=sgd seed=1")]
     assert list(factors(untold)) == ["model.layers", "optimizer"]
 
@@ -237,6 +250,17 @@ def test_different_recordings_one_seed_and_old_runs_are_told():
         "1 of 3 runs keep no scores.json",
         "one seed each",
     ]
+
+
+def test_a_group_of_one_seed_borrows_the_spread_of_its_neighbour():
+    values = [0.1, 0.11, 0.12]
+    many = grouped([trial(1, "sgd", seed, value) for seed, value in enumerate(values)])[0][0]
+    one = grouped([trial(2, "sgd", 0, 0.13)])[0][0]
+    found = difference(many, one, "esr")
+    relative = np.std(values, ddof=1) / np.mean(values)
+    reach = stats.t.ppf(0.975, 2) * relative * math.sqrt(1 / 3 + 1)
+    assert found.high == pytest.approx(math.exp(math.log(0.13 / 0.11) + reach) - 1, rel=0.02)
+    assert "one seed is judged as if" in ranked([*many.trials, *one.trials]).notes[-1]
 
 
 def test_the_referee_speaks_of_groups():
