@@ -178,7 +178,7 @@ def reproduce(
     changed += changes_of_place(original.environment, read_json(again.file("environment.json"), dict))
     if config["training"]["seconds"] is not None and not pace:
         changed.append(
-            "pace: the budget in seconds counted what the machine did, and the original kept no record of it"
+            "pace: the budget in seconds counted what the machine did, and no pace.json of the original is there to replay"
         )
     yardstick = seed_noise(siblings(original, store))
     verdict = judged(original, again.file("model.keras"), result.scores, yardstick, changed)
