@@ -22,6 +22,10 @@ ampsim {version}: learn a guitar amplifier from a recording of its input and out
   ampsim evaluate [run=last]          score a run's model again
   ampsim render run=last input=... output=...
                                       play a recording through a run's model
+  ampsim compare sweep=... | runs=a,b,c
+                                      put runs in order, and say what made the difference
+  ampsim reproduce [run=last] | config=config.yaml
+                                      train from a saved config and judge how close it comes
   ampsim ui                           open MLflow's page of the runs on 127.0.0.1
 
 `ampsim COMMAND --help` tells about one of them. Start with `ampsim train`: it needs no recording.
@@ -80,6 +84,26 @@ class Render(StoreOptions):
     run: str = option("last", "id, name or last")
     channel: int = option(-1, "which channel of the input to play, counted from 0; needed where it has several")
     overwrite: bool = option(False, "replace what exists")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compare(StoreOptions):
+    """Put runs in order by a score, grouped over their seeds, and say what made the difference."""
+
+    sweep: str = option("", "all runs of a sweep: its parent's id or name, or last")
+    runs: str = option("", "or single runs, a,b,c: each an id, a name or last")
+    metric: str = option("esr", "the score to order by, as `ampsim evaluate` has them")
+    output: str = option("", "a folder for the table (CSV), the figure (PNG) and a summary (Markdown)")
+    overwrite: bool = option(False, "replace what is in that folder")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reproduce(StoreOptions):
+    """Train again from a run's saved config, on the same recording, and judge how close it comes."""
+
+    run: str = option("last", "id, name or last")
+    config: str = option("", "or a saved config.yaml; what lies beside it is compared with")
+    data: str = option("", "the folder in which the recording is now, if it was moved")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -256,6 +280,80 @@ def render(words: list[str]) -> None:
         say(console, f"{source} -> {destination}")
 
 
+def compare(words: list[str]) -> None:
+    options = parsed(Compare, words)
+    wanted = [name.strip() for name in options.runs.split(",") if name.strip()]
+    if bool(options.sweep) == bool(wanted):
+        raise AmpsimError("say what to compare: either sweep=<its parent run> or runs=a,b,c")
+    refuse_empty(options)
+    console = new_console()
+    with console.status("reading the runs ..."):
+        from ampsim import comparison
+        from ampsim.display import ranking_table
+
+        if options.output:
+            comparison.refuse_existing(Path(options.output), overwrite=options.overwrite)
+        store = options.store()
+        parent = store.find_sweep(options.sweep) if options.sweep else None
+        ranking = (
+            comparison.of_sweep(store, parent, options.metric)
+            if parent
+            else comparison.of_runs(store, wanted, options.metric)
+        )
+    title = parent.name if parent else f"{len(wanted)} runs"
+    console.print(ranking_table(ranking, f"{title} on the test split", told=comparison.told, width=console.width))
+    console.print()
+    for sentence in comparison.sentences(ranking):
+        say(console, sentence)
+    for note in ranking.notes:
+        say(console, f"warning: {note}")
+    for name, why in ranking.left_out:
+        say(console, f"left out: {name} ({why})")
+    if options.output:
+        comparison.write(ranking, Path(options.output), title=title)
+        say(console, f"written: {', '.join(str(Path(options.output) / name) for name in comparison.FILES)}")
+    if parent:
+        say(console, f"kept in MLflow: comparison/ of {parent.name}")
+
+
+def reproduce(words: list[str]) -> None:
+    options = parsed(Reproduce, words)
+    if options.config and any(word.startswith("run=") for word in words):
+        raise AmpsimError("say what to make again: either run=... or config=...")
+    from ampsim import settings
+
+    path = Path(options.config).expanduser()
+    if options.config:
+        config, notes = settings.saved(path)
+    else:
+        refuse_empty(options)
+    store = options.store()
+    if not options.config:
+        tracked = store.find(options.run)
+        config, notes = settings.saved(tracked.file("config.yaml"))
+    from ampsim.display import ProgressLine, score_table
+
+    console = new_console()
+    with console.status("loading TensorFlow ..."), quiet_stderr():
+        from ampsim import reproduction
+    for note in notes:
+        say(console, note)
+    original = reproduction.of_file(path, config) if options.config else reproduction.of_run(tracked, config)
+    with ProgressLine(console) as line:
+        result, verdict = reproduction.reproduce(
+            original,
+            store,
+            recordings=Path(options.data).expanduser() if options.data else None,
+            notice=lambda text: say(console, text),
+            report=line.training,
+        )
+    console.print(score_table(result.scores, f"{result.name} on the test split"))
+    console.print()
+    say(console, str(verdict))
+    if verdict.word == "different":
+        raise reproduction.DifferentError(f"{result.name} is not what {original.name} was")
+
+
 def ui(words: list[str]) -> None:
     options = parsed(Ui, words)
     refuse_empty(options)
@@ -269,7 +367,14 @@ def ui(words: list[str]) -> None:
         )
 
 
-COMMANDS: dict[str, Callable[[list[str]], None]] = {"train": train, "evaluate": evaluate, "render": render, "ui": ui}
+COMMANDS: dict[str, Callable[[list[str]], None]] = {
+    "train": train,
+    "evaluate": evaluate,
+    "render": render,
+    "compare": compare,
+    "reproduce": reproduce,
+    "ui": ui,
+}
 
 
 def refuse_empty(options: StoreOptions) -> None:

@@ -79,3 +79,28 @@ def score_table(scores: Mapping[str, float], title: str) -> Table:
         if key in scores:
             table.add_row(name, form.format(scores[key]), meaning)
     return table
+
+
+def ranking_table(ranking: Any, title: str, *, told: Any, width: int) -> Table:
+    """A `ranking.Ranking`, best first; `told` puts a difference to the row above into words."""
+    metric = ranking.metric
+    others = [name for name in ("a_weighted_esr", "flutter_db", "real_time_factor") if name != metric]
+    others = [name for name in others if name in ranking.groups[0].trials[0].scores] if width >= 110 else []
+    table = Table(title=Text(title), title_justify="left", box=None, padding=(0, 2, 0, 0), header_style="bold")
+    columns = [("", "right"), ("config", "left"), ("seeds", "right"), (named(metric), "right"), ("±", "right")]
+    for header, side in [*columns, ("to the row above", "right"), *((named(name), "right") for name in others)]:
+        table.add_column(header, justify=side)  # type: ignore[arg-type]
+    for number, (group, change) in enumerate(zip(ranking.groups, [None, *ranking.differences], strict=True), 1):
+        spread = group.spread(metric)
+        cells: list[Any] = [str(number), Text(group.label), str(len(group.trials)), shown(metric, group.mean(metric))]
+        cells += ["" if spread != spread else f"{spread:.2g}", told(change, metric) if number > 1 else ""]
+        table.add_row(*cells, *(shown(name, group.mean(name)) for name in others))
+    return table
+
+
+def named(score: str) -> str:
+    return SCORES[score][0] if score in SCORES else score
+
+
+def shown(score: str, value: float) -> str:
+    return SCORES[score][1].format(value) if score in SCORES else f"{value:.4g}"

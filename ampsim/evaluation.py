@@ -8,8 +8,10 @@ import numpy as np
 from ampsim.audio import Signal
 from ampsim.metrics import (
     Aliasing,
+    Blocks,
     Fingerprint,
     aliasing_to_signal_ratio,
+    block_sums,
     ear_scores,
     fingerprint,
     linear_floor,
@@ -23,10 +25,11 @@ from ampsim.rendering import Renderer
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores by name, the signals that they were taken from, one after another: direct, amp, prediction; and what the
-    model made of test tones."""
+    """Scores by name and the sums of blocks that they come from; the signals that they were taken from, one after
+    another: direct, amp, prediction; and what the model made of test tones."""
 
     scores: dict[str, float]
+    blocks: Blocks
     signals: dict[str, Signal]
     fingerprint: Fingerprint
     aliasing: Aliasing
@@ -52,7 +55,7 @@ def evaluate(model: AmpModel, spans: list[Span]) -> Evaluation:
         "prediction": np.concatenate(predictions),
     }
     harmonics = fingerprint(renderer, sample_rate, before_s=before_s, after_s=after_s)
-    return Evaluation(found, signals, harmonics, aliasing)
+    return Evaluation(found, block_sums(pairs, sample_rate), signals, harmonics, aliasing)
 
 
 def limits(train: list[Span], test: list[Span], *, future: int) -> dict[str, float]:

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import math
+import os
 import platform
 import shutil
 import subprocess
@@ -68,8 +70,14 @@ def run(
     overrides: list[str],
     notice: Notice,
     report: Callable[[Progress], None],
+    pace: list[float] | None = None,
+    tags: dict[str, str] | None = None,
 ) -> Result:
     """Train, evaluate and track the run that a resolved config describes.
+
+    Args:
+        pace: of an earlier run with a budget in seconds, to be replayed instead of the clock; see `Trainer`.
+        tags: for MLflow, beside those that every run has.
 
     Raises:
         AmpsimError: the recording, the config or the store is at fault. A run that had begun is marked as failed.
@@ -102,6 +110,7 @@ def run(
     store = Store(**config["tracking"])
     tracked, checkpoint = begin(store, config, takes, name=name, overrides=overrides, resume=resume, notice=notice)
     with closing(tracked), tempfile.TemporaryDirectory() as folder:
+        tracked.log_tags(tags or {})
         record_setting(tracked, Path(folder), config, takes, delay, splits)
         with strategy.scope():
             trainer = Trainer(
@@ -114,6 +123,7 @@ def run(
                 seed=config["seed"],
                 checkpoint=checkpoint,
                 resume=resume,
+                pace=pace,
                 **training,
             )
         state = trainer.fit(report=report, on_round=tracked.log_round)
@@ -228,6 +238,7 @@ def record_setting(
     }
     recording = {"files": files, "sample_rate": takes[0].sample_rate, "delay": asdict(delay), "splits": spans}
     environment: dict[str, Any] = {**machine(), "versions": versions(), **code_version()}
+    environment["config_hash"] = fingerprint(config, takes)
     write_text(folder / "config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
     write_text(folder / "recording.json", json.dumps(recording, indent=2, ensure_ascii=False))
     write_text(folder / "environment.json", json.dumps(environment, indent=2, ensure_ascii=False))
@@ -241,6 +252,11 @@ def record_setting(
 def record_result(tracked: TrackedRun, folder: Path, state: State, evaluation: Evaluation, sample_rate: int) -> None:
     """What the run came to: scores, pictures, sound and the model."""
     signals = evaluation.signals
+    # To the last bit, and the sums of blocks beside them, by which `compare` tells two runs apart.
+    finite = {name: value if math.isfinite(value) else None for name, value in evaluation.scores.items()}
+    write_text(folder / "scores.json", json.dumps({"scores": finite, "blocks": asdict(evaluation.blocks)}))
+    if state.pace:
+        write_text(folder / "pace.json", json.dumps(state.pace))
     figures = {
         "training": plots.training_curves(state.rounds, state.best_step),
         "waveforms": plots.waveforms(signals, sample_rate, at_s=plots.busiest(signals["amp"], sample_rate)),
@@ -314,6 +330,7 @@ def machine() -> dict[str, str]:
         "system": platform.platform(),
         "python": platform.python_version(),
         "processor": platform.processor() or platform.machine(),
+        "cores": str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()),
         "device": ", ".join(names) or "CPU",
     }
 

@@ -1,12 +1,13 @@
 """Figures. Each function returns a matplotlib Figure; the same signal has the same colour in all of them."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import cycle
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator
 from scipy import signal as dsp
 
 from ampsim.audio import Signal
@@ -16,6 +17,15 @@ from ampsim.metrics import Aliasing, ErrorCurve, Fingerprint, GainCurve
 # Okabe & Ito's palette, which colour-blind readers can tell apart.
 COLOURS = {"direct": "#999999", "amp": "#0072B2", "prediction": "#D55E00", "error": "#CC79A7", "train": "#009E73"}
 FLOOR_DB = -90.0
+
+
+@dataclass(frozen=True)
+class Row:
+    """One config in a comparison: its scores by seed, and whether it ties with the row above."""
+
+    label: str
+    values: Sequence[float]
+    tied: bool
 
 
 def training_curves(rounds: Sequence[Mapping[str, float]], best_step: int) -> Figure:
@@ -190,6 +200,50 @@ def aliasing(found: Aliasing) -> Figure:
     axes.set_xlabel("pitch (Hz)")
     axes.set_ylabel("aliases over harmonics (dB)")
     axes.legend()
+    return figure
+
+
+def comparison(rows: Sequence[Row], metric: str, *, most: int = 40) -> Figure:
+    """Configs, best on top: a dot for each seed, the mean, and its standard deviation over the seeds. A bar at the side
+    joins two neighbours that the evidence cannot tell apart."""
+    shown = rows[:most]
+    figure = Figure(figsize=(10, 1.8 + 0.35 * len(shown)), layout="constrained")
+    figure.suptitle(f"Comparison by {metric}" + (f": the best {most} of {len(rows)}" if len(rows) > most else ""))
+    axes = figure.subplots()
+    means = np.array([np.mean(row.values) for row in shown])
+    spreads = np.array([np.std(row.values, ddof=1) if len(row.values) > 1 else 0.0 for row in shown])
+    places = np.arange(len(shown))
+    if means.min() > 0 and means.max() > 8 * means.min():
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.xaxis.set_minor_locator(LogLocator(subs=(3, 4, 6, 7, 8, 9)))
+        axes.xaxis.set_minor_formatter(FuncFormatter(lambda value, _: ""))
+        spreads = np.minimum(spreads, 0.9 * means)  # a bar that reached 0 would have no end
+    axes.errorbar(
+        means,
+        places,
+        xerr=spreads,
+        fmt="D",
+        ms=5,
+        capsize=3,
+        lw=1.2,
+        color=COLOURS["prediction"],
+        label="mean and standard deviation over the seeds",
+    )
+    for place, row in zip(places, shown, strict=True):
+        label = "one seed" if place == 0 else None
+        height = np.full(len(row.values), place + 0.22)  # beside the bar, where each can be seen
+        axes.plot(row.values, height, "o", ms=4, color=COLOURS["direct"], label=label)
+    for number, lower in enumerate(place for place, row in enumerate(shown) if row.tied and place):
+        ends, label = [lower - 0.85, lower - 0.15], None if number else "a tie (right edge)"
+        side = axes.get_yaxis_transform()
+        axes.plot([1.012, 1.012], ends, color="black", lw=2.5, transform=side, clip_on=False, label=label)
+    axes.set_yticks(places, [row.label if len(row.label) <= 60 else f"{row.label[:57]}..." for row in shown])
+    axes.set_ylim(len(shown) - 0.5, -0.5)
+    axes.set_xlabel(metric)
+    axes.grid(alpha=0.3, axis="x", which="both")
+    figure.legend(loc="outside lower center", ncols=3, fontsize="small", frameon=False)
     return figure
 
 

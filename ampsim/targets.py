@@ -4,7 +4,8 @@ import importlib
 import inspect
 import re
 from difflib import get_close_matches
-from typing import Any
+from types import UnionType
+from typing import Any, get_args
 
 from ampsim import AmpsimError
 
@@ -35,6 +36,7 @@ def build(section: Any, **extra: Any) -> Any:
     target = locate(section["_target_"])
     arguments |= extra
     refuse_unknown(target, section["_target_"], arguments)
+    refuse_wrong_types(target, section["_target_"], arguments)
     try:
         return target(**arguments)
     except (TypeError, ValueError) as error:
@@ -43,11 +45,7 @@ def build(section: Any, **extra: Any) -> Any:
 
 def locate(path: str) -> Any:
     """The class or function of a dotted path, if a config may name it."""
-    if not isinstance(path, str) or not ALLOWED.fullmatch(path):
-        raise AmpsimError(
-            f"the config asks for `_target_: {path}`; a config may only name parts of ampsim, Keras' optimizers and "
-            "their schedules"
-        )
+    refuse_foreign({"_target_": path})
     module, _, name = path.rpartition(".")
     try:
         found = getattr(importlib.import_module(module), name)
@@ -59,6 +57,20 @@ def locate(path: str) -> Any:
     return found
 
 
+def refuse_foreign(section: Any) -> None:
+    """Refuse a `_target_` anywhere in a section that a config may not name, before anything of it is imported."""
+    if isinstance(section, dict):
+        path = section.get("_target_")
+        if "_target_" in section and not (isinstance(path, str) and ALLOWED.fullmatch(path)):
+            raise AmpsimError(
+                f"the config asks for `_target_: {path}`; a config may only name parts of ampsim, Keras' optimizers and "
+                "their schedules"
+            )
+    if isinstance(section, dict | list):
+        for inner in section.values() if isinstance(section, dict) else section:
+            refuse_foreign(inner)
+
+
 def refuse_unknown(target: Any, path: str, arguments: dict[str, Any]) -> None:
     parameters = inspect.signature(target).parameters
     open_ended = [name for name, parameter in parameters.items() if parameter.kind is parameter.VAR_KEYWORD]
@@ -68,6 +80,22 @@ def refuse_unknown(target: Any, path: str, arguments: dict[str, Any]) -> None:
         if name not in parameters and not (open_ended and name in KERAS_ARGUMENTS):
             names = [known for known in parameters if known not in open_ended]
             raise AmpsimError(f"{path} takes no `{name}`{nearest(name, names)}")
+
+
+WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null"}
+
+
+def refuse_wrong_types(target: Any, path: str, arguments: dict[str, Any]) -> None:
+    """Refuse text for a number and the like, where a parameter is annotated as something so plain."""
+    for name, parameter in inspect.signature(target).parameters.items():
+        union = isinstance(parameter.annotation, UnionType)
+        kinds = get_args(parameter.annotation) if union else (parameter.annotation,)
+        if name not in arguments or not set(kinds) <= set(WORDS):
+            continue  # lists, dicts and parts are the target's own to judge
+        value = arguments[name]
+        if type(value) not in kinds and not (type(value) is int and float in kinds):
+            wanted = " or ".join(WORDS[kind] for kind in kinds)
+            raise AmpsimError(f"{path}: {name}={value!r}, but it is {wanted}")
 
 
 def nearest(name: str, names: list[str]) -> str:

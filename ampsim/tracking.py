@@ -5,6 +5,7 @@ import math
 import os
 import time
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -24,6 +25,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 BATCH = 100  # params or tags in one request, which is what the server takes
 VALUE_LENGTH = 6000  # of a param; longer ones are whole in config.yaml
+PARENT = "mlflow.parentRunId"  # the tag by which its page groups the runs of a sweep
 
 
 class Store:
@@ -103,7 +105,29 @@ class Store:
             if wanted in (run.info.run_id, run.info.run_name):
                 return TrackedRun(self.client, run)
         names = [run.info.run_name for run in runs[:50]]
+        if get_close_matches(wanted, ids := [run.info.run_id for run in runs], n=1):
+            names = ids  # an id with a slip in it
         raise AmpsimError(f"there is no run `{wanted}` in {self.folder}{nearest(wanted, names)}")
+
+    def children(self, parent_id: str) -> list[Run]:
+        """The runs of a sweep, oldest first."""
+        return [run for run in self.runs() if run.data.tags.get(PARENT) == parent_id][::-1]
+
+    def find_sweep(self, wanted: str) -> "TrackedRun":
+        """The parent run of a sweep, by id, by name or as `last`.
+
+        Raises:
+            AmpsimError: no such run, or it is no sweep's.
+        """
+        parents = {run.data.tags[PARENT]: None for run in self.runs() if PARENT in run.data.tags}
+        if wanted == "last" and parents:
+            wanted = next(iter(parents))
+        elif wanted == "last":
+            raise AmpsimError(f"{self.folder} holds no sweep yet: make one with `ampsim train -m seed=0,1,2`")
+        found = self.find(wanted)
+        if found.id not in parents:
+            raise AmpsimError(f"run {found.name} is no sweep: no run belongs to it; runs=a,b,c compares single runs")
+        return found
 
 
 class TrackedRun:
@@ -113,6 +137,8 @@ class TrackedRun:
         self.client = client
         self.id, self.name = run.info.run_id, run.info.run_name
         self.artifacts = run.info.artifact_uri
+        self.params, self.tags, self.metrics = run.data.params, run.data.tags, run.data.metrics
+        self.status = run.info.status
         self.logged_step = int(run.data.metrics.get("step", 0))
 
     def log_params(self, params: Mapping[str, Any]) -> None:

@@ -6,7 +6,7 @@ import os
 import time
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ class State:
     stale: int = 0  # validations since the best
     sums: list[float] = field(default_factory=list)  # of each loss term over the current round
     rounds: list[dict[str, float]] = field(default_factory=list)  # what was logged, one dict a round
+    pace: list[float] = field(default_factory=list)  # elapsed_s after each call, where the budget is in seconds
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,8 @@ class Trainer:
         checkpoint: the file to keep a checkpoint in, or None.
         checkpoint_every_s: seconds between checkpoints.
         resume: go on from the checkpoint if there is one.
+        pace: the `State.pace` of an earlier fit, to be taken for the clock: a budget in seconds then comes to the same
+            steps at the same learning rates, however fast the machine is.
     """
 
     def __init__(
@@ -94,6 +97,7 @@ class Trainer:
         checkpoint: Path | None = None,
         checkpoint_every_s: float = 30.0,
         resume: bool = False,
+        pace: Sequence[float] | None = None,
     ) -> None:
         if epochs is None and seconds is None:
             raise AmpsimError("a fit needs a budget: set training.epochs or training.seconds")
@@ -108,6 +112,7 @@ class Trainer:
                 f"training.batch_size={batch_size} cannot be shared out evenly to {self.strategy.num_replicas_in_sync} "
                 "devices: make it a multiple of these"
             )
+        self.pace = pace if seconds is not None else None
         self.epoch_steps = -(-segments.num_segments // batch_size)
         # Training losses are logged every epoch, or at every validation where that is more often.
         self.round_steps = max(1, round(min(validate_every, 1.0) * self.epoch_steps))
@@ -152,10 +157,10 @@ class Trainer:
                     "training.segment_length, or make the model smaller"
                 ) from error
             now = time.perf_counter()
-            self.state.elapsed_s = now - started
+            self.state.elapsed_s = self.spent(now - started)
             report(self.progress(samples / (now - before)))
             if self.at_round_end():
-                self.end_round(now - started, on_round)
+                self.end_round(self.state.elapsed_s, on_round)
             if now - saved > self.checkpoint_every_s:
                 self.save()
                 saved = time.perf_counter()
@@ -240,11 +245,22 @@ class Trainer:
         by_time = 0.0 if self.seconds is None else self.state.elapsed_s / self.seconds
         return min(1.0, max(step / self.total_steps(), by_time))
 
+    def spent(self, clock_s: float) -> float:
+        """The seconds of the budget that count as spent after a call: by the clock, or by the pace that is replayed."""
+        if self.seconds is None:
+            return clock_s
+        number = len(self.state.pace)
+        # In tenths of a millisecond, which is fine enough and makes a long fit's pace small.
+        self.state.pace.append(round(clock_s, 4) if self.pace is None else self.pace[number])
+        return self.state.pace[-1]
+
     def rate(self, step: int) -> float:
         return 0.0 if self.base_rate is None else self.base_rate * self.schedule(self.done(step))
 
     def finished(self) -> bool:
-        return self.done(self.state.step) >= 1 or (self.patience is not None and self.state.stale >= self.patience)
+        replayed = self.pace is not None and len(self.state.pace) >= len(self.pace)
+        out_of_patience = self.patience is not None and self.state.stale >= self.patience
+        return replayed or out_of_patience or self.done(self.state.step) >= 1
 
     def progress(self, samples_per_s: float) -> Progress:
         done = self.done(self.state.step)

@@ -33,6 +33,8 @@ QUICK = {
     "help of train": ["train", "--help"],
     "help of evaluate": ["evaluate", "--help"],
     "help of render": ["render", "--help"],
+    "help of compare": ["compare", "--help"],
+    "help of reproduce": ["reproduce", "--help"],
     "help of ui": ["ui", "--help"],
     "typo in a command": ["trian"],
     "typo in a key": ["train", "model.layrs=2"],
@@ -43,6 +45,9 @@ QUICK = {
     "missing input": ["render", "input=nothing.wav", "output=out.wav"],
     "needed option": ["render", "input=x.wav"],
     "no runs": ["ui"],
+    "nothing to compare": ["compare"],
+    "no runs to compare": ["compare", "sweep=last"],
+    "no config to make again": ["reproduce", "config=nothing.yaml"],
     "flag of Hydra with a typo": ["train", "--cfg", "job", "model.layrs=2"],
 }
 
@@ -71,6 +76,8 @@ def test_what_can_be_answered_at_once_loads_nothing_heavy(answers: dict[str, lis
         ("help of train", 0, "rmsprop"),
         ("help of evaluate", 0, "train, validation or test"),
         ("help of render", 0, "overwrite"),
+        ("help of compare", 0, "the score to order by"),
+        ("help of reproduce", 0, "a saved config.yaml"),
         ("help of ui", 0, "5000"),
         ("typo in a command", 2, "there is no command `trian`; did you mean `train`?"),
         ("typo in a key", 2, "the config has no `model.layrs`; did you mean `model.layers`?"),
@@ -81,6 +88,9 @@ def test_what_can_be_answered_at_once_loads_nothing_heavy(answers: dict[str, lis
         ("missing input", 2, "nothing.wav does not exist"),
         ("needed option", 2, "output has no value"),
         ("no runs", 2, "holds no runs yet"),
+        ("nothing to compare", 2, "either sweep=<its parent run> or runs=a,b,c"),
+        ("no runs to compare", 2, "holds no runs yet"),
+        ("no config to make again", 2, "nothing.yaml cannot be read"),
         ("flag of Hydra with a typo", 2, "model.layrs"),
     ],
 )

@@ -13,9 +13,9 @@ ROWS = [
     {"virtual_amp", "pairs", "doctor"},
     {"losses", "metrics"},
     {"models"},
-    {"segments", "schedules", "rendering", "training", "evaluation", "plots", "report", "export"},
+    {"segments", "schedules", "rendering", "training", "evaluation", "ranking", "plots", "report", "export"},
     {"tracking"},
-    {"experiment"},
+    {"experiment", "comparison", "reproduction"},
     {"settings", "display", "cli"},
 ]
 HEIGHT = {room: number for number, row in enumerate(ROWS) for room in row}

@@ -91,6 +91,7 @@ def test_its_artifacts(trained: SimpleNamespace):
         "config.yaml",
         "recording.json",
         "environment.json",
+        "scores.json",
         "model.keras",
         "figures/training.png",
         "figures/waveforms.png",

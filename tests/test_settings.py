@@ -1,5 +1,6 @@
 """Configs composed by Hydra as they come from the command line, and the sentences about what is wrong with them."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -190,3 +191,98 @@ def test_the_config_folder_is_the_repositorys(tmp_path: Path, monkeypatch: pytes
     monkeypatch.chdir(tmp_path)
     assert settings.config_folder().resolve() == CONF.resolve()
     assert settings.choices("optimizer") == sorted(path.stem for path in (CONF / "optimizer").glob("*.yaml"))
+
+
+# ---- a config that was saved ----------------------------------------------------------------------------------------
+
+
+def written(folder: Path, change: str = "", value: object = None, *, text: str | None = None) -> Path:
+    """A saved config, with one key changed by hand; the value `...` removes it."""
+    config: dict = composed([])
+    *sections, last = change.split(".") if change else [""]
+    section = config
+    for each in sections:
+        section = section[each]
+    if value is ...:
+        del section[last]
+    elif last:
+        section[last] = value
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump(config, sort_keys=False) if text is None else text, encoding="utf-8")
+    return path
+
+
+def test_a_saved_config_comes_back_as_it_was(tmp_path: Path):
+    assert settings.saved(written(tmp_path)) == (composed([]), [])
+
+
+@pytest.mark.parametrize(
+    ("change", "value", "sentence"),
+    [
+        ("model", ..., "has no section `model`"),
+        ("training", ..., "has no section `training`"),
+        ("data", "marshall.wav", "has no section `data`"),
+        ("modle", {"_target_": "ampsim.models.Fir"}, "a config has no `modle`; did you mean `model`?"),
+        ("model._target_", ..., "model has no _target_"),
+        ("model._target_", "this.Zen", "asks for `_target_: this.Zen`"),
+        ("loss.terms.mse._target_", "subprocess.Popen", "asks for `_target_: subprocess.Popen`"),
+        ("optimizer.learning_rate", [{"_target_": ["this.Zen"]}], "asks for `_target_: ['this.Zen']`"),
+        ("training.epochs", "many", "training.epochs: Value 'many'"),
+        ("training.epochs", "${oc.env:HOME}", "training.epochs='${oc.env:HOME}': it is one plain value"),
+        ("training.batch_size", 1.5, "training.batch_size: Value '1.5'"),
+        ("training.batch_size", None, "training.batch_size"),
+        ("training.epoch", 3, "training has no `epoch`; did you mean `epochs`?"),
+        ("training.epochs", -1, "training.epochs=-1"),
+        ("training.epochs", None, "set training.epochs or training.seconds"),
+        ("seed", "x", "seed=x"),
+        ("seed", ..., "seed=None"),
+        ("name", 3, "name=3: it is text or null"),
+    ],
+)
+def test_a_saved_config_that_was_edited_to_something_invalid_is_refused(
+    tmp_path: Path, change: str, value: object, sentence: str
+):
+    path = written(tmp_path, change, value)
+    with pytest.raises(AmpsimError) as caught:
+        settings.saved(path)
+    assert sentence in str(caught.value)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert "this" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("- 1\n- 2\n", "holds list, not sections"),
+        ("", "holds NoneType, not sections"),
+        ("seed: [1\n", "this is no YAML"),
+        ("a: 1\nseed: !!python/object/apply:os.system ['echo']\n", "line 2: a config holds plain values only"),
+        ("seed: !!python/object:ampsim.models.Fir {}\n", "line 1: a config holds plain values only"),
+        ("\x00", "this is no YAML"),
+        ("[" * 2000, "this is no YAML"),
+        ("a: &a [*a]\n", "holds a reference (*a)"),
+    ],
+)
+def test_what_is_no_config_is_refused(tmp_path: Path, text: str, sentence: str):
+    with pytest.raises(AmpsimError) as caught:
+        settings.saved(written(tmp_path, text=text))
+    assert sentence in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_no_text_or_not_there_is_refused(tmp_path: Path):
+    (tmp_path / "model.keras").write_bytes(b"PK\x03\x04\xff\xfe")
+    with pytest.raises(AmpsimError, match="is not text in UTF-8"):
+        settings.saved(tmp_path / "model.keras")
+    with pytest.raises(AmpsimError, match="cannot be read: No such file"):
+        settings.saved(tmp_path / "nothing.yaml")
+    with pytest.raises(AmpsimError, match="cannot be read: Is a directory"):
+        settings.saved(tmp_path)
+
+
+def test_what_an_earlier_version_did_not_write_takes_its_default_and_is_told(tmp_path: Path):
+    path = written(tmp_path, "training.patience", ...)
+    config, notes = settings.saved(path)
+    assert config == composed([])
+    assert notes == [f"{path} says nothing of training.patience: it is None"]

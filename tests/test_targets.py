@@ -196,3 +196,26 @@ def test_nearest_offers_the_closest_name_or_all_of_them():
 def test_flattened_joins_keys_by_dots():
     nested = {"a": 1, "b": {"c": [1, 2], "d": {"e": None}}, "f": {}}
     assert flattened(nested) == {"a": 1, "b.c": [1, 2], "b.d.e": None, "f": {}}
+
+
+@pytest.mark.parametrize(
+    ("section", "sentence"),
+    [
+        (
+            {"_target_": "ampsim.schedules.Cosine", "final": "x"},
+            "ampsim.schedules.Cosine: final='x', but it is a number",
+        ),
+        ({"_target_": "ampsim.models.Dense", "layers": 1.5}, "layers=1.5, but it is a whole number"),
+        ({"_target_": "ampsim.models.Dense", "units": True}, "units=True, but it is a whole number"),
+        ({"_target_": "ampsim.models.Fir", "bias": "no"}, "bias='no', but it is true or false"),
+        ({"_target_": "ampsim.losses.MSE", "weight": "heavy"}, "weight='heavy', but it is a number"),
+    ],
+)
+def test_an_argument_of_a_wrong_type_is_refused(section: dict, sentence: str):
+    with pytest.raises(AmpsimError) as caught:
+        build(section)
+    assert sentence in str(caught.value)
+
+
+def test_a_whole_number_is_a_number():
+    assert build({"_target_": "ampsim.schedules.Cosine", "final": 1}) == Cosine(final=1)

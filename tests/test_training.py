@@ -1,6 +1,7 @@
 """Fits of a tiny net: the same twice, the same when broken off and resumed, and within their budget."""
 
 import math
+import time
 from pathlib import Path
 
 import keras
@@ -326,6 +327,26 @@ def test_a_budget_in_seconds_ends_the_fit_at_the_first_call_past_it():
     assert state.elapsed_s >= 1.5
     assert len(state.rounds) >= 1
     assert math.isfinite(state.best_loss)
+
+
+def test_a_replayed_pace_gives_the_weights_of_the_clock_to_the_bit():
+    """Every call of the first fit seemed to take another time; the second fit's calls take none that counts."""
+    first = trainer(epochs=None, seconds=1.0)
+    first.fit(report=lambda _: time.sleep(0.01 * (first.state.step % 3)))
+    again = trainer(epochs=None, seconds=1.0, pace=list(first.state.pace))
+    again.fit()
+    assert first.state.pace == again.state.pace == sorted(first.state.pace)
+    assert first.state.step == again.state.step
+    assert [row["learning_rate"] for row in again.state.rounds] == [row["learning_rate"] for row in first.state.rounds]
+    for one, other in zip(weights(first), weights(again), strict=True):
+        assert_array_equal(one, other)
+
+
+def test_a_fit_ends_with_the_pace_that_it_replays_and_one_in_epochs_keeps_none(unbroken: Trainer):
+    fit = trainer(epochs=None, seconds=1e9, pace=[0.1, 0.2, 0.3])
+    fit.fit()
+    assert fit.state.step == 3 * 4
+    assert unbroken.state.pace == []
 
 
 def test_a_budget_in_seconds_that_compiling_alone_uses_up_still_gives_a_round():

@@ -2,6 +2,7 @@
 
 import math
 
+from ampsim.metrics.blocks import Blocks, block_sums
 from ampsim.metrics.flutter import flutter
 from ampsim.metrics.limits import GainCurve, LinearFloor, NoiseFloor, gain_curve, linear_floor, noise_floor
 from ampsim.metrics.probes import Aliasing, Fingerprint, aliasing_to_signal_ratio, fingerprint
@@ -36,6 +37,7 @@ def ear_scores(pairs: Pairs, sample_rate: int) -> dict[str, float]:
 
 __all__ = [
     "Aliasing",
+    "Blocks",
     "ErrorCurve",
     "Fingerprint",
     "GainCurve",
@@ -44,6 +46,7 @@ __all__ = [
     "Verdict",
     "a_weighted_esr",
     "aliasing_to_signal_ratio",
+    "block_sums",
     "ear_scores",
     "esr",
     "esr_over_time",

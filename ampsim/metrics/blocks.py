@@ -1,0 +1,60 @@
+"""Sums over short blocks of a held-out signal: what a score is made of, kept so that two models can be told apart."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ampsim import filters
+from ampsim.metrics.spectra import Pairs
+
+BLOCK_S = 0.5
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Sums over blocks of half a second, one after another through all signals; a signal's last block may be shorter.
+
+    `target` is a hash of what was held out: blocks of two models belong together only where it is the same.
+    """
+
+    target: str
+    samples: list[int]
+    error: list[float]
+    energy: list[float]
+    a_weighted_error: list[float]
+    a_weighted_energy: list[float]
+
+    def parts(self, metric: str) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+        """What each block adds to a metric's numerator and denominator; None for a metric that is no such quotient."""
+        found = {
+            "mse": (self.error, self.samples),
+            "esr": (self.error, self.energy),
+            "a_weighted_esr": (self.a_weighted_error, self.a_weighted_energy),
+        }.get(metric)
+        return found and (np.asarray(found[0], np.float64), np.asarray(found[1], np.float64))
+
+
+def block_sums(pairs: Pairs, sample_rate: int) -> Blocks:
+    """Sums of (target, prediction) signals of shape (num_samples,): their quotients are the scores of the same names."""
+    length, taps = round(BLOCK_S * sample_rate), filters.a_weighting(sample_rate)
+    sums: dict[str, list[float]] = {name: [] for name in ("error", "energy", "a_weighted_error", "a_weighted_energy")}
+    samples: list[int] = []
+    for target, prediction in pairs:
+        starts = np.arange(0, len(target), length)
+        samples += np.diff([*starts, len(target)]).tolist()
+        error = np.asarray(target, np.float64) - prediction
+        signals = (error, np.asarray(target, np.float64), filters.filtered(error, taps), filters.filtered(target, taps))
+        for name, signal in zip(sums, signals, strict=True):
+            sums[name] += np.add.reduceat(np.square(signal), starts).tolist()
+    return Blocks(held_out_hash((target for target, _ in pairs), sample_rate), samples, **sums)
+
+
+def held_out_hash(targets: Iterable[NDArray[np.floating]], sample_rate: int) -> str:
+    digest = hashlib.sha256(str(sample_rate).encode())
+    for target in targets:
+        digest.update(len(target).to_bytes(8, "little"))
+        digest.update(np.ascontiguousarray(target, "<f4").tobytes())
+    return digest.hexdigest()
