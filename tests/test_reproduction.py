@@ -18,7 +18,15 @@ from ampsim import AmpsimError, cli, reproduction
 from ampsim.reproduction import Original, Verdict, Yardstick, changes_of_place, judged, seed_noise
 from ampsim.tracking import Store
 
-SMALL = ["model.window=64", "model.future=9", "model.layers=1", "model.units=8", "model.dropout=0.1", "loss=esr"]
+SMALL = [
+    "model=dense",
+    "model.window=64",
+    "model.future=9",
+    "model.layers=1",
+    "model.units=8",
+    "model.dropout=0.1",
+    "loss=esr",
+]
 SMALL += ["training.segment_length=1000", "optimizer=adam", "optimizer.learning_rate=0.01", "training.epochs=2"]
 
 
