@@ -97,9 +97,9 @@ class Seeker:
 
     def open(self, mark: str, name: str | None) -> str:
         """Open the study of an earlier sweep by its name, or another; returns the name."""
-        optuna, storage = self.optuna, opened(self.storage)
-        name = self.search.study or name
+        optuna, name = self.optuna, self.search.study or name
         try:
+            storage = opened(self.storage)
             if not name:
                 taken = set(optuna.get_all_study_names(storage))
                 name = next(new for n in range(1, len(taken) + 2) if (new := f"ampsim-{mark}-{n}") not in taken)
@@ -115,8 +115,9 @@ class Seeker:
                 directions=[OBJECTIVES[each] for each in self.search.objectives],
                 load_if_exists=True,
             )
-        except (ValueError, KeyError, OSError) as error:
-            raise AmpsimError(f"the storage {self.storage} of the search does not serve: {error}") from error
+        except Exception as error:  # each kind of storage has errors of its own
+            said = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise AmpsimError(f"the storage {self.storage} of the search does not serve: {said}") from error
         self.bury()
         return name
 
