@@ -24,7 +24,7 @@ class ProgressLine:
     def __init__(self, console: Console) -> None:
         self.console = console
         self.live = Live(console=console, refresh_per_second=8, transient=True) if console.is_terminal else None
-        self.shown = -PLAIN_EVERY_S
+        self.shown, self.line = -PLAIN_EVERY_S, ""
 
     def __enter__(self) -> "ProgressLine":
         if self.live:
@@ -38,8 +38,8 @@ class ProgressLine:
     def show(self, line: str) -> None:
         if self.live:
             self.live.update(Text(line, no_wrap=True, overflow="ellipsis"))
-        elif time.monotonic() - self.shown >= PLAIN_EVERY_S:
-            self.shown = time.monotonic()
+        elif time.monotonic() - self.shown >= PLAIN_EVERY_S and line != self.line:
+            self.shown, self.line = time.monotonic(), line
             self.console.print(Text(line), soft_wrap=True)
 
     def training(self, progress: Any) -> None:

@@ -51,13 +51,13 @@ class Axis:
     log: bool = False
     whole: bool = False
 
-    def asked(self, trial: Any, key: str) -> Any:
-        """The value that an Optuna trial tries."""
+    def asked(self, trial: Any, key: str) -> str:
+        """The value that an Optuna trial tries, as an override writes it."""
         if self.choices:
             return trial.suggest_categorical(key, self.choices)
         if self.whole:
-            return trial.suggest_int(key, int(self.low), int(self.high), step=int(self.step or 1), log=self.log)
-        return trial.suggest_float(key, self.low, self.high, step=self.step, log=self.log)
+            return str(trial.suggest_int(key, int(self.low), int(self.high), step=int(self.step or 1), log=self.log))
+        return f"{trial.suggest_float(key, self.low, self.high, step=self.step, log=self.log):.5g}"
 
 
 class Seeker:

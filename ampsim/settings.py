@@ -76,8 +76,11 @@ def composed(overrides: Sequence[str]) -> dict[str, Any]:
 
 @contextmanager
 def conf() -> Iterator[Any]:
-    """Hydra, with conf/ open."""
+    """Hydra, with conf/ open; a search composes its jobs while it is."""
     register_schema()
+    if GlobalHydra.instance().is_initialized():
+        yield GlobalHydra.instance().hydra
+        return
     with initialize_config_dir(str(config_folder()), version_base="1.3"):
         yield GlobalHydra.instance().hydra
 
@@ -188,7 +191,7 @@ def known_keys(overrides: Sequence[str]) -> list[str]:
     """Every key that the config has, with those overrides that are themselves valid."""
     for usable in ([item for item in overrides if "." not in item.partition("=")[0]], []):
         try:
-            with initialize_config_dir(str(config_folder()), version_base="1.3"):
+            with conf():
                 config = OmegaConf.to_container(compose("config", list(usable)), resolve=False)
             return [*flattened(config), *(path.name for path in config_folder().iterdir() if path.is_dir())]  # type: ignore[arg-type]
         except HydraException:

@@ -70,7 +70,7 @@ def test_a_job_that_fails_or_diverges_is_marked_and_the_sweep_goes_on(
     assert {run.data.tags["mlflow.parentRunId"] for run in found.children} == {parent.info.run_id}
     table = rows(tmp_path, parent.info.run_id)
     assert [row["status"] for row in table] == ["failed", "failed", "diverged", "finished"]
-    assert [row["optimizer.learning_rate"] for row in table] == ["1e30", "0.01", "1e30", "0.01"]
+    assert [row["optimizer.learning_rate"] for row in table] == ["1e+30", "0.01"] * 2
     assert "nothing.wav does not exist" in table[0]["note"]
     assert 0 < float(table[3]["test_esr"]) < 2
     assert {row["run_id"]: row["status"] == "finished" for row in table} == {
@@ -125,7 +125,7 @@ def test_a_job_over_its_time_is_ended_and_goes_on_from_its_checkpoint(
 
 @pytest.mark.slow
 def test_an_interrupted_sweep_says_so_and_goes_on(words: list[str], recording: Path, tmp_path: Path):
-    swept = [*words[2:], "seed=0,1", "training.epochs=1,1000000"]
+    swept = [*words[2:], "training.epochs=1,1000000"]
     process = subprocess.Popen([*COMMAND, *swept], stderr=subprocess.PIPE, text=True, start_new_session=True)
     wait_until(lambda: any(run.info.status == "RUNNING" for run in children(tmp_path)[1:]))
     refused = subprocess.run([*COMMAND, *swept], capture_output=True, text=True, check=False)
