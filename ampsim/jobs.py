@@ -103,7 +103,7 @@ def isolated(
 ) -> Outcome:
     """Call a function in a clean process; what it returns, or how it failed."""
     start_warm(threads)
-    context = multiprocessing.get_context("forkserver" if forks() else "spawn")
+    context: Any = multiprocessing.get_context("forkserver" if forks() else "spawn")
     receiver, sender = context.Pipe(duplex=False)
     with tempfile.NamedTemporaryFile(prefix="ampsim-job-") as log:
         process = context.Process(target=enter, args=(sender, log.name, threads, function, arguments))

@@ -4,6 +4,7 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from importlib.util import find_spec
 from typing import Any
 
 from hydra import compose
@@ -51,19 +52,23 @@ def planned(overrides: Sequence[str], *, multirun: bool) -> Plan | None:
         )
         if not multirun and config.hydra.mode != RunMode.MULTIRUN:
             return None
-        sweep = Sweep(**OmegaConf.to_container(config.sweep))
-        sweeper, launcher = (OmegaConf.to_container(config.hydra[name]) for name in ("sweeper", "launcher"))
+        sections: Any = OmegaConf.to_container(config)
+        sweep, sweeper = Sweep(**sections["sweep"]), sections["hydra"]["sweeper"]
+        launcher = sections["hydra"]["launcher"]
         # What is typed comes after what the study's YAML says, and replaces it.
         typed = [f"{key}={value}" for key, value in (sweeper.get("params") or {}).items()]
         typed += [word for word in config.hydra.overrides.task if not word.startswith("sweep")]
         parsed = OverridesParser.create(config_loader=hydra.config_loader).parse_overrides(typed)
     check_sweep(sweep)
+    if launcher["_target_"].endswith(".Ray") and find_spec("ray") is None:
+        raise AmpsimError("hydra/launcher=ray needs Ray: pip install 'ampsim[ray]'")
     workers = processes(launcher)
     common: dict[str, Any] = {"overrides": list(overrides), "sweep": sweep, "workers": workers}
     common["threads"] = sweep.threads or (max(1, cores() // workers) if workers > 1 else None)
     if sweeper["_target_"].endswith(".Optuna"):
+        parsed = list({each.key_or_group: each for each in parsed}.values())
         space = {each.get_key_element(): axis(each) for each in parsed if each.is_sweep_override()}
-        fixed = [word for word, each in zip(typed, parsed, strict=True) if not each.is_sweep_override()]
+        fixed = [str(each.input_line) for each in parsed if not each.is_sweep_override()]
         del sweeper["_target_"]
         search = checked_search(sweeper, space)
         first = [f"{key}={edge(one)[0]}" for key, one in space.items()]
@@ -119,10 +124,16 @@ def launch(overrides: Sequence[str], task: Task) -> None:
     """Have Hydra's sweeper and launcher, as the overrides choose them, see a task through.
 
     Raises:
-        AmpsimError: the launcher's library is not there, or the launcher itself failed.
+        AmpsimError: the launcher itself failed, or lost a process.
     """
-    with told(overrides), conf() as hydra:
-        hydra.multirun("config", ByNumber(task), list(overrides), with_log_configuration=False)
+    try:
+        with told(overrides), conf() as hydra:
+            hydra.multirun("config", ByNumber(task), list(overrides), with_log_configuration=False)
+    except AmpsimError:
+        raise
+    except Exception as error:  # each launcher has errors of its own
+        said = next((line for line in str(error).splitlines() if line.strip()), "")
+        raise AmpsimError(f"the launcher failed: {type(error).__name__}: {said[:300]}") from error
 
 
 # ---- The space of a search ------------------------------------------------------------------------------------------

@@ -198,7 +198,7 @@ def sweep(labels: Sequence[str], scores: Mapping[str, Sequence[float | None]], e
     figure = Figure(figsize=(10, min(100.0, 1.5 + 0.28 * len(labels))), layout="constrained")
     axes = figure.subplots()
     axes.set_title("Error-to-signal ratio of each job")
-    rows = np.arange(len(labels))
+    rows = range(len(labels))
     for (name, values), marker in zip(scores.items(), "od^", strict=False):
         found = [(value, row) for value, row in zip(values, rows, strict=True) if value is not None]
         colour = COLOURS["prediction"] if name == "test" else COLOURS["train"]
@@ -218,16 +218,18 @@ def sweep(labels: Sequence[str], scores: Mapping[str, Sequence[float | None]], e
     return figure
 
 
-def trade_off(points: Sequence[tuple[str, float, float, float]]) -> Figure:
-    """Ear-weighted error against speed of (label, error, real-time factor, parameters), and the line of those that none
+def trade_off(
+    labels: Sequence[str], errors: Sequence[float], speeds: Sequence[float], sizes: Sequence[float]
+) -> Figure:
+    """Ear-weighted error against real-time factor, coloured by the number of parameters, and the line of those that none
     is better than in both."""
     figure, (axes,) = panels(1, "Ear-weighted error against speed and size", height=6.0)
-    _, errors, speeds, sizes = (list(column) for column in zip(*points, strict=True))
     shown = axes.scatter(speeds, errors, c=sizes, norm="log", cmap="viridis", s=45, zorder=3)
+    points = list(zip(speeds, errors, labels, strict=True))
     best = sorted(
         (speed, error, label)
-        for label, error, speed, _ in points
-        if not any(e <= error and v >= speed and (e, v) != (error, speed) for _, e, v, _ in points)
+        for speed, error, label in points
+        if not any(v >= speed and e <= error and (v, e) != (speed, error) for v, e, _ in points)
     )
     axes.plot(
         [speed for speed, *_ in best], [error for _, error, _ in best], color="black", lw=0.8, label="Pareto front"

@@ -51,6 +51,10 @@ AT_LEAST = {"segment_length": 1, "batch_size": 1, "steps_per_call": 1, "patience
 ABOVE_ZERO = ("epochs", "seconds", "validate_every")
 
 
+# Launchers that come with a library, and the extra of ours that installs it.
+LAUNCHERS = {"joblib": "joblib", "submitit_local": "slurm", "submitit_slurm": "slurm"}
+
+
 def config_folder() -> Path:
     """`conf/`, inside an installed package or at the top of a checkout."""
     here = Path(__file__).parent
@@ -162,6 +166,8 @@ def explained(error: Exception, overrides: Sequence[str]) -> str:
         return f"{error.full_key} has no value: add {error.full_key}=... to the command"
     if isinstance(error, MissingConfigException):
         group, _, choice = (error.missing_cfg_file or "").rpartition("/")
+        if group == "hydra/launcher" and choice in LAUNCHERS:
+            return f"hydra/launcher={choice} needs a library: pip install 'ampsim[{LAUNCHERS[choice]}]'"
         return f"there is no {group} `{choice}`{nearest(choice, choices(group))}"
     if found := re.match(r"Could not override '(hydra\.[^']+)'", first):
         return f"the config has no `{found[1]}`; `ampsim train --cfg hydra` shows what Hydra's sections hold"

@@ -318,28 +318,28 @@ def conclude(store: Store, parent: TrackedRun, jobs: list[Job], seeker: Seeker |
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "sweep.csv").write_text(table(result), encoding="utf-8")
         (Path(folder) / "figures").mkdir()
-        labels = [label(row.job, keys) for row in rows]
-        scores = {
-            name: [row.metrics.get(metric) if row.status == "finished" else None for row in rows]
-            for name, metric in (("test", "test_esr"), ("validation", "best_validation_esr"))
-        }
-        figures = {"sweep": plots.sweep(labels, scores, [row.status for row in rows])}
-        points = [
-            (label(row.job, keys), *(row.metrics[name] for name in TRADE_OFF))
-            for row in rows
-            if row.status == "finished" and all(name in row.metrics for name in TRADE_OFF)
-        ]
-        if points:
-            figures["pareto"] = plots.trade_off(points)
-        for name, figure in figures.items():
-            figure.savefig(Path(folder) / "figures" / f"{name}.png", dpi=110)
+        for title, figure in drawn(result).items():
+            figure.savefig(Path(folder) / "figures" / f"{title}.png", dpi=110)
         # A page that compares the runs belongs here: one more file in `folder`.
         parent.log_folder(Path(folder))
     return result
 
 
-# Ear-weighted error on the validation split, speed, size.
-TRADE_OFF = ("best_validation_a_weighted_esr", "test_real_time_factor", "test_parameters")
+def drawn(result: Result) -> dict[str, Any]:
+    """The figures of a sweep by name."""
+    labels = [label(row.job, result.keys) for row in result.rows]
+    scores = {
+        name: [row.metrics.get(metric) if row.status == "finished" else None for row in result.rows]
+        for name, metric in (("test", "test_esr"), ("validation", "best_validation_esr"))
+    }
+    figures = {"sweep": plots.sweep(labels, scores, [row.status for row in result.rows])}
+    # Ear-weighted error on the validation split, speed, size.
+    names = ("best_validation_a_weighted_esr", "test_real_time_factor", "test_parameters")
+    complete = [n for n, row in enumerate(result.rows) if row.status == "finished" and set(names) <= set(row.metrics)]
+    if complete:
+        columns = [[result.rows[n].metrics[name] for n in complete] for name in names]
+        figures["pareto"] = plots.trade_off([labels[n] for n in complete], *columns)
+    return figures
 
 
 def assignments(overrides: Sequence[str]) -> dict[str, str]:
