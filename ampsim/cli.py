@@ -150,15 +150,22 @@ def through_hydra(words: list[str]) -> None:
 
     from ampsim import settings
 
+    failures: list[AmpsimError] = []
+
     @hydra.main(config_path=str(settings.config_folder()), config_name="config", version_base="1.3")
     def job(config: Any) -> None:
         from hydra.core.hydra_config import HydraConfig
 
-        train_one(settings.checked(settings.plain(config)), list(HydraConfig.get().overrides.task))
+        try:
+            train_one(settings.checked(settings.plain(config)), list(HydraConfig.get().overrides.task))
+        except AmpsimError as error:
+            failures.append(error)
 
     settings.register_schema()
     sys.argv = ["ampsim train", *words]
     job()
+    if failures:
+        raise failures[-1]
 
 
 def train_many(plan: Any, words: list[str]) -> None:
@@ -188,13 +195,9 @@ def train_many(plan: Any, words: list[str]) -> None:
 
     def progress(standing: Any) -> None:
         for row in standing.ended:
-            came_to = (
-                f"validation ESR {row.metrics['best_validation_esr']:.4f}" if row.status == "finished" else row.note
-            )
-            said = f"{row.job.name}: {row.status} after {duration(row.duration_s)}" + (
-                f", {came_to}" if came_to else ""
-            )
-            say(console, said)
+            esr = row.metrics.get("best_validation_esr")
+            came_to = row.note if esr is None else f"validation ESR {esr:.4f}"
+            say(console, ", ".join([f"{row.job.name}: {row.status} after {duration(row.duration_s)}", came_to]))
         line.show(standing_line(standing))
 
     options = plan.sweep

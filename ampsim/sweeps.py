@@ -29,6 +29,7 @@ Launcher = Callable[..., Sequence[Any]]  # of Hydra: called with the overrides o
 KEY, STUDY = "job_hash", "optuna_study"  # tags of a job and of the sweep of a search
 SETTLED = ("finished", "diverged", "pruned")  # nothing would come of trying these again
 POLL_S = 1.0
+IDLE = 20  # times as long as a look at the store took, so that looking takes little from training
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,13 @@ class Result:
     rows: list[Row]
     keys: list[str]  # of the overrides in which the jobs differ
     best: list[int] = field(default_factory=list)  # rows that a search found no better than
+    searched: bool = False
 
     @property
     def failure(self) -> AmpsimError | None:
-        """The error that a command ends with: none if every job finished or was pruned."""
-        failed = [row for row in self.rows if row.status not in ("finished", "pruned", "not begun")]
+        """The error that a command ends with, if a job failed or, where each was asked for by itself, diverged."""
+        fine = {"finished", "pruned", "not begun", "running"} | ({"diverged"} if self.searched else set())
+        failed = [row for row in self.rows if row.status not in fine]
         if not failed:
             return None
         kind = DivergedError if all(row.status == "diverged" for row in failed) else AmpsimError
@@ -103,23 +106,24 @@ def run(
     jobs = list({job.key: job for job in jobs}.values())
     mark = seeker.mark(jobs[0].key) if seeker else hashed([job.key for job in jobs])
     parent, earlier = begin(store, mark, name, command, resume, notice, joined=seeker is not None)
-    settled: set[str] = set()
-    if seeker:
-        jobs = []
-        parent.log_tags({STUDY: seeker.open(mark, earlier.get(STUDY))})
-        task.conduct, task.judge = partial(seeker.seek, task), seeker.judge()
-    elif earlier:
-        settled = settled_before(store, parent, notice)
-        notice(f"going on with {parent.name}: {len(settled)} of {len(jobs)} jobs have finished and are skipped")
-    left = [job for job in jobs if job.key not in settled]
-    if earlier:  # a job that was interrupted goes on from its checkpoint
-        left = [replace(job, config=with_resume(job.config)) for job in left]
-    task.jobs, task.tags = left, {PARENT: parent.id}
-    total, done = (seeker.search.n_trials, seeker.done) if seeker else (len(jobs), len(settled))
-    with closing(store, parent):
+    with closing(store, parent, shared=seeker is not None):
+        settled: set[str] = set()
+        if seeker:
+            jobs = []
+            parent.log_tags({STUDY: seeker.open(mark, earlier.get(STUDY))})
+            task.conduct, task.judge = partial(seeker.seek, task), seeker.judge()
+        elif earlier:
+            settled = settled_before(store, parent, notice)
+            notice(f"going on with {parent.name}: {len(settled)} of {len(jobs)} jobs have finished and are skipped")
+        left = [job for job in jobs if job.key not in settled]
+        if earlier:  # a job that was interrupted goes on from its checkpoint
+            left = [replace(job, config=with_resume(job.config)) for job in left]
+        task.jobs, task.tags = left, {PARENT: parent.id}
+        total, done = (seeker.search.n_trials, seeker.done) if seeker else (len(jobs), len(settled))
         if left or seeker:
             with watching(Watch(store, parent, total, done, progress), task):
                 launch(task)
+        store.end_running(parent.id, host=platform.node() if seeker else None)
         result = conclude(store, parent, jobs or task.jobs, seeker)
         unfinished = [row for row in result.rows if row.status not in SETTLED]
         parent.finish("FAILED" if unfinished and not seeker else "FINISHED")
@@ -156,15 +160,13 @@ def begin(
     found = store.resume(earlier[0].info.run_id) if earlier else None
     if resume and not found:
         notice("no sweep of these jobs to resume; starting a new one")
-    tags = {SWEEP: mark, "command": command, "host": platform.node(), "pid": str(os.getpid())}
+    tags = {SWEEP: mark, "command": command, "host": platform.node(), "pid": str(os.getpid()), NOTE: f"`{command}`"}
     if found:
         if not elsewhere(earlier[0].data.tags):
-            for child in store.children(found.id):
-                if child.info.status == "RUNNING":  # its process died before it could say so
-                    TrackedRun(store.client, child).finish("KILLED")
+            store.end_running(found.id)  # what died before it could say so
         found.log_tags(tags)
         return found, earlier[0].data.tags
-    return store.start(name, params={}, tags={**tags, NOTE: f"`{command}`"}), {}
+    return store.start(name, params={}, tags=tags), {}
 
 
 def elsewhere(tags: Mapping[str, str]) -> bool:
@@ -184,14 +186,12 @@ def elsewhere(tags: Mapping[str, str]) -> bool:
 
 
 @contextmanager
-def closing(store: Store, parent: TrackedRun) -> Iterator[None]:
+def closing(store: Store, parent: TrackedRun, *, shared: bool) -> Iterator[None]:
     """However a sweep ends, its parent and whatever runs were cut off say so."""
     try:
         yield
     except BaseException as error:
-        for child in store.children(parent.id):
-            if child.info.status == "RUNNING":
-                TrackedRun(store.client, child).finish("KILLED")
+        store.end_running(parent.id, host=platform.node() if shared else None)
         parent.finish("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED", note=str(error))
         raise
 
@@ -266,8 +266,11 @@ class Watch:
         self.progress(self.standing([]))
 
     def until_over(self) -> None:
-        while not self.over.wait(POLL_S):
+        took = 0.0
+        while not self.over.wait(max(POLL_S, IDLE * took)):
+            began = time.monotonic()
             self.look()
+            took = time.monotonic() - began
         self.look()
 
     def look(self) -> None:
@@ -314,7 +317,7 @@ def conclude(store: Store, parent: TrackedRun, jobs: list[Job], seeker: Seeker |
     rows = [row_of(job, runs[job.key]) if job.key in runs else Row(job) for job in jobs]
     keys = differing(jobs)
     best = seeker.best([row.metrics if row.status == "finished" else {} for row in rows]) if seeker else []
-    result = Result(parent.name, parent.id, rows, keys, best)
+    result = Result(parent.name, parent.id, rows, keys, best, searched=seeker is not None)
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "sweep.csv").write_text(table(result), encoding="utf-8")
         (Path(folder) / "figures").mkdir()

@@ -126,6 +126,16 @@ class Store:
         """The runs of a sweep, oldest first."""
         return self.runs(f"tags.`{PARENT}` = '{parent_id}'")[::-1]
 
+    def end_running(self, parent_id: str, *, host: str | None = None) -> None:
+        """Mark the runs of a sweep, or those of one machine, that were cut off before they could say so."""
+        try:
+            running = [run for run in self.children(parent_id) if run.info.status == "RUNNING"]
+        except (MlflowException, SQLAlchemyError):
+            return  # the store itself is what failed
+        for run in running:
+            if host in (None, run.data.tags.get("host")):
+                TrackedRun(self.client, run).finish("KILLED")
+
     def mark_failed(self, attempt: str, name: str, tags: Mapping[str, str], *, note: str, mark: str) -> None:
         """See that the run of an attempt at a job is marked as failed, be it that it was never begun or left running."""
         begun = self.runs(f"tags.attempt = '{attempt}'")

@@ -24,6 +24,8 @@ class Grid(BasicSweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         assert self.launcher is not None
+        if not hasattr(self.task, "task"):  # Hydra's own flags were given beside -m
+            return super().sweep(arguments)
         return self.task.task.conduct(self.launcher.launch)
 
 
