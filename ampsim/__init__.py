@@ -20,3 +20,7 @@ class DivergedError(AmpsimError):
     """The training loss became NaN or infinite."""
 
     exit_code = 3
+
+
+class PrunedError(AmpsimError):
+    """A search gave the run up, since others do better."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ampsim import AmpsimError, __version__
+from ampsim.locations import refuse_unreachable
 from ampsim.targets import nearest
 
 HELP = """\
@@ -151,17 +152,24 @@ def train(words: list[str]) -> None:
         lines = [f"  {group.name:<11}{', '.join(settings.choices(group.name))}\n" for group in groups]
         print(TRAIN_HELP.format(choices="".join(lines)), end="")
         return
-    overrides, sweeps = settings.split_flags(words)
-    # Every job is composed once before the first is trained, so that a typo in the last is not found an hour later.
-    configs = [settings.composed(job) for job in (settings.jobs(overrides) if sweeps else [overrides])]
-    if len(overrides) == len(words):
-        train_one(configs[0], overrides)
-    else:
+    overrides, multirun = settings.split_flags(words)
+    flags = [word for word in words if word not in overrides]
+    if set(flags) - {"-m", "--multirun"}:
         through_hydra(words)
+        return
+    from ampsim import plans
+
+    plan = plans.planned(overrides, multirun=multirun)
+    if plan:
+        train_many(plan, words)
+    else:
+        config = settings.composed(overrides)
+        refuse_unreachable(config["tracking"]["uri"])
+        train_one(config, overrides)
 
 
 def through_hydra(words: list[str]) -> None:
-    """Let Hydra act on its own flags: --cfg, --info, --multirun, ... A job that fails does not keep the others from it."""
+    """Let Hydra act on its own flags: --cfg, --info, ..."""
     import hydra
 
     from ampsim import settings
@@ -176,13 +184,73 @@ def through_hydra(words: list[str]) -> None:
             train_one(settings.checked(settings.plain(config)), list(HydraConfig.get().overrides.task))
         except AmpsimError as error:
             failures.append(error)
-            print(f"ampsim: {error}", file=sys.stderr)
 
     settings.register_schema()
     sys.argv = ["ampsim train", *words]
     job()
     if failures:
-        raise SystemExit(failures[-1].exit_code)
+        raise failures[-1]
+
+
+def train_many(plan: Any, words: list[str]) -> None:
+    """A sweep or a search: see `sweeps.run`."""
+    from functools import partial
+
+    from ampsim import plans, settings
+    from ampsim.display import ProgressLine, duration, standing_line, sweep_table
+
+    tracking = plan.configs[0]["tracking"]
+    refuse_unreachable(tracking["uri"])
+    console, started = new_console(), time.perf_counter()
+    with console.status("loading MLflow ..."):
+        from ampsim import sweeps
+        from ampsim.jobs import Job, Task
+        from ampsim.search import Seeker
+
+    def job(overrides: list[str], config: dict[str, Any]) -> Job:
+        return Job(config["name"] or run_name(config, overrides), overrides, config, sweeps.key_of(config))
+
+    jobs = [job(*each) for each in zip(plan.jobs, plan.configs, strict=True)]
+    seeker = None
+    if plan.search:
+        make = lambda overrides: job(overrides, settings.composed(overrides))  # noqa: E731
+        folder = Path(tracking["folder"])
+        seeker = Seeker(plan.search, plan.space, plan.jobs[0], make, folder=folder, workers=plan.workers)
+
+    def progress(standing: Any) -> None:
+        for row in standing.ended:
+            esr = row.metrics.get("best_validation_esr")
+            came_to = row.note if esr is None else f"validation ESR {esr:.4f}"
+            say(console, ", ".join([f"{row.job.name}: {row.status} after {duration(row.duration_s)}", came_to]))
+        line.show(standing_line(standing))
+
+    options = plan.sweep
+    task = Task([], {}, plan.threads, options.job_timeout_s)
+    task.deadline = None if options.budget_s is None else time.time() + options.budget_s
+    say(console, f"{'a search' if seeker else f'{len(jobs)} jobs'}, {plan.workers} at a time")
+    with ProgressLine(console) as line:
+        result = sweeps.run(
+            jobs,
+            name=sweep_name(plan),
+            command=shlex.join(["ampsim", "train", *words]),
+            tracking=tracking,
+            resume=options.resume,
+            task=task,
+            launch=partial(plans.launch, plan.overrides),
+            notice=partial(say, console),
+            progress=progress,
+            seeker=seeker,
+        )
+    console.print()
+    console.print(sweep_table(result))
+    console.print()
+    say(console, f"{duration(time.perf_counter() - started)} in all; see it all: ampsim ui{store_words(tracking)}")
+    for number in result.best:
+        say(console, f"best: ampsim train {shlex.join(result.rows[number].job.overrides)}")
+    if waiting := sum(row.status == "not begun" for row in result.rows):
+        say(console, f"{waiting} jobs have not begun; the same command goes on with them")
+    if result.failure:
+        raise result.failure
 
 
 def train_one(config: dict[str, Any], overrides: list[str]) -> None:
@@ -206,13 +274,18 @@ def train_one(config: dict[str, Any], overrides: list[str]) -> None:
     console.print()
     console.print(score_table(result.scores, f"{result.name} on the test split"))
     console.print()
-    where = "" if Path(tracking["folder"]) == Path("runs").absolute() else f" folder={shlex.quote(tracking['folder'])}"
-    where += f" uri={shlex.quote(tracking['uri'])}" if tracking["uri"] else ""
+    where = store_words(tracking)
     of = f"{shlex.quote(result.name)}{where}" + (
         f" experiment={shlex.quote(tracking['experiment'])}" if tracking["experiment"] != "ampsim" else ""
     )
     say(console, f"rendered audio: {short(result.audio)}\nsee it all:     ampsim ui{where}")
     say(console, f"play through it: ampsim render run={of} input=riff.wav output=out.wav")
+
+
+def store_words(tracking: dict[str, Any]) -> str:
+    """What a command needs to be told to look into this store."""
+    where = "" if Path(tracking["folder"]) == Path("runs").absolute() else f" folder={shlex.quote(tracking['folder'])}"
+    return where + (f" uri={shlex.quote(tracking['uri'])}" if tracking["uri"] else "")
 
 
 def run_name(config: dict[str, Any], overrides: Sequence[str]) -> str:
@@ -223,9 +296,17 @@ def run_name(config: dict[str, Any], overrides: Sequence[str]) -> str:
         chosen.pop("model", config["model"]["_target_"].rpartition(".")[2].lower()),
     ]
     for key, value in chosen.items():
-        if not key.startswith(("tracking", "data.", "name", "training.resume", "hydra")):
+        if not key.startswith(("tracking", "data.", "name", "training.resume", "hydra", "sweep")):
             parts.append(f"{key.rpartition('.')[2]}={Path(value).name}")
     return "-".join(parts)[:120]
+
+
+def sweep_name(plan: Any) -> str:
+    """What the jobs have in common, and what is swept: sweep-virtual_amp-dense-units=8-by-layers-optimizer."""
+    common = [word for word in plan.jobs[0] if all(word in job for job in plan.jobs)]
+    swept = list(plan.space or []) or [word.partition("=")[0] for word in plan.jobs[0] if word not in common]
+    by = "-".join(key.rpartition(".")[2] for key in swept)
+    return f"{'search' if plan.search else 'sweep'}-{run_name(plan.configs[0], common)}" + (f"-by-{by}" if by else "")
 
 
 # ---- evaluate, render, ui -------------------------------------------------------------------------------------------

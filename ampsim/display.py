@@ -24,7 +24,7 @@ class ProgressLine:
     def __init__(self, console: Console) -> None:
         self.console = console
         self.live = Live(console=console, refresh_per_second=8, transient=True) if console.is_terminal else None
-        self.shown = -PLAIN_EVERY_S
+        self.shown, self.line = -PLAIN_EVERY_S, ""
 
     def __enter__(self) -> "ProgressLine":
         if self.live:
@@ -38,8 +38,8 @@ class ProgressLine:
     def show(self, line: str) -> None:
         if self.live:
             self.live.update(Text(line, no_wrap=True, overflow="ellipsis"))
-        elif time.monotonic() - self.shown >= PLAIN_EVERY_S:
-            self.shown = time.monotonic()
+        elif time.monotonic() - self.shown >= PLAIN_EVERY_S and line != self.line:
+            self.shown, self.line = time.monotonic(), line
             self.console.print(Text(line), soft_wrap=True)
 
     def training(self, progress: Any) -> None:
@@ -104,3 +104,44 @@ def named(score: str) -> str:
 
 def shown(score: str, value: float) -> str:
     return SCORES[score][1].format(value) if score in SCORES else f"{value:.4g}"
+
+
+# Of a sweep's table: metric in the store, how SCORES writes it, header.
+SWEEP_SCORES = (
+    ("best_validation_esr", "esr", "validation\nESR"),
+    ("test_esr", "esr", "test\nESR"),
+    ("test_a_weighted_esr", "a_weighted_esr", "A-weighted\nESR"),
+    ("test_multi_resolution_stft", "multi_resolution_stft", "\nMR-STFT"),
+    ("test_real_time_factor", "real_time_factor", "real\ntime"),
+    ("test_parameters", "parameters", "para-\nmeters"),
+)
+
+
+def sweep_table(result: Any) -> Table:
+    """The jobs of a `sweeps.Result`: what differs between them and what they came to."""
+    table = Table(title=Text(result.name), title_justify="left", box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for key in result.keys:
+        table.add_column(f"\n{key.rpartition('.')[2]}")
+    table.add_column("")
+    for _, _, header in SWEEP_SCORES:
+        table.add_column(header, justify="right")
+    table.add_column("\ntime", justify="right")
+    for number, row in enumerate(result.rows):
+        values = dict(word.lstrip("+").partition("=")[::2] for word in row.job.overrides)
+        finished = row.status == "finished"
+        shown = [SCORES[form][1].format(row.metrics[key]) if finished else "" for key, form, _ in SWEEP_SCORES]
+        status = "best" if number in result.best else "" if finished else row.status
+        took = duration(row.duration_s) if row.run_id else ""
+        table.add_row(*(Text(values.get(key, "")) for key in result.keys), status, *shown, took)
+    return table
+
+
+def standing_line(standing: Any) -> str:
+    """A line about a `sweeps.Standing`."""
+    left = "" if standing.remaining_s is None else f", {duration(standing.remaining_s)} left"
+    failed = f", {standing.failed} failed" if standing.failed else ""
+    line = f"{standing.done} of {standing.total} jobs{failed}{left}"
+    if standing.current:
+        name, progress = standing.current
+        line += f" | {name} {progress.done:.0%}  loss {progress.loss:.3g}  {duration(progress.remaining_s)}"
+    return line

@@ -8,7 +8,7 @@ import platform
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -21,23 +21,21 @@ import tensorflow as tf
 import yaml
 
 import ampsim
-from ampsim import AmpsimError, DivergedError, audio, plots
+from ampsim import AmpsimError, DivergedError, PrunedError, audio, plots
 from ampsim.evaluation import Evaluation, evaluate, limits
-from ampsim.metrics import esr_over_time, gain_curve
+from ampsim.metrics import a_weighted_esr, esr_over_time, gain_curve
 from ampsim.models import AmpModel
 from ampsim.pairs import AudioPair, Delay, Source, Span, aligned, checked, estimate_delay, split
+from ampsim.rendering import Renderer
 from ampsim.segments import Segments
-from ampsim.targets import build, flattened
+from ampsim.targets import NOT_OF_THE_RUN, build, without
 from ampsim.tracking import Store, TrackedRun
-from ampsim.training import Progress, State, Trainer, distribution
+from ampsim.training import Progress, State, Trainer, distribution, ignore
 
 Notice = Callable[[str], None]
 Config = dict[str, Any]
 
 UNSURE = 10  # see `Delay.confidence`; recordings of real amps reach 25 and more
-
-# What a resumed run may differ in from the one that it goes on with.
-NOT_OF_THE_RUN = ("training.resume", "training.checkpoint_every_s", "tracking", "name")
 PACKAGES = (
     "ampsim",
     "tensorflow",
@@ -54,11 +52,12 @@ PACKAGES = (
 
 @dataclass(frozen=True)
 class Result:
-    """What a run came to: its scores on the test split, and where its things are."""
+    """What a run came to: its scores on the test split, what it may be chosen by, and where its things are."""
 
     name: str
     run_id: str
     scores: dict[str, float]
+    validated: dict[str, float]
     state: State
     audio: Path
 
@@ -71,17 +70,20 @@ def run(
     notice: Notice,
     report: Callable[[Progress], None],
     pace: list[float] | None = None,
-    tags: dict[str, str] | None = None,
+    tags: Mapping[str, str] | None = None,
+    judge: Callable[[dict[str, float]], None] = ignore,
 ) -> Result:
     """Train, evaluate and track the run that a resolved config describes.
 
     Args:
         pace: of an earlier run with a budget in seconds, to be replayed instead of the clock; see `Trainer`.
-        tags: for MLflow, beside those that every run has.
+        tags: what else to tag the run with; a sweep names itself so.
+        judge: given each point of the training curves; it raises PrunedError to end a run that is not worth its time.
 
     Raises:
         AmpsimError: the recording, the config or the store is at fault. A run that had begun is marked as failed.
         DivergedError: the loss became NaN or infinite. The run is tagged `diverged`.
+        PrunedError: as `judge` raised it. The run is tagged `pruned`.
     """
     training = dict(config["training"])
     resume, segment_length = training.pop("resume"), training.pop("segment_length")
@@ -108,9 +110,10 @@ def run(
     notice(summary(model, splits, segments))
 
     store = Store(**config["tracking"])
-    tracked, checkpoint = begin(store, config, takes, name=name, overrides=overrides, resume=resume, notice=notice)
+    tracked, checkpoint = begin(
+        store, config, takes, name=name, overrides=overrides, tags=tags or {}, resume=resume, notice=notice
+    )
     with closing(tracked), tempfile.TemporaryDirectory() as folder:
-        tracked.log_tags(tags or {})
         record_setting(tracked, Path(folder), config, takes, delay, splits)
         with strategy.scope():
             trainer = Trainer(
@@ -126,13 +129,22 @@ def run(
                 pace=pace,
                 **training,
             )
-        state = trainer.fit(report=report, on_round=tracked.log_round)
+
+        def on_round(row: dict[str, float]) -> None:
+            tracked.log_round(row)
+            judge(row)
+
+        state = trainer.fit(report=report, on_round=on_round)
         model.save(Path(folder) / "model.keras")
         evaluation = evaluate(model, splits["test"])
         evaluation.scores.update(limits(splits["train"], splits["test"], future=model.future))
         record_result(tracked, Path(folder), state, evaluation, sample_rate)
+        validated = validation_scores(trainer.renderer, splits["validation"], state)
+        tracked.log_metrics(validated, step=state.best_step)
         shutil.rmtree(checkpoint.parent, ignore_errors=True)
-    return Result(tracked.name, tracked.id, evaluation.scores, state, tracked.file("audio") / "prediction.wav")
+    return Result(
+        tracked.name, tracked.id, evaluation.scores, validated, state, tracked.file("audio") / "prediction.wav"
+    )
 
 
 def align(takes: list[AudioPair], delay: int | str, notice: Notice) -> tuple[list[AudioPair], Delay]:
@@ -184,6 +196,7 @@ def begin(
     *,
     name: str,
     overrides: list[str],
+    tags: Mapping[str, str],
     resume: bool,
     notice: Notice,
 ) -> tuple[TrackedRun, Path]:
@@ -194,11 +207,12 @@ def begin(
     tracked = next((found for found in going_on if found), None)  # no further than the newest that is still there
     if tracked:
         notice(f"going on with the unfinished run {tracked.name}")
+        tracked.log_tags(tags)
     else:
         if resume:
             notice("no unfinished run of this config and recording to resume; starting a new one")
-        tags = {"config_hash": mark, "overrides": " ".join(overrides), **code_version()}
-        tracked = store.start(name, params=flattened(without(config, ["tracking"])), tags=tags)
+        tags = {"config_hash": mark, "overrides": " ".join(overrides), **code_version(), **tags}
+        tracked = store.start(name, params=without(config, ["tracking"]), tags=tags)
     folder = unfinished / f"{mark}-{tracked.id}"
     folder.mkdir(parents=True, exist_ok=True)
     return tracked, folder / "checkpoint.npz"
@@ -209,8 +223,11 @@ def closing(tracked: TrackedRun) -> Iterator[None]:
     """Mark the run in MLflow as what it came to, however it ends."""
     try:
         yield
+    except PrunedError as error:
+        tracked.finish("KILLED", note=str(error), mark="pruned")
+        raise
     except AmpsimError as error:
-        tracked.finish("FAILED", note=str(error), diverged=isinstance(error, DivergedError))
+        tracked.finish("FAILED", note=str(error), mark="diverged" if isinstance(error, DivergedError) else "")
         raise
     except KeyboardInterrupt:
         tracked.finish("KILLED")
@@ -282,6 +299,17 @@ def record_result(tracked: TrackedRun, folder: Path, state: State, evaluation: E
     tracked.log_folder(folder)
 
 
+def validation_scores(renderer: Renderer, spans: list[Span], state: State) -> dict[str, float]:
+    """What the weights that were kept score on the validation split: the figures that a choice between runs may use."""
+    (best,) = [row for row in state.rounds if row["step"] == state.best_step]
+    pairs = [(span.target, renderer.span(span)) for span in spans]
+    return {
+        "best_validation_loss": best["validation_loss"],
+        "best_validation_esr": best["validation_esr"],
+        "best_validation_a_weighted_esr": a_weighted_esr(pairs, spans[0].take.sample_rate),
+    }
+
+
 def score_again(tracked: TrackedRun, split_name: str, *, notice: Notice) -> dict[str, float]:
     """Scores of a finished run's model on a split of its recording, as its saved config describes it."""
     config = load_config(tracked)
@@ -312,14 +340,6 @@ def fingerprint(config: Config, takes: list[AudioPair]) -> str:
     """A hash of all that decides what a run comes to: the config and the recording."""
     decides = [without(config, NOT_OF_THE_RUN), [record.sha256 for take in takes for record in take.files]]
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12]
-
-
-def without(config: Config, keys: tuple[str, ...] | list[str]) -> Config:
-    return {
-        key: value
-        for key, value in flattened(config).items()
-        if not any(key == k or key.startswith(f"{k}.") for k in keys)
-    }
 
 
 def machine() -> dict[str, str]:

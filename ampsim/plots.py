@@ -247,6 +247,67 @@ def comparison(rows: Sequence[Row], metric: str, *, most: int = 40) -> Figure:
     return figure
 
 
+def sweep(labels: Sequence[str], scores: Mapping[str, Sequence[float | None]], ends: Sequence[str]) -> Figure:
+    """ESR of every job of a sweep, a row each; a job without one says what became of it."""
+    figure = Figure(figsize=(10, min(100.0, 1.5 + 0.28 * len(labels))), layout="constrained")
+    axes = figure.subplots()
+    axes.set_title("Error-to-signal ratio of each job")
+    rows = range(len(labels))
+    for (name, values), marker in zip(scores.items(), "od^", strict=False):
+        found = [(value, row) for value, row in zip(values, rows, strict=True) if value is not None]
+        colour = COLOURS["prediction"] if name == "test" else COLOURS["train"]
+        axes.plot(*zip(*found, strict=True) if found else ([], []), marker, color=colour, label=name, alpha=0.8)
+    for row, end in zip(rows, ends, strict=True):
+        if all(values[row] is None for values in scores.values()):
+            axes.text(0.01, row, end, transform=axes.get_yaxis_transform(), va="center", color="dimgrey")
+    axes.set_yticks(rows, labels, fontsize=8)
+    axes.set_ylim(len(labels) - 0.5, -0.5)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(FuncFormatter(plain_number))
+    axes.xaxis.set_minor_formatter(FuncFormatter(plain_number))
+    axes.tick_params(axis="x", which="both", labelsize=8, rotation=30)
+    axes.set_xlabel("error-to-signal ratio")
+    axes.grid(alpha=0.3, which="both")
+    axes.legend()
+    return figure
+
+
+def trade_off(
+    labels: Sequence[str], errors: Sequence[float], speeds: Sequence[float], sizes: Sequence[float]
+) -> Figure:
+    """Ear-weighted error against real-time factor, coloured by the number of parameters, and the line of those that none
+    is better than in both."""
+    figure, (axes,) = panels(1, "Ear-weighted error against speed and size", height=6.0)
+    shown = axes.scatter(speeds, errors, c=sizes, norm="log", cmap="viridis", s=45, zorder=3)
+    points = list(zip(speeds, errors, labels, strict=True))
+    best = sorted(
+        (speed, error, label)
+        for speed, error, label in points
+        if not any(v >= speed and e <= error and (v, e) != (speed, error) for v, e, _ in points)
+    )
+    axes.plot(
+        [speed for speed, *_ in best], [error for _, error, _ in best], color="black", lw=0.8, label="Pareto front"
+    )
+    for speed, error, label in best[:: max(1, len(best) // 12)]:
+        axes.annotate(label, (speed, error), xytext=(5, 5), textcoords="offset points", fontsize=8)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(FuncFormatter(plain_number))
+        axis.set_minor_formatter(FuncFormatter(plain_number))
+    axes.tick_params(which="both", labelsize=8)
+    axes.set_xlabel("times faster than real time (on the machine that trained)")
+    axes.set_ylabel("A-weighted error-to-signal ratio, validation")
+    axes.legend()
+    bar = figure.colorbar(shown, ax=axes, label="parameters", format="{x:,.0f}")
+    bar.ax.yaxis.set_minor_formatter("{x:,.0f}")
+    return figure
+
+
+def plain_number(value: float, _: object) -> str:
+    return f"{value:.3g}"
+
+
 def power_db(power: np.ndarray) -> np.ndarray:
     return 10 * np.log10(np.maximum(power, 1e-14))
 

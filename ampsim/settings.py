@@ -2,7 +2,8 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from enum import Enum
 from pathlib import Path
@@ -10,9 +11,9 @@ from typing import Any
 
 import yaml
 from hydra import compose, initialize_config_dir
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.utils import get_args_parser
 from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import OmegaConf
@@ -45,8 +46,22 @@ class Training:
     resume: bool = False
 
 
+@dataclass
+class Sweep:
+    """The closed section `sweep`: how a sweep is run, and no part of what its runs are."""
+
+    resume: bool | None = None
+    job_timeout_s: float | None = None
+    budget_s: float | None = None
+    threads: int | None = None
+
+
 AT_LEAST = {"segment_length": 1, "batch_size": 1, "steps_per_call": 1, "patience": 1, "checkpoint_every_s": 0}
 ABOVE_ZERO = ("epochs", "seconds", "validate_every")
+
+
+# Launchers that come with a library, and the extra of ours that installs it.
+LAUNCHERS = {"joblib": "joblib", "submitit_local": "slurm", "submitit_slurm": "slurm"}
 
 
 def config_folder() -> Path:
@@ -57,6 +72,7 @@ def config_folder() -> Path:
 
 def register_schema() -> None:
     ConfigStore.instance().store(group="training", name="schema", node=Training)
+    ConfigStore.instance().store(group="sweep", name="schema", node=Sweep)
 
 
 def composed(overrides: Sequence[str]) -> dict[str, Any]:
@@ -65,13 +81,28 @@ def composed(overrides: Sequence[str]) -> dict[str, Any]:
     Raises:
         AmpsimError: an override that does not parse, names nothing or has a wrong type; a value that is missing.
     """
-    register_schema()
     for override in overrides:
         refuse_unreadable(override)
+    with told(overrides), conf():
+        return checked(plain(compose("config", with_one_budget(overrides))))
+
+
+@contextmanager
+def conf() -> Iterator[Any]:
+    """Hydra, with conf/ open; a search composes its jobs while it is."""
+    register_schema()
+    if GlobalHydra.instance().is_initialized():
+        yield GlobalHydra.instance().hydra
+        return
+    with initialize_config_dir(str(config_folder()), version_base="1.3"):
+        yield GlobalHydra.instance().hydra
+
+
+@contextmanager
+def told(overrides: Sequence[str]) -> Iterator[None]:
+    """What Hydra finds wrong with the overrides, as a sentence."""
     try:
-        with initialize_config_dir(str(config_folder()), version_base="1.3"):
-            config = compose("config", with_one_budget(overrides))
-        return checked(plain(config))
+        yield
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise AmpsimError(explained(error, overrides)) from error
 
@@ -91,14 +122,6 @@ def split_flags(words: Sequence[str]) -> tuple[list[str], bool]:
     return [*known.overrides, *rest], bool(known.multirun)
 
 
-def jobs(overrides: Sequence[str]) -> list[list[str]]:
-    """The overrides of each job of a sweep; one that does not parse is refused."""
-    for override in overrides:
-        refuse_unreadable(override)
-    parsed = OverridesParser.create().parse_overrides(list(overrides))
-    return [list(job) for batch in BasicSweeper.split_arguments(parsed, None) for job in batch]
-
-
 def refuse_unreadable(override: str) -> None:
     try:
         readable = bool(OverridesParser.create().parse_override(override).key_or_group)
@@ -114,6 +137,7 @@ def plain(config: Any) -> dict[str, Any]:
     resolved: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True, enum_to_str=True)
     resolved.pop("hydra", None)
     resolved.pop("experiment", None)
+    resolved.pop("sweep", None)
     for key in ("path", "input", "target"):
         value = resolved["data"].get(key)
         if isinstance(value, str):
@@ -239,7 +263,11 @@ def explained(error: Exception, overrides: Sequence[str]) -> str:
         return f"{error.full_key} has no value: add {error.full_key}=... to the command"
     if isinstance(error, MissingConfigException):
         group, _, choice = (error.missing_cfg_file or "").rpartition("/")
+        if group == "hydra/launcher" and choice in LAUNCHERS:
+            return f"hydra/launcher={choice} needs a library: pip install 'ampsim[{LAUNCHERS[choice]}]'"
         return f"there is no {group} `{choice}`{nearest(choice, choices(group))}"
+    if found := re.match(r"Could not override '(hydra\.[^']+)'", first):
+        return f"the config has no `{found[1]}`; `ampsim train --cfg hydra` shows what Hydra's sections hold"
     if found := re.match(r"Could not override '([^']+)'", first):
         return f"the config has no `{found[1]}`{elsewhere(found[1]) or nearest(found[1], known_keys(overrides))}"
     if found := re.match(r"Error merging override (.*)", first):
@@ -266,7 +294,7 @@ def known_keys(overrides: Sequence[str]) -> list[str]:
     """Every key that the config has, with those overrides that are themselves valid."""
     for usable in ([item for item in overrides if "." not in item.partition("=")[0]], []):
         try:
-            with initialize_config_dir(str(config_folder()), version_base="1.3"):
+            with conf():
                 config = OmegaConf.to_container(compose("config", list(usable)), resolve=False)
             return [*flattened(config), *(path.name for path in config_folder().iterdir() if path.is_dir())]  # type: ignore[arg-type]
         except HydraException:

@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import re
+from collections.abc import Sequence
 from difflib import get_close_matches
 from types import UnionType
 from typing import Any, get_args
@@ -14,6 +15,8 @@ from ampsim import AmpsimError
 ALLOWED = re.compile(
     r"(ampsim\.(pairs|models|losses|schedules)(\.[a-z]\w*)*|keras\.optimizers(\.schedules)?)\.[A-Z]\w*"
 )
+# What two runs of the same identity may differ in: a resumed run and the one that it goes on with.
+NOT_OF_THE_RUN = ("training.resume", "training.checkpoint_every_s", "tracking", "name")
 KERAS_ARGUMENTS = ("name", "dtype", "trainable")  # what Keras itself takes behind a **
 
 
@@ -115,3 +118,12 @@ def flattened(section: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[f"{prefix}{key}"] = value
     return flat
+
+
+def without(config: dict[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    """The config, flattened, less these keys and all below them."""
+    return {
+        key: value
+        for key, value in flattened(config).items()
+        if not any(key == k or key.startswith(f"{k}.") for k in keys)
+    }

@@ -1,10 +1,12 @@
 """Everything MLflow: one SQLite file with the artifacts beside it, or any server. Nothing else imports mlflow."""
 
+import fcntl
 import logging
 import math
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from urllib.parse import urlparse
 from urllib.request import url2pathname
 
 from ampsim import AmpsimError
-from ampsim.locations import database_uri
+from ampsim.locations import database_uri, refuse_unreachable
 from ampsim.targets import nearest
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # before the import: nothing is sent behind the user's back
@@ -26,6 +28,10 @@ from sqlalchemy.exc import SQLAlchemyError
 BATCH = 100  # params or tags in one request, which is what the server takes
 VALUE_LENGTH = 6000  # of a param; longer ones are whole in config.yaml
 PARENT = "mlflow.parentRunId"  # the tag by which its page groups the runs of a sweep
+SWEEP = "sweep_hash"  # the tag of a sweep's parent run, which is no model
+# Tags of how a run ended that MLflow has no status for; a run that is resumed loses them.
+ENDS = ("diverged", "pruned", "timed_out")
+NOTE = "mlflow.note.content"
 
 
 class Store:
@@ -43,10 +49,13 @@ class Store:
         # Its log lines tell of table migrations; its Alembic configures the root logger.
         logging.getLogger("mlflow").setLevel(logging.ERROR)
         logging.getLogger("alembic").setLevel(logging.ERROR)
+        refuse_unreachable(uri)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self.client = MlflowClient(self.uri)
-            self.experiment_id = self.find_experiment()
+            # Two processes that both make the tables of a fresh store would break each other's.
+            with alone(self.folder):
+                self.client = MlflowClient(self.uri)
+                self.experiment_id = self.find_experiment()
         except OSError as error:
             raise AmpsimError(f"{self.folder} cannot be written to ({error.strerror}): set tracking.folder") from error
         except (MlflowException, SQLAlchemyError) as error:
@@ -64,7 +73,8 @@ class Store:
 
     def start(self, name: str, *, params: Mapping[str, Any], tags: Mapping[str, str]) -> "TrackedRun":
         """A new run, named `name` or, where that is taken, `name-2` and so on."""
-        taken = {run.info.run_name for run in self.runs()}
+        alike = "" if "'" in name else f"attributes.run_name LIKE '{name}%'"
+        taken = {run.info.run_name for run in self.runs(alike)}
         number = next(n for n in range(1, len(taken) + 2) if numbered(name, n) not in taken)
         run = self.client.create_run(self.experiment_id, run_name=numbered(name, number))
         tracked = TrackedRun(self.client, run)
@@ -76,15 +86,17 @@ class Store:
         """An interrupted run, to go on with; None if it is not there any more."""
         try:
             self.client.set_terminated(run_id, "RUNNING")
+            for tag in {*ENDS, NOTE} & set(self.client.get_run(run_id).data.tags):
+                self.client.delete_tag(run_id, tag)
             return TrackedRun(self.client, self.client.get_run(run_id))
         except MlflowException:
             return None
 
-    def runs(self) -> list[Run]:
-        """Runs of the experiment, newest first."""
+    def runs(self, condition: str = "") -> list[Run]:
+        """Runs of the experiment, newest first; `condition` is in MLflow's filter language."""
         found, page = [], None
         while page != "":
-            runs = self.client.search_runs([self.experiment_id], max_results=1000, page_token=page)
+            runs = self.client.search_runs([self.experiment_id], condition, max_results=1000, page_token=page)
             found += runs
             page = runs.token or ""
         return found
@@ -97,7 +109,7 @@ class Store:
         """
         runs = self.runs()
         if wanted == "last":
-            runs = [run for run in runs if run.info.status == "FINISHED"]
+            runs = [run for run in runs if run.info.status == "FINISHED" and SWEEP not in run.data.tags]
             if not runs:
                 raise AmpsimError(f"{self.folder} holds no finished run yet: make one with `ampsim train`")
             return TrackedRun(self.client, runs[0])
@@ -108,10 +120,6 @@ class Store:
         if get_close_matches(wanted, ids := [run.info.run_id for run in runs], n=1):
             names = ids  # an id with a slip in it
         raise AmpsimError(f"there is no run `{wanted}` in {self.folder}{nearest(wanted, names)}")
-
-    def children(self, parent_id: str) -> list[Run]:
-        """The runs of a sweep, oldest first."""
-        return [run for run in self.runs() if run.data.tags.get(PARENT) == parent_id][::-1]
 
     def find_sweep(self, wanted: str) -> "TrackedRun":
         """The parent run of a sweep, by id, by name or as `last`.
@@ -128,6 +136,32 @@ class Store:
         if found.id not in parents:
             raise AmpsimError(f"run {found.name} is no sweep: no run belongs to it; runs=a,b,c compares single runs")
         return found
+
+    def sweeps(self, mark: str) -> list[Run]:
+        """The parent runs of the sweeps with this hash, newest first."""
+        return self.runs(f"tags.{SWEEP} = '{mark}'")
+
+    def children(self, parent_id: str) -> list[Run]:
+        """The runs of a sweep, oldest first."""
+        return self.runs(f"tags.`{PARENT}` = '{parent_id}'")[::-1]
+
+    def end_running(self, parent_id: str, *, host: str | None = None) -> None:
+        """Mark the runs of a sweep, or those of one machine, that were cut off before they could say so."""
+        try:
+            running = [run for run in self.children(parent_id) if run.info.status == "RUNNING"]
+        except (MlflowException, SQLAlchemyError):
+            return  # the store itself is what failed
+        for run in running:
+            if host in (None, run.data.tags.get("host")):
+                TrackedRun(self.client, run).finish("KILLED")
+
+    def mark_failed(self, attempt: str, name: str, tags: Mapping[str, str], *, note: str, mark: str) -> None:
+        """See that the run of an attempt at a job is marked as failed, be it that it was never begun or left running."""
+        begun = self.runs(f"tags.attempt = '{attempt}'")
+        if not begun:
+            self.start(name, params={}, tags=tags).finish("FAILED", note=note, mark=mark)
+        elif begun[0].info.status == "RUNNING":
+            TrackedRun(self.client, begun[0]).finish("FAILED", note=note, mark=mark)
 
 
 class TrackedRun:
@@ -178,15 +212,35 @@ class TrackedRun:
         except (MlflowException, OSError) as error:
             raise AmpsimError(f"run {self.name} holds no {path}: did it finish?") from error
 
-    def finish(self, status: str = "FINISHED", *, note: str = "", diverged: bool = False) -> None:
-        """Mark the run as ended; where the store itself is what failed, that has been said already."""
-        tags = {"mlflow.note.content": note} if note else {}
+    def finish(self, status: str = "FINISHED", *, note: str = "", mark: str = "") -> None:
+        """Mark the run as ended, with a tag `mark` (diverged, pruned, ...) if it has one; where the store itself is what
+        failed, that has been said already."""
+        tags = {NOTE: note} if note else {}
         try:
-            self.log_tags(tags | ({"diverged": "true"} if diverged else {}))
+            self.log_tags(tags | ({mark: "true"} if mark else {}))
             self.client.set_terminated(self.id, status)
         except (MlflowException, SQLAlchemyError):
             if status == "FINISHED":
                 raise
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """One process at a time on this machine is inside for a folder."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def ended_as(run: Run) -> str:
+    """What became of a run: finished, diverged, pruned, timed out, failed, interrupted or running."""
+    if run.info.status == "FAILED" or run.info.status == "KILLED":
+        marks = [tag.replace("_", " ") for tag in ENDS if run.data.tags.get(tag) == "true"]
+        return [*marks, "failed" if run.info.status == "FAILED" else "interrupted"][0]
+    return {"FINISHED": "finished"}.get(run.info.status, "running")
 
 
 def numbered(name: str, number: int) -> str:

@@ -183,3 +183,23 @@ def test_a_comparison_of_many_shows_the_best_on_a_logarithmic_axis():
     assert "best 40 of 50" in figure.get_suptitle()
     assert len(axes.get_yticks()) == 40
     assert axes.get_xscale() == "log"
+
+
+def test_a_sweep_shows_every_job_and_says_what_became_of_one_without_a_score():
+    figure = plots.sweep(
+        ["a", "b", "c"], {"test": [0.1, None, 0.3], "validation": [0.2, None, 0.2]}, ["", "diverged", ""]
+    )
+    (axes,) = figure.axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b", "c"]
+    assert [text.get_text() for text in axes.texts] == ["diverged"]
+    (test, validation) = axes.get_lines()
+    assert list(zip(*test.get_data(), strict=True)) == [(0.1, 0), (0.3, 2)]
+    assert list(zip(*validation.get_data(), strict=True)) == [(0.2, 0), (0.2, 2)]
+    assert plots.sweep(["a"], {"test": [None]}, ["failed"]).axes
+
+
+def test_the_trade_off_draws_the_line_of_the_unbeaten():
+    figure = plots.trade_off(["slow", "bad", "fast"], [0.1, 0.5, 0.3], [10, 20, 30], [1e3, 1e4, 1e5])
+    (line,) = figure.axes[0].get_lines()
+    assert list(zip(*line.get_data(), strict=True)) == [(10, 0.1), (30, 0.3)]
+    assert [text.get_text() for text in figure.axes[0].texts] == ["slow", "fast"]

@@ -346,7 +346,7 @@ def test_a_sweep_makes_a_run_for_each_value_and_each_as_if_alone(
 ):
     words = ["data=stereo", f"data.path='{recording}'", *SMALL]
     subprocess.run([*COMMAND, "-m", *words, "seed=1,0"], cwd=tmp_path, check=True, capture_output=True)
-    found = {run.data.params["seed"]: run for run in runs(tmp_path / "runs")}
+    found = {run.data.params["seed"]: run for run in runs(tmp_path / "runs") if run.data.params}
     assert sorted(found) == ["0", "1"]
     assert found["0"].data.metrics["test_esr"] == trained.run.data.metrics["test_esr"]
     assert found["1"].data.metrics["test_esr"] != found["0"].data.metrics["test_esr"]

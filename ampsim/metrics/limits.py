@@ -54,7 +54,7 @@ def linear_floor(
         automatic += fft.irfft(np.square(np.abs(spectrum)), size)[:num_taps]
         crossed += fft.irfft(np.conj(spectrum) * target, size)[lags]
     automatic[0] *= 1 + 10 ** (regularisation_db / 10)
-    taps = linalg.solve(linalg.toeplitz(automatic), crossed, assume_a="pos") if automatic[0] else crossed
+    taps = linalg.solve_toeplitz(automatic, crossed) if automatic[0] else crossed
     fitted = LinearFloor(math.nan, taps, future)
     answers = [fitted.valid(given) if len(given) > len(target) else fitted(given) for given, target in test]
     esr = scores([(target, answer) for (_, target), answer in zip(test, answers, strict=True)])["esr"]
