@@ -18,9 +18,9 @@ def planned(*words: str, multirun: bool = True) -> plans.Plan:
 
 
 def test_every_combination_is_a_job_with_its_config():
-    plan = planned("model.layers=1,2", "seed=range(0,2)", "model.units=8")
+    plan = planned("model.layers=1,2", "seed=range(0,2)", "model.channels=8")
     assert plan.jobs == [
-        [f"model.layers={layers}", f"seed={seed}", "model.units=8"] for layers in (1, 2) for seed in (0, 1)
+        [f"model.layers={layers}", f"seed={seed}", "model.channels=8"] for layers in (1, 2) for seed in (0, 1)
     ]
     assert [(config["model"]["layers"], config["seed"]) for config in plan.configs] == [(1, 0), (1, 1), (2, 0), (2, 1)]
     assert (plan.workers, plan.threads, plan.search) == (1, None, None)
@@ -108,14 +108,14 @@ def test_a_study_is_one_yaml_with_its_sweep_inside(tmp_path: Path, monkeypatch: 
 def test_the_space_of_a_search():
     plan = planned(
         OPTUNA,
-        "model.units=range(8,64,step=8)",
+        "model.channels=range(8,64,step=8)",
         "optimizer.learning_rate=tag(log,interval(1e-4,1e-2))",
         "training.batch_size=int(interval(1,9))",
         "optimizer=adam,sgd",
         "seed=3",
     )
     assert plan.space == {
-        "model.units": Axis(low=8, high=56, step=8, whole=True),
+        "model.channels": Axis(low=8, high=56, step=8, whole=True),
         "optimizer.learning_rate": Axis(low=1e-4, high=1e-2, log=True),
         "training.batch_size": Axis(low=1, high=9, whole=True),
         "optimizer": Axis(choices=("adam", "sgd")),

@@ -18,6 +18,7 @@ from ampsim import AmpsimError, cli, settings, sweeps
 from ampsim.jobs import Job
 
 SMALL = [
+    "model=dense",
     "model.window=64",
     "model.future=9",
     "model.layers=1",
