@@ -44,7 +44,8 @@ Values (KEY=VALUE), for instance:
   training.epochs=50 seed=1           longer, from other random numbers
   training.seconds=60                 a budget in seconds instead
   training.resume=true                go on with a run that was interrupted
-`ampsim train --cfg job` prints the whole config; -m sweeps (model.layers=1,2,3).
+`ampsim train --cfg job` prints the whole config. -m sweeps: `ampsim train -m model.layers=1,2,3 seed=0,1` makes six runs,
+several at a time with hydra/launcher=joblib; hydra/sweeper=optuna searches. The README tells more.
 """
 
 
@@ -144,7 +145,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def train(words: list[str]) -> None:
-    from ampsim import settings
+    from ampsim import plans, settings
 
     if any(word in ("--help", "-h") for word in words):
         folder = settings.config_folder()
@@ -153,18 +154,15 @@ def train(words: list[str]) -> None:
         print(TRAIN_HELP.format(choices="".join(lines)), end="")
         return
     overrides, multirun = settings.split_flags(words)
-    flags = [word for word in words if word not in overrides]
-    if set(flags) - {"-m", "--multirun"}:
+    plan = plans.planned(overrides, multirun=multirun)
+    config = plan.configs[0] if plan else settings.composed(overrides)
+    if {word for word in words if word not in overrides} - {"-m", "--multirun"}:
         through_hydra(words)
         return
-    from ampsim import plans
-
-    plan = plans.planned(overrides, multirun=multirun)
+    refuse_unreachable(config["tracking"]["uri"])
     if plan:
         train_many(plan, words)
     else:
-        config = settings.composed(overrides)
-        refuse_unreachable(config["tracking"]["uri"])
         train_one(config, overrides)
 
 
@@ -200,7 +198,6 @@ def train_many(plan: Any, words: list[str]) -> None:
     from ampsim.display import ProgressLine, duration, standing_line, sweep_table
 
     tracking = plan.configs[0]["tracking"]
-    refuse_unreachable(tracking["uri"])
     console, started = new_console(), time.perf_counter()
     with console.status("loading MLflow ..."):
         from ampsim import sweeps
