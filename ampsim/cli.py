@@ -288,10 +288,11 @@ def store_words(tracking: dict[str, Any]) -> str:
 def run_name(config: dict[str, Any], overrides: Sequence[str]) -> str:
     """A readable name from the choices and what was overridden: virtual_amp-dense-layers=2-optimizer=sgd."""
     chosen = dict(override.lstrip("+").partition("=")[::2] for override in overrides if not override.startswith("~"))
-    parts = [
-        chosen.pop("data", "virtual_amp"),
-        chosen.pop("model", config["model"]["_target_"].rpartition(".")[2].lower()),
-    ]
+    whole = chosen.pop("experiment", "null")  # a whole run has said what data and model are
+    kind = config["model"]["_target_"].rpartition(".")[2].lower()
+    usual = {"data": "virtual_amp", "model": kind} if whole == "null" else {}
+    named = [chosen.pop(group, usual.get(group, "")) for group in ("data", "model")]
+    parts = [part for part in (*([] if whole == "null" else [whole]), *named) if part]
     for key, value in chosen.items():
         if not key.startswith(("tracking", "data.", "name", "training.resume", "hydra", "sweep")):
             parts.append(f"{key.rpartition('.')[2]}={Path(value).name}")

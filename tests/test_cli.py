@@ -169,6 +169,8 @@ def test_evaluate_refuses_an_unknown_split(capsys: pytest.CaptureFixture):
     [
         ([], "virtual_amp-dense"),
         (["seed=3"], "virtual_amp-dense-seed=3"),
+        (["experiment=founding", "seed=3"], "founding-seed=3"),
+        (["experiment=founding", "data=ds1"], "founding-ds1"),
         (["data=stereo", "data.path=/a/my amp.wav", "model.layers=2"], "stereo-dense-layers=2"),
         (["optimizer=adam", "optimizer.learning_rate=1e-3"], "virtual_amp-dense-optimizer=adam-learning_rate=1e-3"),
         (["tracking.folder=elsewhere", "training.resume=true"], "virtual_amp-dense"),
