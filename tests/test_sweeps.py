@@ -1,6 +1,7 @@
 """Sweeps through the command line: what is kept, skipped, ended and told."""
 
 import csv
+import json
 import os
 import platform
 import shlex
@@ -178,7 +179,7 @@ def test_a_search_goes_on_with_its_study_and_tells_its_best(
     table = rows(tmp_path, parent.info.run_id)
     assert [row["run_id"] for row in table] == [run.info.run_id for run in found.children]
     best = found.children[esr.index(min(esr))]
-    assert f"best: ampsim train {shlex.join(best.data.tags['overrides'].split())}" in capsys.readouterr().out
+    assert f"best: ampsim train {shlex.join(json.loads(best.data.tags['job_overrides']))}" in capsys.readouterr().out
 
 
 def children(folder: Path) -> list:
