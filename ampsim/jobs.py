@@ -4,6 +4,7 @@ Where the system forks, the processes are forked from a server that has imported
 so that a job starts at once and yet in a clean process. Elsewhere each imports them anew.
 """
 
+import json
 import multiprocessing
 import os
 import sys
@@ -78,7 +79,8 @@ class Task:
         if self.deadline is not None and time.time() > self.deadline:
             return Outcome("not begun", "the time of the sweep was spent")
         # By the tag of an attempt, the run of a process that died is found again.
-        task = replace(self, jobs=[], conduct=None, report=None, tags={**self.tags, "attempt": uuid.uuid4().hex})
+        tags = {"job_hash": job.key, "job_overrides": json.dumps(job.overrides), "attempt": uuid.uuid4().hex}
+        task = replace(self, jobs=[], conduct=None, report=None, tags=self.tags | tags)
         outcome = isolated(
             carry_out, job, task, threads=self.threads, timeout_s=self.timeout_s, report=self.reporter(job)
         )
@@ -256,7 +258,7 @@ def carry_out(sender: Connection, job: Job, task: Task) -> Outcome:
             overrides=job.overrides,
             notice=lambda text: print(text, flush=True),
             report=report,
-            tags={**task.tags, "job_hash": job.key},
+            tags=task.tags,
             judge=judge,
         )
     except PrunedError as error:
@@ -272,10 +274,9 @@ def mark(sender: Connection, job: Job, task: Task, outcome: Outcome) -> Outcome:
     """See that the store tells of a job that failed, or whose process died before it could."""
     from ampsim.tracking import Store
 
-    tags = {**task.tags, "job_hash": job.key, "overrides": " ".join(job.overrides)}
     ended = "timed_out" if outcome.status == "timed out" else ""
     store = Store(**job.config["tracking"])
-    store.mark_failed(task.tags["attempt"], job.name, tags, note=outcome.note, mark=ended)
+    store.mark_failed(task.tags["attempt"], job.name, task.tags, note=outcome.note, mark=ended)
     return outcome
 
 

@@ -312,7 +312,9 @@ def conclude(store: Store, parent: TrackedRun, jobs: list[Job], seeker: Seeker |
         if key not in runs or ended_as(runs[key]) != "finished":
             runs[key] = child  # the newest attempt, unless one finished
     if seeker:  # an earlier command, or another machine, may have made some
-        made = [Job(run.info.run_name, run.data.tags["overrides"].split(), {}, key) for key, run in runs.items()]
+        made = [
+            Job(run.info.run_name, json.loads(run.data.tags["job_overrides"]), {}, key) for key, run in runs.items()
+        ]
         jobs = list({job.key: job for job in [*made, *jobs]}.values())
     rows = [row_of(job, runs[job.key]) if job.key in runs else Row(job) for job in jobs]
     keys = differing(jobs)

@@ -1,8 +1,10 @@
 """Sweeps through the command line: what is kept, skipped, ended and told."""
 
 import csv
+import json
 import os
 import platform
+import shlex
 import signal
 import subprocess
 import sys
@@ -16,6 +18,7 @@ from mlflow.tracking import MlflowClient
 
 from ampsim import AmpsimError, cli, settings, sweeps
 from ampsim.jobs import Job
+from ampsim.search import opened
 
 SMALL = [
     "model=dense",
@@ -147,6 +150,37 @@ def test_an_interrupted_sweep_says_so_and_goes_on(words: list[str], recording: P
     wait_until(lambda: not in_group(process.pid))
     assert children(tmp_path)[0].info.status == "FINISHED"
     assert len(store(tmp_path).parents) == 1
+
+
+@pytest.mark.slow
+def test_a_search_goes_on_with_its_study_and_tells_its_best(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    optuna = pytest.importorskip("optuna")
+    sought = ["hydra/sweeper=optuna", "model.units=2,4,8", "optimizer.learning_rate=tag(log,interval(1e-4,1e-1))"]
+    assert cli.main([*words, *sought, "hydra.sweeper.n_trials=2", "training.validate_every=0.5"]) == 0
+    more = ["hydra.sweeper.n_trials=3", "training.validate_every=0.5", "sweep.resume=true"]
+    assert cli.main([*words, *sought, *more]) == 0
+    found = store(tmp_path)
+    (parent,) = found.parents
+    assert parent.info.status == "FINISHED"
+    study = optuna.load_study(
+        study_name=parent.data.tags["optuna_study"],
+        storage=opened(str(tmp_path / "runs" / "optuna.journal")),
+    )
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 3
+    # What the study was told is what the runs say of their validation, at each point and at the best.
+    esr = [run.data.metrics["best_validation_esr"] for run in found.children]
+    assert [trial.value for trial in study.trials] == esr
+    for trial, run in zip(study.trials, found.children, strict=True):
+        curve = found.client.get_metric_history(run.info.run_id, "validation_esr")
+        assert list(trial.intermediate_values.values()) == [point.value for point in curve]
+        assert len(curve) == 2
+        assert str(trial.params["model.units"]) == run.data.params["model.units"]
+    table = rows(tmp_path, parent.info.run_id)
+    assert [row["run_id"] for row in table] == [run.info.run_id for run in found.children]
+    best = found.children[esr.index(min(esr))]
+    assert f"best: ampsim train {shlex.join(json.loads(best.data.tags['job_overrides']))}" in capsys.readouterr().out
 
 
 def children(folder: Path) -> list:
