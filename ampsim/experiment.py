@@ -23,6 +23,7 @@ from ampsim.evaluation import Evaluation, evaluate, limits
 from ampsim.metrics import esr_over_time, gain_curve
 from ampsim.models import AmpModel
 from ampsim.pairs import AudioPair, Delay, Source, Span, aligned, checked, estimate_delay, split
+from ampsim.report import listening_page
 from ampsim.segments import Segments
 from ampsim.targets import build, flattened
 from ampsim.tracking import Store, TrackedRun
@@ -58,6 +59,7 @@ class Result:
     scores: dict[str, float]
     state: State
     audio: Path
+    page: Path
 
 
 def run(
@@ -116,7 +118,14 @@ def run(
         evaluation.scores.update(limits(splits["train"], splits["test"], future=model.future))
         record_result(tracked, Path(folder), state, evaluation, sample_rate)
         shutil.rmtree(checkpoint.parent, ignore_errors=True)
-    return Result(tracked.name, tracked.id, evaluation.scores, state, tracked.file("audio") / "prediction.wav")
+    return Result(
+        tracked.name,
+        tracked.id,
+        evaluation.scores,
+        state,
+        audio=tracked.file("audio") / "prediction.wav",
+        page=tracked.file("listen.html"),
+    )
 
 
 def align(takes: list[AudioPair], delay: int | str, notice: Notice) -> tuple[list[AudioPair], Delay]:
@@ -249,9 +258,25 @@ def record_result(tracked: TrackedRun, folder: Path, state: State, evaluation: E
     gain = 0.9 / loudest if loudest > 0 else 1.0
     for name, samples in signals.items():
         audio.write(folder / "audio" / f"{name}.wav", samples * gain, sample_rate, subtype="PCM_16")
+    record_listening_page(tracked, folder, evaluation, sample_rate)
     tracked.log_metrics({f"test_{name}": value for name, value in evaluation.scores.items()}, step=state.best_step)
     tracked.log_params({"listening_gain_db": round(audio.decibels(gain), 2)})
     tracked.log_folder(folder)
+
+
+def record_listening_page(tracked: TrackedRun, folder: Path, evaluation: Evaluation, sample_rate: int) -> None:
+    signals, name = evaluation.signals, tracked.name
+    listening_page(
+        folder / "listen.html",
+        {"direct": signals["direct"], "amp": signals["amp"]},
+        {name: signals["prediction"]},
+        sample_rate,
+        title=tracked.name,
+        scores={name: evaluation.scores},
+        runs={name: tracked.id},
+        configs={name: (folder / "config.yaml").read_text(encoding="utf-8")},
+        facts={"run": tracked.id, "sample rate": f"{sample_rate:,} Hz"},
+    )
 
 
 def score_again(tracked: TrackedRun, split_name: str, *, notice: Notice) -> dict[str, float]:
