@@ -34,6 +34,7 @@ QUICK = {
     "help of evaluate": ["evaluate", "--help"],
     "help of render": ["render", "--help"],
     "help of ui": ["ui", "--help"],
+    "help of votes": ["votes", "--help"],
     "typo in a command": ["trian"],
     "typo in a key": ["train", "model.layrs=2"],
     "typo in a choice": ["train", "model=dens"],
@@ -43,6 +44,8 @@ QUICK = {
     "missing input": ["render", "input=nothing.wav", "output=out.wav"],
     "needed option": ["render", "input=x.wav"],
     "no runs": ["ui"],
+    "no votes": ["votes"],
+    "missing votes": ["votes", "nothing.json"],
     "flag of Hydra with a typo": ["train", "--cfg", "job", "model.layrs=2"],
 }
 
@@ -72,6 +75,7 @@ def test_what_can_be_answered_at_once_loads_nothing_heavy(answers: dict[str, lis
         ("help of evaluate", 0, "train, validation or test"),
         ("help of render", 0, "overwrite"),
         ("help of ui", 0, "5000"),
+        ("help of votes", 0, "binomial"),
         ("typo in a command", 2, "there is no command `trian`; did you mean `train`?"),
         ("typo in a key", 2, "the config has no `model.layrs`; did you mean `model.layers`?"),
         ("typo in a choice", 2, "there is no model `dens`; did you mean `dense`?"),
@@ -81,6 +85,8 @@ def test_what_can_be_answered_at_once_loads_nothing_heavy(answers: dict[str, lis
         ("missing input", 2, "nothing.wav does not exist"),
         ("needed option", 2, "output has no value"),
         ("no runs", 2, "holds no runs yet"),
+        ("no votes", 2, "name the files with votes"),
+        ("missing votes", 2, "nothing.json cannot be read: No such file or directory"),
         ("flag of Hydra with a typo", 2, "model.layrs"),
     ],
 )

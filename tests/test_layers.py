@@ -13,7 +13,7 @@ ROWS = [
     {"virtual_amp", "pairs", "doctor"},
     {"losses", "metrics"},
     {"models"},
-    {"segments", "schedules", "rendering", "training", "evaluation", "plots", "report", "export"},
+    {"segments", "schedules", "rendering", "training", "evaluation", "plots", "report", "votes", "export"},
     {"tracking"},
     {"experiment"},
     {"settings", "display", "cli"},

@@ -147,7 +147,8 @@ function worstSecond() {
   const { time, esr } = data.curves[MODELS.indexOf(state.model)];
   if (!time.length) return;
   const middle = time[esr.indexOf(Math.max(...esr.map((value) => value ?? 0)))];
-  setRegion([middle - 0.5, middle + 0.5]);
+  const from = Math.max(0, Math.min(middle - 0.5, duration - 1));
+  setRegion([from, from + 1]);
   choose(state.model);
 }
 
@@ -535,17 +536,15 @@ function hush() {
   refresh();
 }
 
-$("abx").onsubmit = (event) => {
-  event.preventDefault();
+// Plain buttons and no forms: MLflow's sandbox lets no form be sent, not even to the page itself.
+$("start-abx").onclick = () => {
   const pair = ["abx-a", "abx-b"].map((id) => Number($(id).value));
-  if (pair[0] === pair[1]) return $("abx-b").setCustomValidity("Choose two different signals"), $("abx-b").reportValidity();
+  $("abx-trouble").hidden = pair[0] !== pair[1];
+  if (pair[0] === pair[1]) return;
   hush();
   startAbx(context, pair.map(testSound), state.region || [0, duration], Number($("abx-trials").value), showVotes);
 };
-for (const id of ["abx-a", "abx-b"]) $(id).onchange = () => $("abx-b").setCustomValidity("");
-
-$("mushra").onsubmit = async (event) => {
-  event.preventDefault();
+$("start-mushra").onclick = async () => {
   hush();
   const low = { kind: "anchor", name: "anchor", buffer: await anchor(buffers[AMP]), gain: signals[AMP].matched };
   const models = MODELS.map((index) => ({ kind: "model", ...testSound(index) }));
@@ -553,9 +552,11 @@ $("mushra").onsubmit = async (event) => {
 };
 
 let address = "";
+let saved = true;
 function showVotes() {
   const numbers = [ballot.abx, ballot.mushra].map((tests) => tests.reduce((sum, { trials }) => sum + trials.length, 0));
-  $("votes").hidden = !(numbers[0] + numbers[1]);
+  saved = !(numbers[0] + numbers[1]);
+  $("votes").hidden = saved;
   const counted = ["ABX trial", "rated excerpt"].map((what, k) => `${numbers[k]} ${what}${numbers[k] === 1 ? "" : "s"}`);
   $("votes-sum").textContent = `${counted.join(", ")}. They are lost with this page unless you save them.`;
   const text = JSON.stringify(votes(data, $("listener").value));
@@ -567,9 +568,12 @@ function showVotes() {
   $("download").download = `votes-${data.id}${who ? `-${who}` : ""}.json`;
 }
 $("listener").oninput = showVotes;
+$("download").onclick = () => (saved = true);
+addEventListener("beforeunload", (event) => saved || event.preventDefault());
 $("copy").onclick = () => {
   $("text").select();
   const copied = document.execCommand("copy");  // the newer clipboard is closed to a sandboxed frame
+  saved = saved || copied;
   $("copy").textContent = copied ? "Copied" : "Press Ctrl+C";
   setTimeout(() => ($("copy").textContent = "Copy"), 2000);
 };
@@ -580,7 +584,7 @@ refresh();
 decoded(signals, [...document.querySelectorAll("script.audio")], rate)
   .then((made) => {
     buffers = made;
-    for (const button of document.querySelectorAll("#play, form button")) button.disabled = false;
+    for (const button of document.querySelectorAll("#play, #start-abx, #start-mushra")) button.disabled = false;
     new ResizeObserver(draw).observe($("stack"));
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
     document.body.classList.add("ready");

@@ -24,7 +24,7 @@ from ampsim.plots import COLOURS, MODEL_COLOURS
 
 BYTES_PER_SIGNAL = 1_600_000  # of the page: three models, the amp and the direct signal make 8 MB at most
 CEILING = 0.98  # of the loudest peak that is played
-FULL = 32_000  # peaks of what is stored in 16 bits
+FULL = CEILING * 2**15  # peaks of what is stored in 16 bits
 SCRIPTS = ("player.js", "views.js", "tests.js", "page.js")
 FLOORS = {"linear_floor_esr": "linear floor", "noise_floor_esr": "noise floor"}
 # No model is better than another by these.

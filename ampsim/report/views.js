@@ -268,7 +268,7 @@ function drawSpectra(canvas, rate, lines, { from, to, step, unit, zero }) {
     if (frequency > high) continue;
     line(pen, [[x(frequency), 6], [x(frequency), height - 20]]);
     const align = x(frequency) > width - 12 ? "right" : "center";
-    if (width > 500 || !/^[25]/.test(`${frequency}`) || frequency === 20000)
+    if (width > 500 || !/^[25]/.test(`${frequency}`))
       label(pen, kilohertz(frequency), x(frequency), height - 9, { align, halo: "transparent" });
   }
   if (zero) {
