@@ -232,7 +232,7 @@ document.addEventListener("keydown", (event) => {
   const { target, key } = event;
   if (target.closest("select, textarea, input[type=text]")) return;
   // Keys that the focused control has a use for are its own.
-  if (key === " " && target.closest("button, summary, a, input")) return;
+  if (key === " " && target.closest("button, summary, a, input[type=checkbox]")) return;
   if (/^(Arrow|Home)/.test(key) && target.closest("input, [role=slider], .scroll")) return;
   const action = KEYS[key] || (/^[1-9]$/.test(key) ? () => choose(Number(key) - 1) : null);
   if (!action) return;
@@ -358,7 +358,7 @@ function showRegion(shown) {
 function moved() {
   const place = player ? player.position() : 0;
   $("time").textContent = clock(place + data.start);
-  if (document.activeElement !== $("seek") || !player?.playing) $("seek").value = place;
+  $("seek").value = place;
   $("seek").setAttribute("aria-valuetext", clock(place + data.start));
   const there = across(place);
   head.hidden = there < 0 || there > 1;

@@ -98,10 +98,10 @@ def listening_page(
         "curves": [curve(everything["amp"], everything[name], sample_rate, start, length) for name in predictions],
         "floors": floors(list(scored.values())),
         "table": table(scored, predictions),
-        "version": __version__,
-        "made": time.strftime("%Y-%m-%d"),
     }
+    # Votes name it: the same page made again has the same.
     data["id"] = hashlib.sha256("".join([json.dumps(data, sort_keys=True), *islands]).encode()).hexdigest()[:12]
+    data |= {"version": __version__, "made": time.strftime("%Y-%m-%d")}
     write(path, filled(data, islands))
     return path
 

@@ -39,7 +39,7 @@ function inWords(p) {
 }
 
 /** The window that a test takes place in. `keys` maps a key to what it does; closing it ends the test's sound. */
-function testWindow(title, player, keys, onClose) {
+function testWindow(title, test, player, keys, onClose) {
   const dialog = document.getElementById("test");
   const body = h("div", { class: "test-body" });
   const play = h("button", { type: "button", class: "play", "aria-label": "Play or pause" }, playIcon());
@@ -61,6 +61,9 @@ function testWindow(title, player, keys, onClose) {
     if (event.detail) play.blur();
   };
   dialog.onclose = stop;
+  dialog.oncancel = (event) => {
+    if (test.trials.length && !test.finished) event.preventDefault();  // Escape alone throws no answers away
+  };
   // On the document: a button that is disabled once it was pressed loses the focus to what lies outside the window.
   const pressed = (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
@@ -120,7 +123,7 @@ function startAbx(context, sounds, region, planned, onVotes) {
     next();
   };
   const keys = { a: () => hear("A"), b: () => hear("B"), x: () => hear("X"), 1: () => answer("A"), 2: () => answer("B") };
-  const { body, close, dialog, shown } = testWindow("Which one is X?", player, keys, onVotes);
+  const { body, close, dialog, shown } = testWindow("Which one is X?", test, player, keys, onVotes);
   const said = h("p", { class: "verdict", role: "status" });
   const dots = h("p", { class: "dots", "aria-hidden": "true" });
   const count = h("p", { class: "muted" });
@@ -199,7 +202,7 @@ function startMushra(context, sounds, duration, onVotes) {
   };
   const keys = { 0: () => hear(-1) };
   for (let k = 0; k < Math.min(9, sounds.length); k++) keys[k + 1] = () => hear(k, true);
-  const { body, footer, close, shown } = testWindow("How close is each to the amp?", player, keys, onVotes);
+  const { body, footer, close, shown } = testWindow("How close is each to the amp?", test, player, keys, onVotes);
   const count = h("p", { class: "muted" });
   const table = h("div", { class: "ratings" });
   const hint = h("p", { class: "muted", role: "status" });

@@ -1,7 +1,7 @@
 // The pictures: drawn on canvas from the same samples that are heard, at the level at which they are heard.
 
 const SPAN_DB = 75;  // of the spectrogram's colours
-const DIFFERENCE_DB = 12;
+const DIFFERENCE_DB = 15;
 const LOW_HZ = 50;
 // From silence to the loudest; of even steps in lightness, so that it reads without colour vision.
 const HEAT = [[9, 9, 18], [46, 18, 82], [117, 30, 109], [193, 58, 80], [240, 121, 44], [250, 196, 84], [252, 250, 205]];
@@ -112,7 +112,7 @@ function drawErrors(canvas, curves, floors, view) {
     if (points.length === 1) dot(pen, points[0], colour);
   }
   for (const value of grid) label(pen, `${Number(value.toPrecision(1))}`, 6, y(value));
-  for (const { name, esr } of shown) label(pen, `${name} ${Number(esr.toPrecision(2))}`, width - 6, y(esr) - 9, { align: "right" });
+  for (const { name, esr } of shown) label(pen, `${name} ${Number(esr.toPrecision(2))}`, width - 6, y(esr) + (y(esr) < 18 ? 9 : -9), { align: "right" });
 }
 
 function line(pen, points) {
