@@ -1,6 +1,7 @@
 """Audio files in and out, levels and resampling."""
 
 import hashlib
+import io
 import os
 import re
 import tempfile
@@ -172,6 +173,13 @@ def write(
     """Write a mono signal of shape (num_samples,)."""
     with written(path, sample_rate, overwrite=overwrite, subtype=subtype) as file:
         file.write(samples)
+
+
+def flac(samples: NDArray[np.int16], sample_rate: int) -> bytes:
+    """A mono signal, (num_samples,), as a FLAC file of 16 bits."""
+    file = io.BytesIO()
+    soundfile.write(file, samples, sample_rate, format="FLAC", subtype="PCM_16", compression_level=1.0)
+    return file.getvalue()
 
 
 def decibels(ratio: float) -> float:

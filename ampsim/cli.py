@@ -28,6 +28,7 @@ ampsim {version}: learn a guitar amplifier from a recording of its input and out
   ampsim reproduce [run=last] | config=config.yaml
                                       train from a saved config and judge how close it comes
   ampsim ui                           open MLflow's page of the runs on 127.0.0.1
+  ampsim votes file.json ...          sum up what listeners answered on listening pages
 
 `ampsim COMMAND --help` tells about one of them. Start with `ampsim train`: it needs no recording.
 A run is named by its id, its name or `last`. AMPSIM_DEBUG=1 shows where an error came from.
@@ -46,6 +47,14 @@ Values (KEY=VALUE), for instance:
   training.resume=true                go on with a run that was interrupted
 `ampsim train --cfg job` prints the whole config. -m sweeps: `ampsim train -m model.layers=1,2,3 seed=0,1` makes six runs,
 several at a time with hydra/launcher=joblib; hydra/sweeper=optuna searches. The README tells more.
+"""
+
+VOTES_HELP = """\
+ampsim votes file.json ... sums up what listeners answered on listening pages (listen.html of a run or a comparison).
+
+Each names one or more files that the page's Download or Copy made. ABX tests: right answers of all listeners, the
+exact one-sided binomial p and Clopper and Pearson's 95 % interval. MUSHRA: mean ratings with 95 % intervals over
+listeners, without those who, after ITU-R BS.1534, miss the hidden reference in more than 15 % of the excerpts.
 """
 
 
@@ -275,7 +284,8 @@ def train_one(config: dict[str, Any], overrides: list[str]) -> None:
     of = f"{shlex.quote(result.name)}{where}" + (
         f" experiment={shlex.quote(tracking['experiment'])}" if tracking["experiment"] != "ampsim" else ""
     )
-    say(console, f"rendered audio: {short(result.audio)}\nsee it all:     ampsim ui{where}")
+    say(console, f"rendered audio: {short(result.audio)}\nlisten to it:   {short(result.page)} (in a browser)")
+    say(console, f"see it all:     ampsim ui{where}")
     say(console, f"play through it: ampsim render run={of} input=riff.wav output=out.wav")
 
 
@@ -307,7 +317,7 @@ def sweep_name(plan: Any) -> str:
     return f"{'search' if plan.search else 'sweep'}-{run_name(plan.configs[0], common)}" + (f"-by-{by}" if by else "")
 
 
-# ---- evaluate, render, ui -------------------------------------------------------------------------------------------
+# ---- evaluate, render, ui, votes ------------------------------------------------------------------------------------
 
 
 def evaluate(words: list[str]) -> None:
@@ -446,6 +456,32 @@ def ui(words: list[str]) -> None:
         )
 
 
+def votes(words: list[str]) -> None:
+    if any(word in ("--help", "-h") for word in words):
+        print(VOTES_HELP, end="")
+        return
+    if not words:
+        raise AmpsimError("name the files with votes: ampsim votes anna.json ben.json")
+    from ampsim.display import abx_table, mushra_table
+    from ampsim.votes import summaries
+
+    console = new_console()
+    abx, mushra = summaries([Path(word) for word in words], notice=lambda text: say(console, text))
+    for pair in abx:
+        console.print(abx_table(pair))
+        console.print()
+    for page in mushra:
+        if page.ratings:
+            console.print(mushra_table(page))
+        for name, (missed, excerpts) in page.excluded.items():
+            say(
+                console,
+                f"{name} is left out of {page.title}, after ITU-R BS.1534: the hidden reference got less than 90 in "
+                f"{missed} of {excerpts} excerpts",
+            )
+        console.print()
+
+
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "train": train,
     "evaluate": evaluate,
@@ -453,6 +489,7 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "compare": compare,
     "reproduce": reproduce,
     "ui": ui,
+    "votes": votes,
 }
 
 

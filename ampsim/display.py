@@ -1,5 +1,6 @@
 """What a command shows: a live line in a terminal, plain lines elsewhere, and tables."""
 
+import math
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -8,6 +9,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
+
+from ampsim.metrics.legend import SCORES
 
 PLAIN_EVERY_S = 10.0  # between two lines where no terminal can redraw one
 
@@ -48,26 +51,6 @@ class ProgressLine:
             f"{progress.done:6.1%}  epoch {progress.epoch:.2f}  loss {progress.loss:.3g}  "
             f"{progress.samples_per_s:,.0f} samples/s  {duration(progress.remaining_s)} left"
         )
-
-
-SCORES = {
-    "esr": ("ESR", "{:.4f}", "error-to-signal ratio; 0 is perfect, 1 is no better than silence"),
-    "a_weighted_esr": ("A-weighted ESR", "{:.4f}", "the same, as the ear weighs frequencies"),
-    "multi_resolution_stft": ("MR-STFT", "{:.3f}", "distance of short-time spectra at three resolutions"),
-    "log_spectral_distance_db": ("spectrum", "{:.2f} dB", "distance of A-weighted third-octave levels"),
-    "flutter_db": ("flutter", "{:.2f} dB", "volume that fluctuates 2 to 20 times a second, and the amp's does not"),
-    "loudness_difference_lu": ("loudness", "{:+.2f} LU", "prediction over the amp (BS.1770)"),
-    "worst_second_esr": ("worst second", "{:.4f}", "ESR of the worst second"),
-    "mse": ("MSE", "{:.3g}", "mean squared error"),
-    "mae": ("MAE", "{:.3g}", "mean absolute error"),
-    "peak_difference_db": ("peak", "{:+.2f} dB", "prediction's peak over the amp's"),
-    "rms_difference_db": ("RMS", "{:+.2f} dB", "prediction's level over the amp's"),
-    "aliasing_db": ("aliasing", "{:.1f} dB", "energy off the harmonics of test tones over energy on them"),
-    "linear_floor_esr": ("linear floor", "{:.4f}", "ESR of the best linear filter: what a net must beat"),
-    "noise_floor_esr": ("noise floor", "{:.2g}", "ESR of the amp's own noise: what no model can beat"),
-    "real_time_factor": ("real time", "{:.1f}×", "seconds of audio rendered per second"),
-    "parameters": ("parameters", "{:,.0f}", "numbers that were learnt"),
-}
 
 
 def score_table(scores: Mapping[str, float], title: str) -> Table:
@@ -145,3 +128,35 @@ def standing_line(standing: Any) -> str:
         name, progress = standing.current
         line += f" | {name} {progress.done:.0%}  loss {progress.loss:.3g}  {duration(progress.remaining_s)}"
     return line
+
+
+def abx_table(found: Any) -> Table:
+    """A `votes.Abx`: a line a listener, and all of them together."""
+    from ampsim.votes import chance
+
+    title = f"ABX: {found.pair[0]} against {found.pair[1]} ({found.title})"
+    table = Table(title=Text(title), title_justify="left", box=None, padding=(0, 2, 0, 0))
+    for heading in ("", "right", "trials", "p, one-sided", "share right, 95 %"):
+        table.add_column(heading, justify="right" if heading else "left")
+    for name, (correct, trials) in found.listeners.items():
+        table.add_row(
+            Text(name), f"{correct}", f"{trials}", f"{chance(correct, trials):.2g}", f"{correct / trials:.0%}"
+        )
+    share = f"{found.correct / found.trials:.0%}, {found.low:.0%} to {found.high:.0%}"
+    table.add_row("all", f"{found.correct}", f"{found.trials}", f"{found.p:.2g}", share, style="bold")
+    return table
+
+
+def mushra_table(found: Any) -> Table:
+    """A `votes.Mushra`: a line a stimulus, best first."""
+    count = len(found.listeners)
+    title = f"MUSHRA: mean ratings of {count} listener{'' if count == 1 else 's'} ({found.title})"
+    table = Table(title=Text(title), title_justify="left", box=None, padding=(0, 2, 0, 0))
+    for heading in ("", "mean", "95 %"):
+        table.add_column(heading, justify="right" if heading else "left")
+    words = {"reference": "{} (hidden reference)", "anchor": "{} (3.5 kHz low-pass)", "model": "{}"}
+    for each in found.ratings:
+        kind, name = each.stimulus
+        interval = "one listener" if math.isnan(each.low) else f"{each.low:.0f} to {each.high:.0f}"
+        table.add_row(Text(words[kind].format(name)), f"{each.mean:.1f}", interval)
+    return table

@@ -27,6 +27,7 @@ from ampsim.metrics import a_weighted_esr, esr_over_time, gain_curve
 from ampsim.models import AmpModel
 from ampsim.pairs import AudioPair, Delay, Source, Span, aligned, checked, estimate_delay, split
 from ampsim.rendering import Renderer
+from ampsim.report import listening_page
 from ampsim.segments import Segments
 from ampsim.targets import NOT_OF_THE_RUN, build, without
 from ampsim.tracking import Store, TrackedRun
@@ -60,6 +61,7 @@ class Result:
     validated: dict[str, float]
     state: State
     audio: Path
+    page: Path
 
 
 def run(
@@ -143,7 +145,13 @@ def run(
         tracked.log_metrics(validated, step=state.best_step)
         shutil.rmtree(checkpoint.parent, ignore_errors=True)
     return Result(
-        tracked.name, tracked.id, evaluation.scores, validated, state, tracked.file("audio") / "prediction.wav"
+        tracked.name,
+        tracked.id,
+        evaluation.scores,
+        validated,
+        state,
+        audio=tracked.file("audio") / "prediction.wav",
+        page=tracked.file("listen.html"),
     )
 
 
@@ -294,6 +302,7 @@ def record_result(tracked: TrackedRun, folder: Path, state: State, evaluation: E
     gain = 0.9 / loudest if loudest > 0 else 1.0
     for name, samples in signals.items():
         audio.write(folder / "audio" / f"{name}.wav", samples * gain, sample_rate, subtype="PCM_16")
+    record_listening_page(tracked, folder, evaluation, sample_rate)
     tracked.log_metrics({f"test_{name}": value for name, value in evaluation.scores.items()}, step=state.best_step)
     tracked.log_params({"listening_gain_db": round(audio.decibels(gain), 2)})
     tracked.log_folder(folder)
@@ -308,6 +317,21 @@ def validation_scores(renderer: Renderer, spans: list[Span], state: State) -> di
         "best_validation_esr": best["validation_esr"],
         "best_validation_a_weighted_esr": a_weighted_esr(pairs, spans[0].take.sample_rate),
     }
+
+
+def record_listening_page(tracked: TrackedRun, folder: Path, evaluation: Evaluation, sample_rate: int) -> None:
+    signals, name = evaluation.signals, tracked.name
+    listening_page(
+        folder / "listen.html",
+        {"direct": signals["direct"], "amp": signals["amp"]},
+        {name: signals["prediction"]},
+        sample_rate,
+        title=tracked.name,
+        scores={name: evaluation.scores},
+        runs={name: tracked.id},
+        configs={name: (folder / "config.yaml").read_text(encoding="utf-8")},
+        facts={"run": tracked.id, "sample rate": f"{sample_rate:,} Hz"},
+    )
 
 
 def score_again(tracked: TrackedRun, split_name: str, *, notice: Notice) -> dict[str, float]:

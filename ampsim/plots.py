@@ -16,6 +16,8 @@ from ampsim.metrics import Aliasing, ErrorCurve, Fingerprint, GainCurve
 
 # Okabe & Ito's palette, which colour-blind readers can tell apart.
 COLOURS = {"direct": "#999999", "amp": "#0072B2", "prediction": "#D55E00", "error": "#CC79A7", "train": "#009E73"}
+# Of several models, in their order.
+MODEL_COLOURS = (COLOURS["prediction"], "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6BB1", "#B8A000")
 FLOOR_DB = -90.0
 
 

@@ -36,6 +36,7 @@ QUICK = {
     "help of compare": ["compare", "--help"],
     "help of reproduce": ["reproduce", "--help"],
     "help of ui": ["ui", "--help"],
+    "help of votes": ["votes", "--help"],
     "typo in a command": ["trian"],
     "typo in a key": ["train", "model.layrs=2"],
     "typo in a choice": ["train", "model=dens"],
@@ -48,6 +49,8 @@ QUICK = {
     "nothing to compare": ["compare"],
     "no runs to compare": ["compare", "sweep=last"],
     "no config to make again": ["reproduce", "config=nothing.yaml"],
+    "no votes": ["votes"],
+    "missing votes": ["votes", "nothing.json"],
     "flag of Hydra with a typo": ["train", "--cfg", "job", "model.layrs=2"],
 }
 
@@ -79,6 +82,7 @@ def test_what_can_be_answered_at_once_loads_nothing_heavy(answers: dict[str, lis
         ("help of compare", 0, "the score to order by"),
         ("help of reproduce", 0, "a saved config.yaml"),
         ("help of ui", 0, "5000"),
+        ("help of votes", 0, "binomial"),
         ("typo in a command", 2, "there is no command `trian`; did you mean `train`?"),
         ("typo in a key", 2, "the config has no `model.layrs`; did you mean `model.layers`?"),
         ("typo in a choice", 2, "there is no model `dens`; did you mean `dense`?"),
@@ -91,6 +95,8 @@ def test_what_can_be_answered_at_once_loads_nothing_heavy(answers: dict[str, lis
         ("nothing to compare", 2, "either sweep=<its parent run> or runs=a,b,c"),
         ("no runs to compare", 2, "holds no runs yet"),
         ("no config to make again", 2, "nothing.yaml cannot be read"),
+        ("no votes", 2, "name the files with votes"),
+        ("missing votes", 2, "nothing.json cannot be read: No such file or directory"),
         ("flag of Hydra with a typo", 2, "model.layrs"),
     ],
 )

@@ -93,6 +93,7 @@ def test_its_artifacts(trained: SimpleNamespace):
         "environment.json",
         "scores.json",
         "model.keras",
+        "listen.html",
         "figures/training.png",
         "figures/waveforms.png",
         "figures/fft.png",
@@ -192,6 +193,16 @@ def test_its_audio_has_one_common_gain(trained: SimpleNamespace, recording: Path
     assert max(np.abs(samples).max() for samples in audio.values()) == pytest.approx(0.9, abs=0.001)
     esr = metrics.esr(audio["amp"], audio["prediction"])
     assert esr == pytest.approx(trained.run.data.metrics["test_esr"], rel=0.01)
+
+
+def test_its_page_holds_its_signals_scores_and_config(trained: SimpleNamespace):
+    text = (trained.files / "listen.html").read_text(encoding="utf-8")
+    data = json.loads(text.partition('id="data">')[2].partition("</script>")[0])
+    assert [signal["name"] for signal in data["signals"]] == ["direct", "amp", trained.run.info.run_name]
+    assert data["signals"][2]["run"] == trained.run.info.run_id
+    rows = {row["label"]: row["cells"] for row in data["table"]}
+    assert rows["ESR"] == [f"{trained.run.data.metrics['test_esr']:.4f}"]
+    assert data["configs"][trained.run.info.run_name] == (trained.files / "config.yaml").read_text(encoding="utf-8")
 
 
 def test_the_config_is_hashed_and_the_overrides_kept(trained: SimpleNamespace):

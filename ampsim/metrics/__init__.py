@@ -11,6 +11,7 @@ from ampsim.metrics.spectra import (
     Pairs,
     a_weighted_esr,
     log_spectral_distance,
+    loudness,
     loudness_difference,
     multi_resolution_stft,
 )
@@ -55,6 +56,7 @@ __all__ = [
     "gain_curve",
     "linear_floor",
     "log_spectral_distance",
+    "loudness",
     "loudness_difference",
     "multi_resolution_stft",
     "noise_floor",

@@ -69,16 +69,21 @@ def log_spectral_distance(pairs: Pairs, sample_rate: int, *, floor_db: float = -
     return float(np.mean(np.sqrt(np.mean(np.square(distance), axis=1))))
 
 
-def loudness_difference(pairs: Pairs, sample_rate: int) -> float:
-    """The prediction's integrated loudness over the target's in LU (ITU-R BS.1770-4); NaN below 0.4 s or in silence."""
+def loudness(signal: NDArray[np.floating], sample_rate: int) -> float:
+    """Integrated loudness in LUFS (ITU-R BS.1770-4); NaN below 0.4 s or in silence."""
     meter = pyloudnorm.Meter(sample_rate)
-    signals = [np.concatenate(side).astype(np.float64) for side in zip(*pairs, strict=True)]
-    if len(signals[0]) < meter.block_size * sample_rate:
+    if len(signal) < meter.block_size * sample_rate:
         return math.nan
     with warnings.catch_warnings(), np.errstate(divide="ignore", invalid="ignore"):
         warnings.simplefilter("ignore")
-        target, prediction = (float(meter.integrated_loudness(signal)) for signal in signals)
-    return prediction - target if math.isfinite(prediction) and math.isfinite(target) else math.nan
+        found = float(meter.integrated_loudness(np.asarray(signal, np.float64)))
+    return found if math.isfinite(found) else math.nan
+
+
+def loudness_difference(pairs: Pairs, sample_rate: int) -> float:
+    """The prediction's loudness over the target's in LU; NaN where a side has none."""
+    target, prediction = (loudness(np.concatenate(side), sample_rate) for side in zip(*pairs, strict=True))
+    return prediction - target
 
 
 def both(

@@ -1,0 +1,264 @@
+"""A page to listen with: one HTML file that holds the signals, their pictures' data, scores and blind tests."""
+
+import base64
+import hashlib
+import html
+import json
+import math
+import os
+import re
+import tempfile
+import time
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ampsim import AmpsimError, __version__, audio
+from ampsim.audio import Signal
+from ampsim.metrics import esr, esr_over_time, loudness
+from ampsim.metrics.legend import SCORES
+from ampsim.plots import COLOURS, MODEL_COLOURS
+
+BYTES_PER_SIGNAL = 1_600_000  # of the page: three models, the amp and the direct signal make 8 MB at most
+CEILING = 0.98  # of the loudest peak that is played
+FULL = CEILING * 2**15  # peaks of what is stored in 16 bits
+SCRIPTS = ("player.js", "views.js", "tests.js", "page.js")
+FLOORS = {"linear_floor_esr": "linear floor", "noise_floor_esr": "noise floor"}
+# No model is better than another by these.
+NEUTRAL = {"linear_floor_esr", "noise_floor_esr", "real_time_factor", "parameters"}
+
+
+def listening_page(
+    path: str | Path,
+    signals: Mapping[str, Signal],
+    models: Mapping[str, Signal],
+    sample_rate: int,
+    *,
+    title: str,
+    source: str = "the test split",
+    scores: Mapping[str, Mapping[str, float]] | None = None,
+    runs: Mapping[str, str] | None = None,
+    configs: Mapping[str, str] | None = None,
+    facts: Mapping[str, str] | None = None,
+    duration_s: float = 20.0,
+    start_s: float | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Write a page that plays, shows and blindly tests an excerpt of these signals, and needs nothing but itself.
+
+    Args:
+        path: the HTML file to write.
+        signals: "direct" and "amp", each (num_samples,), in time with each other and with every prediction.
+        models: a prediction, (num_samples,), by its model's or run's name, in the order in which to show them.
+        title: what is compared; a run's name, for instance.
+        source: what the signals are, in words.
+        scores: of each model by its name; the scores of `metrics.legend` make a table, floors are drawn too.
+        runs: the run's id of each model, which the votes then tell.
+        configs: a text to fold out, by a name.
+        facts: short facts for the page's head, by a word for them.
+        duration_s: of the excerpt; shorter where the page would grow beyond 1.6 MB a signal, and the page says so.
+        start_s: where the excerpt begins; None finds the busiest part.
+
+    Raises:
+        AmpsimError: the file exists or cannot be written, there is no model, or the signals are not of one length.
+    """
+    path = Path(path).expanduser()
+    if path.exists() and not overwrite:
+        raise AmpsimError(f"{path} exists: name another file for the page")
+    names = {name: f"{name} (model)" if name in ("direct", "amp") else name for name in models}
+    scored = {names[name]: of for name, of in (scores or {}).items() if name in names}
+    run_of = {names[name]: of for name, of in (runs or {}).items() if name in names}
+    given = {name: signals[name] for name in ("direct", "amp")} | {names[name]: models[name] for name in models}
+    everything, notes = audible(given)
+    total, budget = len(everything["amp"]), BYTES_PER_SIGNAL * len(everything)
+    length = min(total, max(1, round(duration_s * sample_rate)))
+    while True:
+        start = busiest(everything["amp"], sample_rate, length) if start_s is None else round(start_s * sample_rate)
+        start = max(0, min(start, total - length))
+        excerpt = {name: samples[start : start + length] for name, samples in everything.items()}
+        data, islands = recorded(excerpt, sample_rate)
+        if (size := sum(map(len, islands))) <= budget:
+            break
+        length = int(0.95 * length * budget / size)
+        notes["short"] = f"The excerpt is shorter than {duration_s:g} s, so that this file stays small."
+    predictions = list(names.values())
+    for signal in data["signals"]:
+        signal["run"] = run_of.get(signal["name"])
+    data |= {
+        "title": title,
+        "from": source,
+        "start": start / sample_rate,
+        "total": total / sample_rate,
+        "notes": list(notes.values()),
+        "facts": dict(facts or {}),
+        "configs": dict(configs or {}),
+        "curves": [curve(everything["amp"], everything[name], sample_rate, start, length) for name in predictions],
+        "floors": floors(list(scored.values())),
+        "table": table(scored, predictions),
+    }
+    # Votes name it: the same page made again has the same.
+    data["id"] = hashlib.sha256("".join([json.dumps(data, sort_keys=True), *islands]).encode()).hexdigest()[:12]
+    data |= {"version": __version__, "made": time.strftime("%Y-%m-%d")}
+    write(path, filled(data, islands))
+    return path
+
+
+def audible(given: Mapping[str, Signal]) -> tuple[dict[str, Signal], dict[str, str]]:
+    """The signals with silence in place of NaN and infinity, and notes that say so."""
+    if len(given) < 3:
+        raise AmpsimError("there is no model to listen to: a page needs at least one prediction")
+    length = len(given["amp"])
+    everything, notes = {}, {}
+    for name, samples in given.items():
+        samples = np.asarray(samples)
+        if samples.ndim != 1 or len(samples) != length or not length:
+            raise AmpsimError(
+                f"{name} has {len(samples):,} samples and the amp {length:,}: "
+                "only signals of one recording can be compared on a page"
+            )
+        if broken := int(np.sum(~np.isfinite(samples))):
+            notes[name] = f"{name}: {broken:,} samples are no numbers; they are silent here."
+        everything[name] = np.nan_to_num(samples, posinf=0, neginf=0)
+    return everything, notes
+
+
+def busiest(amp: Signal, sample_rate: int, length: int, *, frame_s: float = 0.05, floor_db: float = -50.0) -> int:
+    """Where the part of `length` samples begins in which the amp rests least: the highest mean level in dB of 50 ms
+    frames, none of them counted lower than `floor_db` below the loudest."""
+    size = max(1, round(frame_s * sample_rate))
+    powers = np.mean(np.square(amp[: len(amp) // size * size], dtype=np.float64).reshape(-1, size), axis=1)
+    if not powers.any():
+        return 0
+    levels = np.log10(np.maximum(powers / powers.max(), 10 ** (floor_db / 10)))
+    sums = np.concatenate([[0.0], np.cumsum(levels)])
+    frames = min(len(powers), max(1, length // size))
+    return int(np.argmax(sums[frames:] - sums[:-frames])) * size
+
+
+# ---- What the page holds --------------------------------------------------------------------------------------------
+
+
+def recorded(excerpt: Mapping[str, Signal], sample_rate: int) -> tuple[dict[str, Any], list[str]]:
+    """The signals' entries in the page's data, and their samples as FLAC in base64: direct, amp, then the predictions.
+
+    A prediction that is near the amp is stored as its difference from it, which takes half the room: the page adds the
+    two again. Gains are for samples as the page decodes them, full scale 1.
+    """
+    colours = [COLOURS["direct"], COLOURS["amp"], *MODEL_COLOURS]
+    peaks = [max(audio.peak(samples), 1e-9) for samples in excerpt.values()]
+    louds = [loudness(samples, sample_rate) for samples in excerpt.values()]
+    # As loud as the one whose peaks stand out most can be.
+    level = min(
+        (loud - audio.decibels(peak) for loud, peak in zip(louds, peaks, strict=True) if loud == loud), default=0
+    )
+    level += audio.decibels(CEILING)
+    step = peaks[1] / FULL
+    amp = quantised(excerpt["amp"], step)
+    entries, islands = [], []
+    for number, (name, samples) in enumerate(excerpt.items()):
+        stored, plus, own = quantised(samples, peaks[number] / FULL), None, peaks[number] / FULL
+        difference = quantised(samples, step) - amp
+        if number > 1 and np.abs(difference).max() < FULL and 4 * energy(difference) * step**2 < energy(samples):
+            stored, plus, own = difference, 1, step
+        islands.append(base64.b64encode(audio.flac(stored.astype(np.int16), sample_rate)).decode())
+        scale = own * 2**15  # the signal over the decoded samples
+        as_recorded, loud = scale * CEILING / max(peaks), louds[number]
+        entries.append(
+            {
+                "name": name,
+                "colour": colours[min(number, 2 + (number - 2) % len(MODEL_COLOURS))],
+                "plus": plus,
+                "loudness": None if math.isnan(loud) else round(loud, 2),
+                "asRecorded": as_recorded,
+                "matched": as_recorded if math.isnan(loud) else scale * 10 ** ((level - loud) / 20),
+            }
+        )
+    return {"signals": entries, "sampleRate": sample_rate, "duration": len(amp) / sample_rate}, islands
+
+
+def energy(samples: np.ndarray) -> float:
+    return float(np.sum(np.square(samples, dtype=np.float64)))
+
+
+def quantised(samples: Signal, step: float) -> np.ndarray:
+    return np.rint(np.asarray(samples, np.float64) / step).astype(np.int64)
+
+
+def curve(amp: Signal, prediction: Signal, sample_rate: int, start: int, length: int) -> dict[str, Any]:
+    """ESR over time inside the excerpt, as the whole signal has it, and that of the excerpt."""
+    found = esr_over_time(amp, prediction, sample_rate)
+    time_s = found.time_s - start / sample_rate
+    inside = (time_s >= 0) & (time_s <= length / sample_rate)
+    whole = esr(amp[start : start + length], prediction[start : start + length])
+    return {
+        "time": [round(float(each), 3) for each in time_s[inside]],
+        "esr": [float(f"{each:.4g}") if math.isfinite(each) else None for each in found.esr[inside]],
+        "whole": f"{whole:.2g}" if math.isfinite(whole) else "–",
+    }
+
+
+def floors(scores: list[Mapping[str, float]]) -> list[dict[str, Any]]:
+    """The ESRs that the recording sets every model against; each model tells the same, so the first is asked."""
+    first = scores[0] if scores else {}
+    return [{"name": FLOORS[key], "esr": first[key]} for key in FLOORS if math.isfinite(first.get(key, math.nan))]
+
+
+def table(scores: Mapping[str, Mapping[str, float]], models: list[str]) -> list[dict[str, Any]]:
+    """Rows of what a score is called, each model's as text, which are the best, and what the score means."""
+    rows = []
+    for key, (label, form, meaning) in SCORES.items():
+        values = [scores.get(name, {}).get(key, math.nan) for name in models]
+        if all(math.isnan(value) for value in values):
+            continue
+        # A difference is best at 0, anything else where it is lowest.
+        ranks = [abs(value) if "_difference" in key else value for value in values]
+        least = min((rank for rank in ranks if math.isfinite(rank)), default=math.nan)
+        best = [k for k, rank in enumerate(ranks) if rank == least] if len(models) > 1 and key not in NEUTRAL else []
+        cells = [form.format(value) if math.isfinite(value) else "–" for value in values]
+        rows.append({"label": label, "cells": cells, "best": best, "meaning": meaning})
+    return rows
+
+
+# ---- The file -------------------------------------------------------------------------------------------------------
+
+
+def filled(data: dict[str, Any], islands: list[str]) -> str:
+    """The page's text. Its policy lets only its own script and style act, so that no name in it can."""
+    folder = resources.files(__package__)
+    script, style = (
+        "\n".join(folder.joinpath(name).read_text(encoding="utf-8") for name in names)
+        for names in (SCRIPTS, ("page.css",))
+    )
+    parts = {
+        "title": html.escape(data["title"]),
+        "script": script,
+        "style": style,
+        "script_hash": fingerprint(script),
+        "style_hash": fingerprint(style),
+        # Inside a script element only `<` can end or open anything.
+        "data": json.dumps(data, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c"),
+        "audio": "\n".join(f'<script type="text/plain" class="audio">{island}</script>' for island in islands),
+    }
+    template = folder.joinpath("page.html").read_text(encoding="utf-8")
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], template)
+
+
+def fingerprint(text: str) -> str:
+    """As a content security policy names an element's text."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+def write(path: Path, text: str) -> None:
+    """The file takes its name only once it is whole."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+        Path(temporary).chmod(0o666 & ~audio.current_umask())
+        Path(temporary).replace(path)
+    except OSError as error:
+        raise AmpsimError(f"{path} cannot be written: {error.strerror}") from error
