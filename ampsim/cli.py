@@ -399,7 +399,7 @@ def compare(words: list[str]) -> None:
     for name, why in ranking.left_out:
         say(console, f"left out: {name} ({why})")
     if options.output:
-        comparison.write(ranking, Path(options.output), title=title)
+        comparison.write(store, ranking, Path(options.output), title=title)
         say(console, f"written: {', '.join(str(Path(options.output) / name) for name in comparison.FILES)}")
     if parent:
         say(console, f"kept in MLflow: comparison/ of {parent.name}")

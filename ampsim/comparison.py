@@ -12,11 +12,11 @@ from pathlib import Path
 from ampsim import AmpsimError, audio, plots
 from ampsim.metrics import Blocks
 from ampsim.ranking import RATIOS, Difference, Effect, Group, Ranking, Trial, balanced, ranked
-from ampsim.tracking import Store, TrackedRun
+from ampsim.report import listening_page
+from ampsim.tracking import ENDS, Store, TrackedRun
 
-FILES = ("comparison.csv", "comparison.md", "comparison.png")
+FILES = ("comparison.csv", "comparison.md", "comparison.png", "listen.html")
 ENDED = {"FAILED": "failed", "KILLED": "was interrupted", "RUNNING": "is not finished", "SCHEDULED": "has not begun"}
-MARKS = ("diverged", "pruned")  # tags that say more than the state
 
 
 def of_sweep(store: Store, parent: TrackedRun, metric: str = "esr") -> Ranking:
@@ -27,7 +27,7 @@ def of_sweep(store: Store, parent: TrackedRun, metric: str = "esr") -> Ranking:
     """
     ranking = ranked([trial(TrackedRun(store.client, run)) for run in reversed(store.children(parent.id))], metric)
     with tempfile.TemporaryDirectory() as folder:
-        write(ranking, Path(folder) / "comparison", title=parent.name)
+        write(store, ranking, Path(folder) / "comparison", title=parent.name)
         parent.log_folder(Path(folder))
     return ranking
 
@@ -45,7 +45,7 @@ def of_runs(store: Store, wanted: Sequence[str], metric: str = "esr") -> Ranking
 def trial(run: TrackedRun, *, with_blocks: bool = True) -> Trial:
     """A run of the store as plain data; its blocks are a file to be read, or fetched from a server."""
     ended = "" if run.status == "FINISHED" else ENDED.get(run.status, run.status.lower())
-    ended = next((mark for mark in MARKS if mark in run.tags), ended)
+    ended = next((mark for mark in ENDS if mark in run.tags), ended)
     scores = {key.removeprefix("test_"): value for key, value in run.metrics.items() if key.startswith("test_")}
     blocks = read_blocks(run) if with_blocks and not ended else None
     return Trial(run.id, run.name, run.params, scores, run.tags.get("overrides", ""), blocks, ended)
@@ -176,7 +176,7 @@ def with_spread(group: Group, metric: str) -> str:
     return f"{group.mean(metric):.4g}" + (f" ± {spread:.2g}" if math.isfinite(spread) else "")
 
 
-def write(ranking: Ranking, folder: Path, *, title: str) -> None:
+def write(store: Store, ranking: Ranking, folder: Path, *, title: str) -> None:
     """FILES in a folder, which is made; each takes its name only once it is whole."""
     drawn = [
         plots.Row(group.label, group.values(ranking.metric).tolist(), bool(change and change.tie))
@@ -185,11 +185,22 @@ def write(ranking: Ranking, folder: Path, *, title: str) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder) as temporary:
-            csv_file, markdown, png = (Path(temporary) / name for name in FILES)
+            csv_file, markdown, png, page = (Path(temporary) / name for name in FILES)
             csv_file.write_text(table(ranking), encoding="utf-8")
             markdown.write_text(summary(ranking, title), encoding="utf-8")
             plots.comparison(drawn, ranking.metric).savefig(png, dpi=110)
-            for file in (csv_file, markdown, png):
+            best = heard(store, ranking)
+            listening_page(
+                page,
+                best.signals,
+                best.models,
+                best.sample_rate,
+                title=title,
+                scores=best.scores,
+                runs=best.runs,
+                facts={"shown": f"the best {len(best.models)} of {len(ranking.groups)} configs by {ranking.metric}"},
+            )
+            for file in (csv_file, markdown, png, page):
                 file.replace(folder / file.name)
     except OSError as error:
         raise AmpsimError(f"{folder} cannot be written to: {error.strerror}") from error

@@ -51,7 +51,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     for name, end in {"diverged": ("FAILED", True), "going": None, "broken": ("FAILED", False)}.items():
         run = found.start(f"job-{name}", params={"model.layers": 9, "seed": 0}, tags={PARENT: parent.id})
         if end:
-            run.finish(end[0], diverged=end[1])
+            run.finish(end[0], mark="diverged" if end[1] else "")
     parent.finish()
     return found
 
