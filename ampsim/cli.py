@@ -213,8 +213,12 @@ def train_many(plan: Any, words: list[str]) -> None:
         from ampsim.jobs import Job, Task
         from ampsim.search import Seeker
 
+    common = [word for word in plan.jobs[0] if all(word in words for words in plan.jobs)]
+
     def job(overrides: list[str], config: dict[str, Any]) -> Job:
-        return Job(config["name"] or run_name(config, overrides), overrides, config, sweeps.key_of(config))
+        # A name may be cut, so what is the job's own stands first.
+        name = run_name(config, sorted(overrides, key=common.__contains__))
+        return Job(config["name"] or name, overrides, config, sweeps.key_of(config))
 
     jobs = [job(*each) for each in zip(plan.jobs, plan.configs, strict=True)]
     seeker = None
@@ -237,7 +241,7 @@ def train_many(plan: Any, words: list[str]) -> None:
     with ProgressLine(console) as line:
         result = sweeps.run(
             jobs,
-            name=sweep_name(plan),
+            name=sweep_name(plan, common),
             command=shlex.join(["ampsim", "train", *words]),
             tracking=tracking,
             resume=options.resume,
@@ -309,12 +313,11 @@ def run_name(config: dict[str, Any], overrides: Sequence[str]) -> str:
     return "-".join(parts)[:120]
 
 
-def sweep_name(plan: Any) -> str:
-    """What the jobs have in common, and what is swept: sweep-virtual_amp-dense-units=8-by-layers-optimizer."""
-    common = [word for word in plan.jobs[0] if all(word in job for job in plan.jobs)]
+def sweep_name(plan: Any, common: list[str]) -> str:
+    """What is swept, and what the jobs have in common: sweep-layers-optimizer-virtual_amp-dense-units=8."""
     swept = list(plan.space or []) or [word.partition("=")[0] for word in plan.jobs[0] if word not in common]
-    by = "-".join(key.rpartition(".")[2] for key in swept)
-    return f"{'search' if plan.search else 'sweep'}-{run_name(plan.configs[0], common)}" + (f"-by-{by}" if by else "")
+    keys = [key.lstrip("+").rpartition(".")[2] for key in swept]
+    return "-".join(["search" if plan.search else "sweep", *keys, run_name(plan.configs[0], common)])[:120]
 
 
 # ---- evaluate, render, ui, votes ------------------------------------------------------------------------------------

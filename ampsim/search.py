@@ -103,15 +103,9 @@ class Seeker:
             if not name:
                 taken = set(optuna.get_all_study_names(storage))
                 name = next(new for n in range(1, len(taken) + 2) if (new := f"ampsim-{mark}-{n}") not in taken)
-            sampler = {
-                # Trials of one batch must not all try the same.
-                "tpe": partial(optuna.samplers.TPESampler, constant_liar=self.batch > 1),
-                "random": optuna.samplers.RandomSampler,
-            }[self.search.sampler]
             self.study = optuna.create_study(
                 study_name=name,
                 storage=storage,
-                sampler=sampler(seed=self.search.seed),
                 directions=[OBJECTIVES[each] for each in self.search.objectives],
                 load_if_exists=True,
             )
@@ -120,6 +114,13 @@ class Seeker:
             raise AmpsimError(f"the storage {self.storage} of the search does not serve: {said}") from error
         self.bury()
         return name
+
+    def sampler(self, number: int) -> Any:
+        """That of one trial, from its number, so that a study that goes on, or a machine that joins it, repeats none."""
+        seed, samplers = self.search.seed + number, self.optuna.samplers
+        if self.search.sampler == "random":
+            return samplers.RandomSampler(seed=seed)
+        return samplers.TPESampler(seed=seed, constant_liar=self.batch > 1)  # trials of one batch try different things
 
     def bury(self) -> None:
         """Give up the trials of a process of this machine that is no more."""
@@ -140,6 +141,7 @@ class Seeker:
             first = len(task.jobs)
             for trial in trials:
                 trial.set_user_attr("by", (platform.node(), os.getpid()))
+                self.study.sampler = self.sampler(trial.number)
                 words = [f"{key}={axis.asked(trial, key)}" for key, axis in self.space.items()]
                 task.jobs.append(replace(self.make([*self.fixed, *words]), trial=trial._trial_id))
             batch = [job.overrides for job in task.jobs[first:]]

@@ -88,6 +88,7 @@ def test_a_study_goes_on_where_it_was(tmp_path: Path):
     again = seeker(tmp_path, n_trials=10)
     assert len(sought(again, name=name).jobs) == 4
     assert again.done == 10
+    assert len({trial.params["x"] for trial in again.study.trials}) == 10  # and repeats none
     assert seeker(tmp_path).open("mark", None) != name  # anew is another study
 
 
@@ -121,7 +122,7 @@ def test_several_processes_share_a_storage(tmp_path: Path):
         worker.join()
     assert 12 <= sum(done) <= 13  # both may ask for the last one
     study = optuna.load_study(study_name="both", storage=search.opened(str(tmp_path / "shared.journal")))
-    assert len(study.trials) == sum(done)
+    assert len({trial.params["x"] for trial in study.trials}) == len(study.trials) == sum(done)
 
 
 def test_a_database_is_a_storage(tmp_path: Path):

@@ -175,7 +175,7 @@ def test_a_search_goes_on_with_its_study_and_tells_its_best(
     for trial, run in zip(study.trials, found.children, strict=True):
         curve = found.client.get_metric_history(run.info.run_id, "validation_esr")
         assert list(trial.intermediate_values.values()) == [point.value for point in curve]
-        assert len(curve) == 2
+        assert len(curve) > 1
         assert str(trial.params["model.units"]) == run.data.params["model.units"]
     table = rows(tmp_path, parent.info.run_id)
     assert [row["run_id"] for row in table] == [run.info.run_id for run in found.children]
