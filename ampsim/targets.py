@@ -11,7 +11,7 @@ from ampsim import AmpsimError
 # A config may come from elsewhere (a saved run), so it is data: it can build what these places hold and nothing more.
 # Classes alone: a function may write files or run code.
 ALLOWED = re.compile(
-    r"(ampsim\.(pairs|models|losses|schedules)(\.[a-z]\w*)*|keras\.optimizers(\.schedules)?)\.[A-Z]\w*"
+    r"(ampsim\.(pairs|captures|models|losses|schedules)(\.[a-z]\w*)*|keras\.optimizers(\.schedules)?)\.[A-Z]\w*"
 )
 KERAS_ARGUMENTS = ("name", "dtype", "trainable")  # what Keras itself takes behind a **
 
