@@ -35,11 +35,9 @@ def read_json(path: Path, kind: str) -> dict[str, Any]:
     except UnicodeDecodeError:
         raise AmpsimError(f"{path} is no {kind}: it is not text") from None
     except json.JSONDecodeError as error:
-        fault = (
-            "it breaks off"
-            if error.pos >= len(error.doc.rstrip()) - 1
-            else f"it is not JSON from character {error.pos} on"
-        )
+        text = error.doc.strip()
+        whole_file = text[:1] not in ("", "{") or text.endswith("}")
+        fault = f"it is not JSON from character {error.pos} on" if whole_file else "it breaks off"
         raise AmpsimError(f"{path} is no {kind} that can be read: {fault}; download or export it again") from error
     except RecursionError:
         raise AmpsimError(f"{path} is no {kind}: it is nested too deep") from None

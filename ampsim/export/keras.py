@@ -7,7 +7,7 @@ import numpy as np
 
 from ampsim import AmpsimError
 from ampsim.audio import Signal
-from ampsim.export.formats import Details, Format, Play
+from ampsim.export.formats import Details, Format, Play, played
 from ampsim.models import AmpModel
 from ampsim.rendering import Renderer
 
@@ -29,7 +29,7 @@ class Keras(Format):
 
         def late(signal: Signal) -> Signal:
             silence = np.zeros(model.lookahead, np.float32)
-            return np.concatenate([silence, Renderer(model)(signal)])[: len(signal)]
+            return np.concatenate([silence, played(model, signal)])[: len(signal)]
 
         return late
 

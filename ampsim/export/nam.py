@@ -13,6 +13,7 @@ from ampsim.captures.player import Array
 from ampsim.export.formats import Details, Format, Play, family, gains
 from ampsim.models import AmpModel, Fir, Lstm, WaveNet, WaveNetCab
 from ampsim.models.layers import Convolution
+from ampsim.rendering import Renderer
 
 VERSION = "0.5.4"  # what most published files are; older plugins read it, and so do new ones
 HEAD_VERSION = "0.7.0"  # the first whose head may be a filter: newer plugins only
@@ -37,10 +38,12 @@ class Nam(Format):
         return ""
 
     def write(self, model: AmpModel, path: Path, details: Details) -> None:
-        document = {"version": VERSION, **net(model), "sample_rate": model.sample_rate, "metadata": {}}
-        # Read back before it is measured: the loudness is that of the file, and not of the model that it came from.
-        path.write_text(json.dumps(document), encoding="utf-8")
-        document["metadata"] = metadata(details, nam.read(path).player)
+        document = {
+            "version": VERSION,
+            **net(model),
+            "sample_rate": model.sample_rate,
+            "metadata": metadata(details, Renderer(model)),
+        }
         path.write_text(json.dumps(document), encoding="utf-8")
 
     def load(self, path: Path) -> Play:
