@@ -33,6 +33,8 @@ QUICK = {
     "help of train": ["train", "--help"],
     "help of evaluate": ["evaluate", "--help"],
     "help of render": ["render", "--help"],
+    "help of export": ["export", "--help"],
+    "help of register": ["register", "--help"],
     "help of ui": ["ui", "--help"],
     "typo in a command": ["trian"],
     "typo in a key": ["train", "model.layrs=2"],
@@ -43,6 +45,8 @@ QUICK = {
     "missing input": ["render", "input=nothing.wav", "output=out.wav"],
     "needed option": ["render", "input=x.wav"],
     "no runs": ["ui"],
+    "no runs to export": ["export", "format=nam", "output=x.nam"],
+    "no such capture": ["render", "capture=nothing.nam", f"input={__file__}", "output=out.wav"],
     "flag of Hydra with a typo": ["train", "--cfg", "job", "model.layrs=2"],
 }
 
@@ -71,6 +75,8 @@ def test_what_can_be_answered_at_once_loads_nothing_heavy(answers: dict[str, lis
         ("help of train", 0, "rmsprop"),
         ("help of evaluate", 0, "train, validation or test"),
         ("help of render", 0, "overwrite"),
+        ("help of export", 0, "rtneural"),
+        ("help of register", 0, "registry"),
         ("help of ui", 0, "5000"),
         ("typo in a command", 2, "there is no command `trian`; did you mean `train`?"),
         ("typo in a key", 2, "the config has no `model.layrs`; did you mean `model.layers`?"),
@@ -81,6 +87,8 @@ def test_what_can_be_answered_at_once_loads_nothing_heavy(answers: dict[str, lis
         ("missing input", 2, "nothing.wav does not exist"),
         ("needed option", 2, "output has no value"),
         ("no runs", 2, "holds no runs yet"),
+        ("no runs to export", 2, "holds no runs yet"),
+        ("no such capture", 2, "nothing.nam does not exist"),
         ("flag of Hydra with a typo", 2, "model.layrs"),
     ],
 )

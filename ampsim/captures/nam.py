@@ -271,7 +271,7 @@ UNPLAYED: dict[str, Any] = {
     "layer1x1": {"active": True, "groups": 1},
     "groups_input": 1,
     "groups_input_mixin": 1,
-    "secondary_activation": None,
+    "secondary_activation": "Sigmoid",  # of a gate
     **{
         f"{place}_film": {"active": False}
         for place in (
@@ -288,6 +288,8 @@ def refuse(config: dict[str, Any], plain: dict[str, Any], **sizes: int) -> None:
         stated = config.get(key)
         if isinstance(stated, list):
             stated = next((value for value in stated if value not in (None, expected)), None)
+        if key == "secondary_activation" and isinstance(stated, dict):
+            stated = stated.get("type")
         asks = stated not in (None, sizes.get(expected, expected) if isinstance(expected, str) else expected)
         if isinstance(expected, dict):
             asks = isinstance(stated, dict) and any(

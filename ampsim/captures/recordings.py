@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import soxr
 
 from ampsim import AmpsimError, audio, virtual_amp
 from ampsim.audio import Signal
@@ -59,6 +58,8 @@ def played(capture: Capture, direct: Signal, rate: int, name: str, files: tuple[
     if not np.isfinite(direct).all():
         raise AmpsimError(f"{name} holds NaN or infinity: export it again")
     if capture.sample_rate and capture.sample_rate != rate:
+        import soxr  # here, so that a typo is answered without it
+
         direct, rate = soxr.resample(direct, rate, capture.sample_rate), capture.sample_rate
     return AudioPair(direct, capture.player(direct), rate, name, files, name, f"{capture.path} (capture)")
 

@@ -9,8 +9,10 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 
 from ampsim.export.formats import Details, Format, Play
 from ampsim.export.onnx import missing
-from ampsim.export.streaming import AFTER, by_blocks, step
-from ampsim.models import AmpModel
+from ampsim.export.streaming import AFTER, Step, by_blocks, step
+from ampsim.models import AmpModel, Lstm
+
+LONGEST_UNROLLED = 64
 
 
 class LiteRT(Format):
@@ -23,7 +25,7 @@ class LiteRT(Format):
         return missing("ai_edge_litert")
 
     def write(self, model: AmpModel, path: Path, details: Details) -> None:
-        plain = step(model, details.block_length)
+        plain = unrolled(model, details.block_length) if isinstance(model, Lstm) else step(model, details.block_length)
         specs = {spec.name: spec for spec in plain.function.input_signature}
         frozen = convert_variables_to_constants_v2(plain.function.get_concrete_function())
 
@@ -48,3 +50,17 @@ class LiteRT(Format):
             return [found["output"], *(found[f"{name}{AFTER}"] for name in states)]
 
         return by_blocks(run, int(shapes["input"][1]), [np.zeros(shapes[name], np.float32) for name in states])
+
+
+def unrolled(model: Lstm, block_length: int) -> Step:
+    """The step without a loop, and with a shorter block where it would get too long.
+
+    A loop of LiteRT copies the outputs of a whole block with every sample.
+    """
+    for cell in model.cells:
+        cell.unroll = True
+    try:
+        return step(model, min(block_length, LONGEST_UNROLLED))
+    finally:
+        for cell in model.cells:
+            cell.unroll = False

@@ -12,8 +12,9 @@ import tensorflow as tf
 
 from ampsim.audio import Signal
 from ampsim.export.formats import gains, settled_state
-from ampsim.models import AmpModel, Ssm
+from ampsim.models import AmpModel, Ssm, Tcn, WaveNet, WaveNetCab
 from ampsim.models.convolution import without_fft
+from ampsim.models.layers import Convolution
 from ampsim.models.ssm import Oscillators
 
 AFTER = "_next"  # ends the name of a state that a step gives back
@@ -34,7 +35,7 @@ class Step:
 
 def step(model: AmpModel, block_length: int) -> Step:
     """The model's `stream` for blocks of one length, with a flat list of real-valued states."""
-    stream, initial = plain_ssm(model, block_length) if isinstance(model, Ssm) else (model.stream, settled_state(model))
+    stream, initial = plain_stream(model, block_length)
     flat = [np.asarray(part) for part in tf.nest.flatten(initial)]
     kept = [number for number, part in enumerate(flat) if part.size]  # runtimes stumble over a state of no numbers
     start = [flat[number] for number in kept]
@@ -67,6 +68,67 @@ def by_blocks(run: Run, block_length: int, state: list[Any]) -> Callable[[Signal
         return np.concatenate(outputs)[: len(signal)]
 
     return play
+
+
+def plain_stream(model: AmpModel, n: int) -> tuple[Callable[[tf.Tensor, Any], Any], Any]:
+    """A model's `stream` and the state that silence leaves behind, in the form that costs a runtime least."""
+    if isinstance(model, Ssm):
+        return plain_ssm(model, n)
+    if not isinstance(model, Tcn | WaveNet):
+        return model.stream, settled_state(model)
+
+    # Every convolution keeps its own past: a model that kept that of its input would play its whole memory anew with
+    # each block, which at 64 samples is dozens of times the work.
+    net = wavenet if isinstance(model, WaveNet) else tcn
+
+    def stream(block: tf.Tensor, state: list[Any] | None) -> tuple[tf.Tensor, list[Any]]:
+        past = Past(state)
+        before, after = gains(model)
+        return after * net(model, before * block, past), past.after
+
+    silence = tf.zeros((1, model.receptive_field))
+    return stream, stream(silence, stream(silence, None)[1])[1]
+
+
+class Past:
+    """What the filters of a net heard before a block, in the order in which they are played; None is zeros."""
+
+    def __init__(self, state: list[Any] | None) -> None:
+        self.before = iter(state) if state is not None else None
+        self.after: list[Any] = []
+
+    def heard(self, features: tf.Tensor, memory: int) -> tf.Tensor:
+        """Features, (channels, n), with the `memory` samples before them."""
+        before = tf.zeros((features.shape[0], memory)) if self.before is None else next(self.before)
+        heard = tf.concat([before, features], axis=1)
+        self.after.append(heard[:, features.shape[1] :])
+        return heard
+
+    def convolved(self, layer: Convolution, features: tf.Tensor) -> tf.Tensor:
+        return layer(self.heard(features, (layer.kernel_size - 1) * layer.dilation))
+
+
+def wavenet(model: WaveNet, block: tf.Tensor, past: Past) -> tf.Tensor:
+    features, head = block, None
+    for array in model.arrays:
+        features = array.rechannel(features)
+        for layer in array.stack:
+            mixed = past.convolved(layer.convolution, features) + layer.mixin(block)
+            activated = layer.activation(mixed[: layer.channels])
+            if layer.gated:
+                activated *= tf.sigmoid(mixed[layer.channels :])
+            head = activated if head is None else head + activated
+            features += layer.residual(activated)
+        head = array.head(head)
+    output = model.head_scale * head
+    return model.cabinet(past.heard(output, model.taps - 1)) if isinstance(model, WaveNetCab) else output
+
+
+def tcn(model: Tcn, block: tf.Tensor, past: Past) -> tf.Tensor:
+    features = model.rechannel(block)
+    for layer in model.blocks:
+        features += model.activation(past.convolved(layer, features))
+    return model.head(features)
 
 
 def plain_ssm(model: Ssm, n: int) -> tuple[Callable[[tf.Tensor, Any], Any], Any]:

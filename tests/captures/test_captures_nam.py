@@ -61,6 +61,18 @@ def test_new_keys_say_the_same_as_old_ones(tmp_path: Path):
     np.testing.assert_array_equal(play(tmp_path / "new.nam", new), play(tmp_path / "old.nam", old))
 
 
+def test_a_gate_in_new_words(tmp_path: Path):
+    old = document("WaveNet", wavenet(gated=True)["config"], 2 + 2 * (16 + 4 + 4 + 4 + 2) + 2 + 1 + 1)
+    new = json.loads(json.dumps(old))
+    (array,) = new["config"]["layers"]
+    del array["gated"]
+    array |= {"gating_mode": ["gated", "gated"], "secondary_activation": [{"type": "Sigmoid"}, None]}
+    np.testing.assert_array_equal(play(tmp_path / "new.nam", new), play(tmp_path / "old.nam", old))
+    array["secondary_activation"] = {"type": "Tanh"}
+    with pytest.raises(AmpsimError, match="its `secondary_activation` asks for more"):
+        play(tmp_path / "new.nam", new)
+
+
 def test_a_container_plays_its_largest_net(tmp_path: Path):
     small, large = wavenet(), wavenet()
     models = [{"max_value": 1.0, "model": large}, {"max_value": 0.5, "model": small}]
