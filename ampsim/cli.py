@@ -22,11 +22,14 @@ ampsim {version}: learn a guitar amplifier from a recording of its input and out
   ampsim train [key=value ...]        train a net, score it, keep everything in MLflow
   ampsim evaluate [run=last]          score a run's model again
   ampsim render run=last input=... output=...
-                                      play a recording through a run's model
+                                      play a recording through a run's model, or capture=amp.nam
   ampsim compare sweep=... | runs=a,b,c
                                       put runs in order, and say what made the difference
   ampsim reproduce [run=last] | config=config.yaml
                                       train from a saved config and judge how close it comes
+  ampsim export [run=last] format=nam output=...
+                                      take a run's model out: nam, rtneural, aidax, onnx, litert, keras
+  ampsim register [run=last] name=... put a run's model into MLflow's registry
   ampsim ui                           open MLflow's page of the runs on 127.0.0.1
   ampsim votes file.json ...          sum up what listeners answered on listening pages
 
@@ -88,11 +91,12 @@ class Evaluate(StoreOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class Render(StoreOptions):
-    """Play a recording of any length through a run's model, at constant memory."""
+    """Play a recording of any length through a run's model, or through a capture, at constant memory."""
 
     input: str = needed("an audio file, or a folder of them")
     output: str = needed("the file to write (.wav, .flac, .aiff), or a folder")
     run: str = option("last", "id, name or last")
+    capture: str = option("", "a .nam file to play in place of a run")
     channel: int = option(-1, "which channel of the input to play, counted from 0; needed where it has several")
     overwrite: bool = option(False, "replace what exists")
 
@@ -115,6 +119,31 @@ class Reproduce(StoreOptions):
     run: str = option("last", "id, name or last")
     config: str = option("", "or a saved config.yaml; what lies beside it is compared with")
     data: str = option("", "the folder in which the recording is now, if it was moved")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Export(StoreOptions):
+    """Write a run's model for players and runtimes, and prove that it plays there as it does here."""
+
+    format: str = needed("nam, rtneural, aidax, onnx, litert or keras; several with commas between them")
+    output: str = needed("the file to write, or a folder")
+    run: str = option("last", "id, name or last")
+    name: str = option("", "what a player shows; the run's name if nothing is said")
+    modeled_by: str = option("", "who made the model")
+    gear_type: str = option("", "amp, pedal, pedal_amp, amp_cab, amp_pedal_cab, preamp or studio")
+    gear_make: str = option("", "of the amp")
+    gear_model: str = option("", "of the amp")
+    tone_type: str = option("", "clean, overdrive, crunch, hi_gain or fuzz")
+    block: int = option(256, "samples in a block, for onnx and litert")
+    overwrite: bool = option(False, "replace what exists")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Register(StoreOptions):
+    """Put a run's model into MLflow's registry, with its signature and an example, as the next version of a name."""
+
+    name: str = needed("of the registered model")
+    run: str = option("last", "id, name or last")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -344,13 +373,16 @@ def render(words: list[str]) -> None:
     from ampsim.display import ProgressLine, duration
 
     planned = destinations(Path(options.input), Path(options.output), overwrite=options.overwrite)
-    refuse_empty(options)
     console = new_console()
+    renderer: Any = player(options.capture, console) if options.capture else None
+    if not options.capture:
+        refuse_empty(options)
     with console.status("loading TensorFlow ..."), quiet_stderr():
-        from ampsim import experiment
         from ampsim.rendering import Renderer, render_file
-    tracked = options.store().find(options.run)
-    renderer = Renderer(experiment.load_model(tracked))
+    if not options.capture:
+        from ampsim import experiment
+
+        renderer = Renderer(experiment.load_model(options.store().find(options.run)))
     channel = None if options.channel < 0 else options.channel
     for source, destination in planned:
         started = time.perf_counter()
@@ -446,6 +478,56 @@ def reproduce(words: list[str]) -> None:
         raise reproduction.DifferentError(f"{result.name} is not what {original.name} was")
 
 
+def player(path: str, console: Any) -> Any:
+    """What plays a capture, after a look at whether it is as loud as it states."""
+    from ampsim.captures import level_fault, read
+
+    capture = read(path)
+    fault = level_fault(capture)
+    stated = "" if capture.loudness_db is None else f", loudness {capture.loudness_db:.1f} dB"
+    say(console, f"warning: {fault}" if fault else f"{capture.name}: a {capture.architecture}{stated}")
+    return capture.player
+
+
+def export(words: list[str]) -> None:
+    options = parsed(Export, words)
+    refuse_empty(options)
+    console = new_console()
+    with console.status("loading TensorFlow ..."), quiet_stderr():
+        from ampsim import experiment
+    tracked = options.store().find(options.run)
+    details = {
+        key: getattr(options, key) for key in ("modeled_by", "gear_type", "gear_make", "gear_model", "tone_type")
+    }
+    with console.status("writing and proving ..."), quiet_stderr():
+        exports = experiment.take_out(
+            tracked,
+            options.format,
+            Path(options.output),
+            overwrite=options.overwrite,
+            name=options.name or tracked.name,
+            block_length=options.block,
+            **details,
+        )
+    for made in exports:
+        say(console, made.told())
+    if exports[0].latency:
+        say(console, f"the model hears the future, so a player gives its output late: by {exports[0].latency}")
+
+
+def register(words: list[str]) -> None:
+    options = parsed(Register, words)
+    refuse_empty(options)
+    console = new_console()
+    with console.status("loading TensorFlow ..."), quiet_stderr():
+        from ampsim import experiment
+    tracked = options.store().find(options.run)
+    with console.status("registering ..."), quiet_stderr():
+        version = experiment.register(tracked, options.name)
+    of = f"{options.name}/{version}"
+    say(console, f"{tracked.name} is version {version} of {options.name}: mlflow.pyfunc.load_model('models:/{of}')")
+
+
 def ui(words: list[str]) -> None:
     options = parsed(Ui, words)
     refuse_empty(options)
@@ -491,6 +573,8 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "render": render,
     "compare": compare,
     "reproduce": reproduce,
+    "export": export,
+    "register": register,
     "ui": ui,
     "votes": votes,
 }

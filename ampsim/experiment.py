@@ -21,11 +21,13 @@ import tensorflow as tf
 import yaml
 
 import ampsim
-from ampsim import AmpsimError, DivergedError, PrunedError, audio, plots
+from ampsim import AmpsimError, DivergedError, PrunedError, audio, plots, virtual_amp
 from ampsim.evaluation import Evaluation, evaluate, limits
+from ampsim.export import Details, Export, export, formats_named
+from ampsim.export import keras as keras_files
 from ampsim.metrics import a_weighted_esr, esr_over_time, gain_curve
 from ampsim.models import AmpModel
-from ampsim.pairs import AudioPair, Delay, Source, Span, aligned, checked, estimate_delay, split
+from ampsim.pairs import DEFAULT_RATE, AudioPair, Delay, Source, Span, aligned, checked, estimate_delay, split
 from ampsim.rendering import Renderer
 from ampsim.report import listening_page
 from ampsim.segments import Segments
@@ -346,11 +348,48 @@ def score_again(tracked: TrackedRun, split_name: str, *, notice: Notice) -> dict
 
 def load_model(tracked: TrackedRun) -> AmpModel:
     """The best weights of a run, as a model."""
-    path = tracked.file("model.keras")
-    try:
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except (OSError, ValueError, TypeError) as error:
-        raise AmpsimError(f"{path} is not a model that ampsim can load: {error}") from error
+    return keras_files.load(tracked.file("model.keras"))
+
+
+def take_out(
+    tracked: TrackedRun, formats: str, output: Path, *, overwrite: bool = False, **details: Any
+) -> list[Export]:
+    """A run's model in the formats of players and runtimes, proven, and kept with the run; `details` are of `Details`.
+
+    Raises:
+        AmpsimError: see `ampsim.export.export`.
+    """
+    chosen = formats_named(formats)
+    scores = {name: value for name, value in tracked.metrics.items() if name.startswith(("test_", "validation_"))}
+    exports = export(
+        load_model(tracked),
+        chosen,
+        output,
+        Details(**{"name": tracked.name, "scores": scores, **details}),
+        overwrite=overwrite,
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "exports").mkdir()
+        for made in exports:
+            shutil.copy(made.path, Path(folder) / "exports")
+        tracked.log_folder(Path(folder))
+    tracked.log_metrics({f"export_{made.format.name}_difference": made.proof.difference for made in exports})
+    tracked.log_metrics({f"export_{made.format.name}_settled": made.proof.settled_difference for made in exports})
+    tracked.log_tags({f"export.{made.format.name}": made.told() for made in exports})
+    return exports
+
+
+def register(tracked: TrackedRun, name: str) -> str:
+    """Put a run's model into MLflow's registry, where `mlflow.pyfunc` loads it; returns its version there."""
+    model = load_model(tracked)
+    example = virtual_amp.guitar(0.1, model.sample_rate or DEFAULT_RATE, seed=0)[None]
+    return tracked.register(
+        name,
+        tracked.file("model.keras"),
+        loader=keras_files.__name__,
+        example=example,
+        requirements=[f"{package}=={installed(package)}" for package in ("ampsim", "tensorflow", "keras", "numpy")],
+    )
 
 
 def load_config(tracked: TrackedRun) -> Config:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -11,6 +12,7 @@ import tensorflow as tf
 
 from ampsim import AmpsimError
 from ampsim.audio import Signal, clock, decibels, opened, peak, written
+from ampsim.captures import Player
 from ampsim.models import AmpModel
 from ampsim.pairs import Span
 
@@ -27,7 +29,7 @@ class Renderer:
     """
 
     def __init__(self, model: AmpModel, *, block_length: int = BLOCK_LENGTH) -> None:
-        self.model = model
+        self.model, self.sample_rate = model, model.sample_rate
         self.block_length = block_length
         # With XLA (see AmpModel.xla) a TCN rendered twice as fast, and an LSTM, whose loop it compiles whole, more than 40 times.
         self.step = tf.function(model.stream, jit_compile=model.xla)
@@ -43,9 +45,12 @@ class Renderer:
         heard = span.input(history=history, lookahead=self.model.lookahead)
         return self(heard)[history : history + len(span)]
 
-    def blocks(self, signals: Iterable[Signal]) -> Iterator[Signal]:
-        """Render a signal that arrives in pieces of any length; what comes out adds up to the same length."""
-        state = self.model.stream_state()
+    def blocks(self, signals: Iterable[Signal], *, state: Any = None) -> Iterator[Signal]:
+        """Render a signal that arrives in pieces of any length; what comes out adds up to the same length.
+
+        `state` is what to begin from; None is as after silence.
+        """
+        state = self.model.stream_state() if state is None else state
         drop = self.model.lookahead
         ending = np.zeros(self.model.lookahead, np.float32)
         for block, length in regular(chain(signals, [ending]), self.block_length):
@@ -70,7 +75,7 @@ def regular(signals: Iterable[Signal], length: int) -> Iterator[tuple[Signal, in
 
 
 def render_file(
-    renderer: Renderer,
+    renderer: Renderer | Player,
     source: Path,
     destination: Path,
     *,
@@ -88,7 +93,7 @@ def render_file(
     """
     with opened(source) as file:
         rate, total = file.samplerate, file.frames
-        model_rate = renderer.model.sample_rate or rate
+        model_rate = renderer.sample_rate or rate
         chosen = chosen_channel(file, source, channel)
         heard = resampled(pieces(file, source, chosen), rate, model_rate)
         played = resampled(renderer.blocks(heard), model_rate, rate)

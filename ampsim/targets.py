@@ -13,7 +13,7 @@ from ampsim import AmpsimError
 # A config may come from elsewhere (a saved run), so it is data: it can build what these places hold and nothing more.
 # Classes alone: a function may write files or run code.
 ALLOWED = re.compile(
-    r"(ampsim\.(pairs|models|losses|schedules)(\.[a-z]\w*)*|keras\.optimizers(\.schedules)?)\.[A-Z]\w*"
+    r"(ampsim\.(pairs|captures|models|losses|schedules)(\.[a-z]\w*)*|keras\.optimizers(\.schedules)?)\.[A-Z]\w*"
 )
 # What two runs of the same identity may differ in: a resumed run and the one that it goes on with.
 NOT_OF_THE_RUN = ("training.resume", "training.checkpoint_every_s", "tracking", "name")

@@ -4,6 +4,7 @@ import fcntl
 import logging
 import math
 import os
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,9 +21,13 @@ from ampsim.targets import nearest
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # before the import: nothing is sent behind the user's back
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 
+import numpy as np
+from mlflow import pyfunc
 from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature
 from mlflow.tracking import MlflowClient
+from mlflow.types import Schema, TensorSpec
 from sqlalchemy.exc import SQLAlchemyError
 
 BATCH = 100  # params or tags in one request, which is what the server takes
@@ -211,6 +216,31 @@ class TrackedRun:
             return Path(self.client.download_artifacts(self.id, path))
         except (MlflowException, OSError) as error:
             raise AmpsimError(f"run {self.name} holds no {path}: did it finish?") from error
+
+    def register(self, name: str, file: Path, *, loader: str, example: np.ndarray, requirements: list[str]) -> str:
+        """Put a model file into the registry as the next version of `name`; returns the version.
+
+        `loader` is the module whose `_load_pyfunc` reads the file, so that no code is pickled; `example` is one input,
+        (signals, num_samples), of which any number and length is taken.
+        """
+        signals = Schema([TensorSpec(np.dtype(np.float32), (-1, -1))])
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                pyfunc.save_model(
+                    Path(folder) / "registered",
+                    loader_module=loader,
+                    data_path=str(file),
+                    signature=ModelSignature(signals, signals),
+                    input_example=example,
+                    pip_requirements=requirements,  # given, as MLflow takes half a minute to infer them
+                )
+                self.client.log_artifacts(self.id, folder)
+            if not any(model.name == name for model in self.client.search_registered_models(f"name = '{name}'")):
+                self.client.create_registered_model(name)
+            source = f"{self.artifacts}/registered"
+            return str(self.client.create_model_version(name, source, run_id=self.id).version)
+        except (MlflowException, SQLAlchemyError, OSError) as error:
+            raise AmpsimError(f"{name} could not be registered: {first_line(error)}") from error
 
     def finish(self, status: str = "FINISHED", *, note: str = "", mark: str = "") -> None:
         """Mark the run as ended, with a tag `mark` (diverged, pruned, ...) if it has one; where the store itself is what

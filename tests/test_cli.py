@@ -35,6 +35,8 @@ QUICK = {
     "help of render": ["render", "--help"],
     "help of compare": ["compare", "--help"],
     "help of reproduce": ["reproduce", "--help"],
+    "help of export": ["export", "--help"],
+    "help of register": ["register", "--help"],
     "help of ui": ["ui", "--help"],
     "help of votes": ["votes", "--help"],
     "typo in a command": ["trian"],
@@ -51,6 +53,8 @@ QUICK = {
     "no config to make again": ["reproduce", "config=nothing.yaml"],
     "no votes": ["votes"],
     "missing votes": ["votes", "nothing.json"],
+    "no runs to export": ["export", "format=nam", "output=x.nam"],
+    "no such capture": ["render", "capture=nothing.nam", f"input={__file__}", "output=out.wav"],
     "flag of Hydra with a typo": ["train", "--cfg", "job", "model.layrs=2"],
 }
 
@@ -81,6 +85,8 @@ def test_what_can_be_answered_at_once_loads_nothing_heavy(answers: dict[str, lis
         ("help of render", 0, "overwrite"),
         ("help of compare", 0, "the score to order by"),
         ("help of reproduce", 0, "a saved config.yaml"),
+        ("help of export", 0, "rtneural"),
+        ("help of register", 0, "registry"),
         ("help of ui", 0, "5000"),
         ("help of votes", 0, "binomial"),
         ("typo in a command", 2, "there is no command `trian`; did you mean `train`?"),
@@ -97,6 +103,8 @@ def test_what_can_be_answered_at_once_loads_nothing_heavy(answers: dict[str, lis
         ("no config to make again", 2, "nothing.yaml cannot be read"),
         ("no votes", 2, "name the files with votes"),
         ("missing votes", 2, "nothing.json cannot be read: No such file or directory"),
+        ("no runs to export", 2, "holds no runs yet"),
+        ("no such capture", 2, "nothing.nam does not exist"),
         ("flag of Hydra with a typo", 2, "model.layrs"),
     ],
 )

@@ -14,7 +14,11 @@ CONF = Path(__file__).parent.parent / "conf"
 FILES = sorted(path.relative_to(CONF) for path in CONF.rglob("*.yaml"))
 CHOICES = [path for path in FILES if len(path.parts) == 2]
 EXTRA = {"model": {"sample_rate": 44100}}  # what only a run knows
-MISSING = {"stereo": ["data.path=x.wav"], "pair": ["data.input=x.wav", "data.target=y.wav"]}
+MISSING = {
+    "nam_capture": ["data.path=x.nam"],
+    "stereo": ["data.path=x.wav"],
+    "pair": ["data.input=x.wav", "data.target=y.wav"],
+}
 SECTIONS = ("data", "model", "loss", "optimizer", "schedule")
 
 

@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parent.parent / "ampsim"
 ROWS = [
     {"targets", "locations"},  # no knowledge of audio or models: config sections as objects, where a store is
     {"audio", "filters"},
-    {"virtual_amp", "pairs", "doctor"},
+    {"virtual_amp", "pairs", "captures", "doctor"},
     {"losses", "metrics"},
     {"models"},
     {

@@ -1,7 +1,23 @@
 """Long filters over segments, by FFT."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
 import tensorflow as tf
 from scipy.fft import next_fast_len
+
+by_fft: ContextVar[bool] = ContextVar("by_fft", default=True)
+
+
+@contextmanager
+def without_fft() -> Iterator[None]:
+    """Inside, `filter_bank` is a plain convolution: the runtimes of other formats have no FFT."""
+    token = by_fft.set(False)
+    try:
+        yield
+    finally:
+        by_fft.reset(token)
 
 
 def filter_bank(segment: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
@@ -18,6 +34,9 @@ def filter_bank(segment: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     Returns:
         (units, batch, n): for each filter, each example's n outputs from the last to the first.
     """
+    if not by_fft.get():
+        products = tf.nn.conv1d(segment[..., None], tf.convert_to_tensor(kernel)[:, None], 1, "VALID")
+        return tf.reverse(tf.transpose(products, [2, 0, 1]), [2])
     window = kernel.shape[0]
     batch, length = segment.shape
     n = length - window + 1

@@ -93,7 +93,7 @@ class SpectralDense(Dense):
         kernels = np.concatenate([self.bands.real, self.bands.imag], axis=1).astype(np.float32)
         real, imaginary = tf.split(filter_bank(segment, tf.constant(kernels)), 2)
         magnitude = tf.sqrt(tf.square(real) + tf.square(imaginary) + TINY)
-        return tf.math.log1p(COMPRESSION * magnitude) / np.log1p(COMPRESSION).astype(np.float32)
+        return tf.math.log(1 + COMPRESSION * magnitude) / np.log1p(COMPRESSION).astype(np.float32)
 
 
 def bands(

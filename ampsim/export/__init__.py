@@ -1,0 +1,135 @@
+"""Exports: a trained model in the formats of players and runtimes, each proven before it is called done."""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ampsim import AmpsimError
+from ampsim.audio import current_umask
+from ampsim.export.aidax import AidaX
+from ampsim.export.formats import LIMIT, Details, Format, Proof
+from ampsim.export.keras import Keras
+from ampsim.export.litert import LiteRT
+from ampsim.export.nam import GEAR_TYPES, TONE_TYPES, Nam
+from ampsim.export.onnx import Onnx
+from ampsim.export.rtneural import RTNeural
+from ampsim.models import AmpModel
+from ampsim.targets import nearest
+
+__all__ = ["FORMATS", "Details", "Export", "Format", "Proof", "export", "formats_named"]
+
+FORMATS: dict[str, Format] = {each.name: each for each in (Nam(), RTNeural(), AidaX(), Onnx(), LiteRT(), Keras())}
+
+
+@dataclass(frozen=True)
+class Export:
+    """A file that was written and proven."""
+
+    format: Format
+    path: Path
+    proof: Proof
+    latency: str = ""  # what a player adds, where the model hears the future
+
+    def told(self) -> str:
+        largest, settled = (f"{value:.1e}" for value in (self.proof.difference, self.proof.settled_difference))
+        return (
+            f"{self.path}: largest difference {largest} of full scale from sample 0, {settled} after warm-up, as read by "
+            f"{self.format.prover}; a player starts {self.format.start}"
+        )
+
+
+def export(
+    model: AmpModel, formats: Sequence[Format], output: Path, details: Details, *, overwrite: bool = False
+) -> list[Export]:
+    """Write a model in every format, prove each file, and only then give the files their names.
+
+    Args:
+        output: a file, where one format is asked for; else a folder, whose files are named after `details.name`.
+
+    Raises:
+        AmpsimError: a format cannot hold the model, an output exists, or a file does not play as the model does. Nothing
+            is left behind.
+    """
+    check_details(details)
+    for each in formats:
+        refuse(model, each)
+    planned = {each.name: path for each, path in zip(formats, destinations(formats, output, details.name), strict=True)}
+    for path in planned.values():
+        if path.exists() and (path.is_dir() or not overwrite):
+            raise AmpsimError(f"{path} exists; say overwrite=true to replace it")
+    folder = next(iter(planned.values())).parent
+    made = not folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".export-") as temporary:
+            exports = [written(model, each, planned[each.name], Path(temporary), details) for each in formats]
+            for found in exports:
+                partial = Path(temporary) / found.path.name
+                partial.chmod(0o666 & ~current_umask())
+                partial.replace(found.path)
+        return exports
+    except OSError as error:
+        raise AmpsimError(f"{folder} cannot be written to: {error.strerror or error}") from error
+    finally:
+        if made and folder.exists() and not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def written(model: AmpModel, each: Format, path: Path, temporary: Path, details: Details) -> Export:
+    partial = temporary / path.name
+    each.write(model, partial, details)
+    proof = each.prove(model, partial)
+    if not proof.holds:
+        raise AmpsimError(
+            f"the {each.name} file was not kept: played by {each.prover} it differs from the model by {proof.difference:.1e} "
+            f"(after warm-up {proof.settled_difference:.1e}) where {LIMIT * max(1.0, proof.peak):.0e} is allowed"
+        )
+    assert model.sample_rate
+    late = f"{model.lookahead} samples ({1000 * model.lookahead / model.sample_rate:.1f} ms)" if model.lookahead else ""
+    return Export(each, path, proof, late)
+
+
+def formats_named(names: str) -> list[Format]:
+    """`nam,onnx` as formats."""
+    chosen = [name.strip() for name in names.split(",") if name.strip()]
+    for name in chosen:
+        if name not in FORMATS:
+            raise AmpsimError(f"format={name}: there is no such format{nearest(name, list(FORMATS))}")
+    if not chosen or len(set(chosen)) < len(chosen):
+        raise AmpsimError(f"format={names}: name one or several of {', '.join(FORMATS)}, each once")
+    return [FORMATS[name] for name in chosen]
+
+
+def refuse(model: AmpModel, each: Format) -> None:
+    if not model.sample_rate:
+        raise AmpsimError("the model does not know its sample rate, which an export needs")
+    reason = each.refusal(model)
+    if reason:
+        able = [name for name, other in FORMATS.items() if not other.refusal(model)]
+        raise AmpsimError(f"format={each.name} cannot hold this model: {reason}. These can: {', '.join(able)}")
+
+
+def destinations(formats: Sequence[Format], output: Path, name: str) -> list[Path]:
+    output = output.expanduser()
+    endings = [each.ending for each in formats]
+    if len(formats) == 1 and output.suffix and not output.is_dir():
+        if output.suffix.lower() != endings[0]:
+            raise AmpsimError(f"{output}: a file of format={formats[0].name} ends in {endings[0]}")
+        return [output]
+    if output.exists() and not output.is_dir():
+        raise AmpsimError(f"{output} is a file; several formats go into a folder")
+    stem = "".join(letter if letter.isalnum() or letter in "-_.=, " else "_" for letter in name).strip(". ") or "model"
+    # Two formats share an ending; their files still need names of their own.
+    return [
+        output / f"{stem}{f'-{each.name}' if endings.count(each.ending) > 1 else ''}{each.ending}" for each in formats
+    ]
+
+
+def check_details(details: Details) -> None:
+    for name, known in (("gear_type", GEAR_TYPES), ("tone_type", TONE_TYPES)):
+        stated = getattr(details, name)
+        if stated and stated not in known:
+            raise AmpsimError(f"{name}={stated}: it is one of {', '.join(known)}")
+    if not 1 <= details.block_length <= 1 << 16:
+        raise AmpsimError(f"block={details.block_length}: a block has from 1 to {1 << 16:,} samples")

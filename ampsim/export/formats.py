@@ -1,0 +1,108 @@
+"""What every export format says of itself, and how one is proven."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from ampsim import virtual_amp
+from ampsim.audio import Signal, peak
+from ampsim.models import AmpModel
+from ampsim.models.recurrent import Recurrent
+from ampsim.rendering import Renderer
+
+LIMIT = 1e-5  # of full scale: float rounding stays below, any error in a layout is far above
+PROOF_S = 5.0  # of guitar
+SETTLED_S = 0.5  # after which no model still hears how it was started
+
+Play = Callable[[Signal], Signal]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Details:
+    """What a file tells about the model in it, where its format has a place for that."""
+
+    name: str = "ampsim"
+    modeled_by: str = ""
+    gear_type: str = ""
+    gear_make: str = ""
+    gear_model: str = ""
+    tone_type: str = ""
+    scores: dict[str, float] = field(default_factory=dict)
+    date: datetime = field(default_factory=datetime.now)
+    block_length: int = 256
+
+
+@dataclass(frozen=True)
+class Proof:
+    """How far an exported file is from the model: the largest difference between two samples, full scale at 1."""
+
+    difference: float
+    settled_difference: float  # after `SETTLED_S` or the receptive field, whichever is longer
+    peak: float
+
+    @property
+    def holds(self) -> bool:
+        return bool(self.difference <= LIMIT * max(1.0, self.peak))
+
+
+class Format:
+    """One format. Each has a module of its own."""
+
+    name: str
+    ending: str
+    # How its players start: "as after silence", or from zero states.
+    start: str
+    from_zero_states = False
+    prover: str  # the implementation that reads it back
+
+    def refusal(self, model: AmpModel) -> str:
+        """Why the format cannot hold a model, as the end of a sentence; nothing where it can."""
+        raise NotImplementedError
+
+    def write(self, model: AmpModel, path: Path, details: Details) -> None:
+        raise NotImplementedError
+
+    def load(self, path: Path) -> Play:
+        """The file in an implementation that shares no code with `write`. Its output lags by the model's `lookahead`."""
+        raise NotImplementedError
+
+    def prove(self, model: AmpModel, path: Path) -> Proof:
+        """Play five seconds of guitar through the file and through the model."""
+        assert model.sample_rate
+        guitar = virtual_amp.guitar(PROOF_S, model.sample_rate, seed=0)
+        expected = played(model, guitar, from_zero_states=self.from_zero_states)
+        found = self.load(path)(np.concatenate([guitar, np.zeros(model.lookahead, np.float32)]))[model.lookahead :]
+        difference = np.abs(found.astype(np.float64) - expected)
+        difference[~np.isfinite(difference)] = np.inf
+        settled = max(round(SETTLED_S * model.sample_rate), model.receptive_field)
+        return Proof(peak(difference), peak(difference[settled:]), peak(expected))
+
+
+def played(model: AmpModel, signal: Signal, *, from_zero_states: bool = False) -> Signal:
+    """What a model makes of a signal, in time with it, after silence or, if it is recurrent, from zero states."""
+    state = settled_state(model)
+    if from_zero_states and isinstance(model, Recurrent):
+        state = model.initial_state(1), tf.zeros((1, model.lookahead))
+    return np.concatenate([*Renderer(model).blocks([signal], state=state)])
+
+
+def settled_state(model: AmpModel) -> Any:
+    """The state after silence, and for long enough that the zeros which a recurrent model began with are forgotten."""
+    if not isinstance(model, Recurrent) or not model.sample_rate:
+        return model.stream_state()
+    silence = tf.zeros((1, round(SETTLED_S * model.sample_rate)))
+    return model.compiled_advance(silence, model.initial_state(1))[1], tf.zeros((1, model.lookahead))
+
+
+def gains(model: AmpModel) -> tuple[float, float]:
+    """What a model multiplies its input and its output by, which a format without gains has in its weights."""
+    return model.input_gain, model.output_gain
+
+
+def family(model: AmpModel) -> str:
+    return type(model).__name__

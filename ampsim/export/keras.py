@@ -1,0 +1,57 @@
+"""A `.keras` file, and the same model behind MLflow's generic interface. Neither holds a pickle."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from ampsim import AmpsimError
+from ampsim.audio import Signal
+from ampsim.export.formats import Details, Format, Play, played
+from ampsim.models import AmpModel
+from ampsim.rendering import Renderer
+
+
+class Keras(Format):
+    name = "keras"
+    ending = ".keras"
+    start = "as after silence"
+    prover = "keras.models.load_model in safe mode (after `import ampsim.models`)"
+
+    def refusal(self, model: AmpModel) -> str:
+        return ""
+
+    def write(self, model: AmpModel, path: Path, details: Details) -> None:
+        model.save(path)
+
+    def load(self, path: Path) -> Play:
+        model = load(path)
+
+        def late(signal: Signal) -> Signal:
+            silence = np.zeros(model.lookahead, np.float32)
+            return np.concatenate([silence, played(model, signal)])[: len(signal)]
+
+        return late
+
+
+def load(path: Path) -> AmpModel:
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except (OSError, ValueError, TypeError) as error:
+        raise AmpsimError(f"{path} is not a model that ampsim can load: {error}") from error
+
+
+class Served:
+    """What `mlflow.pyfunc.load_model` gives: signals in, signals out, each as long as it was and in time with it."""
+
+    def __init__(self, model: AmpModel) -> None:
+        self.render = Renderer(model)
+
+    def predict(self, model_input: np.ndarray, params: dict | None = None) -> np.ndarray:
+        """(signals, num_samples) -> (signals, num_samples), full scale at 1."""
+        return np.stack([self.render(np.asarray(signal, np.float32)) for signal in model_input])
+
+
+def _load_pyfunc(path: str) -> Served:
+    """What MLflow calls to load a registered model; `path` is the `.keras` file."""
+    return Served(load(Path(path)))

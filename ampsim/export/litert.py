@@ -1,0 +1,66 @@
+"""LiteRT (the former TensorFlow Lite): a model as one step with explicit states, for phones and small boards."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+from ampsim.export.formats import Details, Format, Play
+from ampsim.export.onnx import missing
+from ampsim.export.streaming import AFTER, Step, by_blocks, step
+from ampsim.models import AmpModel, Lstm
+
+LONGEST_UNROLLED = 64
+
+
+class LiteRT(Format):
+    name = "litert"
+    ending = ".tflite"
+    start = "as after silence, when every state begins as zeros"
+    prover = "ai-edge-litert"
+
+    def refusal(self, model: AmpModel) -> str:
+        return missing("ai_edge_litert")
+
+    def write(self, model: AmpModel, path: Path, details: Details) -> None:
+        plain = unrolled(model, details.block_length) if isinstance(model, Lstm) else step(model, details.block_length)
+        specs = {spec.name: spec for spec in plain.function.input_signature}
+        frozen = convert_variables_to_constants_v2(plain.function.get_concrete_function())
+
+        def named(**values: tf.Tensor) -> dict[str, tf.Tensor]:
+            output, *after = frozen(*(values[name] for name in specs))
+            return {"output": output, **dict(zip(plain.state_names(after=True), after, strict=True))}
+
+        module = tf.Module()  # what the converter asks for; nothing is left in it to keep
+        function = tf.function(named).get_concrete_function(**specs)
+        path.write_bytes(tf.lite.TFLiteConverter.from_concrete_functions([function], module).convert())
+
+    def load(self, path: Path) -> Play:
+        from ai_edge_litert.interpreter import Interpreter
+
+        interpreter = Interpreter(model_path=str(path), num_threads=1)
+        runner = interpreter.get_signature_runner()
+        shapes = {name: detail["shape"] for name, detail in runner.get_input_details().items()}
+        states = [f"state_{number}" for number in range(len(shapes) - 1)]
+
+        def run(values: list[Any]) -> list[Any]:
+            found = runner(**dict(zip(["input", *states], values, strict=True)))
+            return [found["output"], *(found[f"{name}{AFTER}"] for name in states)]
+
+        return by_blocks(run, int(shapes["input"][1]), [np.zeros(shapes[name], np.float32) for name in states])
+
+
+def unrolled(model: Lstm, block_length: int) -> Step:
+    """The step without a loop, and with a shorter block where it would get too long.
+
+    A loop of LiteRT copies the outputs of a whole block with every sample.
+    """
+    for cell in model.cells:
+        cell.unroll = True
+    try:
+        return step(model, min(block_length, LONGEST_UNROLLED))
+    finally:
+        for cell in model.cells:
+            cell.unroll = False
