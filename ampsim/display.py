@@ -154,7 +154,7 @@ def mushra_table(found: Any) -> Table:
     table = Table(title=Text(title), title_justify="left", box=None, padding=(0, 2, 0, 0))
     for heading in ("", "mean", "95 %"):
         table.add_column(heading, justify="right" if heading else "left")
-    words = {"reference": "{} (hidden reference)", "anchor": "{} (3.5 kHz low-pass)", "model": "{}"}
+    words = {"reference": "{} (hidden reference)", "anchor": "{} (low-pass)", "model": "{}"}
     for each in found.ratings:
         kind, name = each.stimulus
         interval = "one listener" if math.isnan(each.low) else f"{each.low:.0f} to {each.high:.0f}"

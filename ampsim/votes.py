@@ -143,10 +143,11 @@ def of_page(tests: Sequence[MushraTest]) -> Mushra:
         else:
             kept[group[0].listener] = [each for test in group for each in test.ratings]
     stimuli = dict.fromkeys(stimulus for each in kept.values() for excerpt in each for stimulus in excerpt)
-    ratings = [
-        rating(stimulus, [np.mean([e[stimulus] for e in each if stimulus in e]) for each in kept.values()])
+    scores = {
+        stimulus: [[excerpt[stimulus] for excerpt in each if stimulus in excerpt] for each in kept.values()]
         for stimulus in stimuli
-    ]
+    }
+    ratings = [rating(stimulus, [np.mean(each) for each in of if each]) for stimulus, of in scores.items()]
     return Mushra(tests[0].title, list(kept), excluded, sorted(ratings, key=lambda each: -each.mean))
 
 
@@ -161,7 +162,7 @@ def rating(stimulus: Stimulus, means: Sequence[Any]) -> Rating:
 
 def finished(tests: Sequence[Test], notice: Callable[[str], None]) -> list[Test]:
     kept = []
-    for copies in grouped(tests, lambda test: test.id):
+    for copies in grouped(tests, lambda test: (type(test), test.id)):
         longest = max(copies, key=lambda test: test.trials)
         files = sorted({str(test.file) for test in copies})
         if len(copies) > 1:
@@ -261,7 +262,8 @@ def mushra_test(test: Any, where: str, about: dict[str, Any]) -> MushraTest:
 def field(place: Any, key: str, kind: type, where: str) -> Any:
     if not isinstance(place, dict) or not isinstance(place.get(key), kind):
         raise ValueError(f"{where} has no {key}, or one of the wrong kind")
-    return place[key]
+    # A name is printed: nothing in it may steer the terminal.
+    return "".join(c if c.isprintable() else "?" for c in place[key]) if kind is str else place[key]
 
 
 def whole(place: Any, key: str, where: str) -> int:

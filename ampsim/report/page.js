@@ -8,19 +8,19 @@ const AMP = 1;
 const MODELS = signals.map((_, index) => index).slice(2);
 const state = {
   chosen: AMP,
-  before: MODELS[0],  // heard before the chosen one
-  model: MODELS[0],  // the model heard last
+  before: MODELS[0], // heard before the chosen one
+  model: MODELS[0], // the model heard last
   loop: true,
   region: null,
   matched: true,
   zoomed: false,
-  hidden: new Set([DIRECT]),  // curves of the FFT comparison
+  hidden: new Set([DIRECT]), // curves of the FFT comparison
 };
 const $ = (id) => document.getElementById(id);
 let buffers = [];
 let context = null;
 let player = null;
-const kept = new Map();  // spectrograms and spectra, which take a moment to compute
+const kept = new Map(); // spectrograms and spectra, which take a moment to compute
 
 function h(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
@@ -67,7 +67,7 @@ function newContext() {
   try {
     return new AudioContext({ sampleRate: rate, latencyHint: "interactive" });
   } catch {
-    return new AudioContext();  // a rate that this browser cannot play at: it converts
+    return new AudioContext(); // a rate that this browser cannot play at: it converts
   }
 }
 
@@ -119,7 +119,9 @@ function choose(index) {
 }
 
 function setRegion(region) {
-  const [from, to] = region ? [Math.min(...region), Math.max(...region)].map((t) => Math.min(duration, Math.max(0, t))) : [];
+  const [from, to] = region
+    ? [Math.min(...region), Math.max(...region)].map((t) => Math.min(duration, Math.max(0, t)))
+    : [];
   const long = region && to - from >= 0.05;
   state.region = long ? [from, to] : null;
   if (long) state.loop = true;
@@ -214,7 +216,8 @@ const KEYS = {
   ArrowLeft: (event) => step(event.shiftKey ? -0.1 : -1),
   ArrowRight: (event) => step(event.shiftKey ? 0.1 : 1),
   Home: () => seek(state.region ? state.region[0] : 0),
-  "[": () => setRegion([sound().position(), state.region ? Math.max(state.region[1], sound().position() + 0.05) : duration]),
+  "[": () =>
+    setRegion([sound().position(), state.region ? Math.max(state.region[1], sound().position() + 0.05) : duration]),
   "]": () => setRegion([state.region ? Math.min(state.region[0], sound().position() - 0.05) : 0, sound().position()]),
   Escape: () => setRegion(null),
   l: () => toggle("loop"),
@@ -244,7 +247,12 @@ document.addEventListener("keydown", (event) => {
 
 function stackRow(className, ...title) {
   const canvas = h("canvas", { "aria-hidden": "true" });
-  const row = h("div", { class: `row ${className}` }, h("div", { class: "gutter" }, ...title), h("div", { class: "plot" }, canvas));
+  const row = h(
+    "div",
+    { class: `row ${className}` },
+    h("div", { class: "gutter" }, ...title),
+    h("div", { class: "plot" }, canvas),
+  );
   $("stack").append(row);
   return { row, canvas };
 }
@@ -259,7 +267,9 @@ const errors = stackRow(
   "errors",
   h("b", {}, "Error over time"),
   h("span", { class: "muted" }, "ESR of a sliding second; lower is better"),
-  ...data.curves.map(({ whole }, k) => h("span", { class: "key" }, swatch(MODELS[k]), `${signals[MODELS[k]].name} ${whole} here`)),
+  ...data.curves.map(({ whole }, k) =>
+    h("span", { class: "key" }, swatch(MODELS[k]), `${signals[MODELS[k]].name} ${whole} here`),
+  ),
 );
 const heatOf = h("span", { class: "key" });
 const heatmap = stackRow(
@@ -274,7 +284,12 @@ const contrast = stackRow(
   "heat",
   h("b", {}, "Difference"),
   differenceOf,
-  h("span", { class: "bar diverging", id: "difference-bar" }, h("span", {}, `−${DIFFERENCE_DB} dB`), h("span", {}, `+${DIFFERENCE_DB} dB`)),
+  h(
+    "span",
+    { class: "bar diverging", id: "difference-bar" },
+    h("span", {}, `−${DIFFERENCE_DB} dB`),
+    h("span", {}, `+${DIFFERENCE_DB} dB`),
+  ),
 );
 const times = stackRow("times", h("span", { class: "muted" }, "time in the recording"));
 
@@ -282,8 +297,12 @@ const head = h("div", { class: "head", hidden: "" });
 const region = h("div", { class: "region", hidden: "" });
 const handles = ["begins", "ends"].map((word, index) =>
   h("div", {
-    class: `handle ${word}`, role: "slider", tabindex: "0", "aria-label": `The region ${word} (seconds)`,
-    "aria-valuemin": "0", "aria-valuemax": duration.toFixed(2),
+    class: `handle ${word}`,
+    role: "slider",
+    tabindex: "0",
+    "aria-label": `The region ${word} (seconds)`,
+    "aria-valuemin": "0",
+    "aria-valuemax": duration.toFixed(2),
     onkeydown: (event) => {
       const direction = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1 }[event.key];
       if (!direction) return;
@@ -321,7 +340,11 @@ $("stack").addEventListener("pointerdown", (event) => {
   const handle = event.target.closest(".handle");
   if (event.button !== 0 || !(handle || event.target.closest(".plot"))) return;
   // A dragged handle leaves the other end where it is.
-  drag = { x: event.clientX, from: handle ? state.region[handles.indexOf(handle) ? 0 : 1] : timeAt(event), moved: Boolean(handle) };
+  drag = {
+    x: event.clientX,
+    from: handle ? state.region[handles.indexOf(handle) ? 0 : 1] : timeAt(event),
+    moved: Boolean(handle),
+  };
   $("stack").setPointerCapture(event.pointerId);
 });
 $("stack").addEventListener("pointermove", (event) => {
@@ -416,13 +439,24 @@ function drawStack() {
     const gain = 1 / Math.max(1e-6, peakOf(buffers[index]));
     drawWave(canvas, samplesOf(index), rate, gain, signals[index].colour, shown, index === state.chosen);
   });
-  drawErrors(errors.canvas, data.curves.map((curve, k) => ({ ...curve, colour: signals[MODELS[k]].colour })), data.floors, shown);
+  drawErrors(
+    errors.canvas,
+    data.curves.map((curve, k) => ({ ...curve, colour: signals[MODELS[k]].colour })),
+    data.floors,
+    shown,
+  );
   const [columns, rows] = [Math.min(900, Math.max(120, heatmap.canvas.clientWidth)), 160];
   const power = levels.map((level) => level ** 2);
   const [here, amp, model] = [state.chosen, AMP, state.model].map((index) => grid(index, columns, rows));
   const top = decibels(amp.reduce((most, value) => Math.max(most, value), 0) * power[AMP]);
   const dark = paletteOf(HEAT);
-  const heated = drawGrid(heatmap.canvas, columns, rows, dark, (k) => 1 + (decibels(here[k] * power[state.chosen]) - top) / SPAN_DB);
+  const heated = drawGrid(
+    heatmap.canvas,
+    columns,
+    rows,
+    dark,
+    (k) => 1 + (decibels(here[k] * power[state.chosen]) - top) / SPAN_DB,
+  );
   const onHeat = { colour: "#fff", halo: "rgba(0,0,0,.6)" };
   drawFrequencies(heated.pen, heated.height, rate, onHeat);
   const ends = $("heat-bar").children;
@@ -455,13 +489,16 @@ function drawFrequency() {
   const top = Math.max(-140, ...shown.flatMap(({ points }) => points.map(([, level]) => level)));
   const to = Math.ceil(top / 10) * 10;
   drawSpectra($("spectra"), rate, shown, { from: to - 90, to, step: 20, unit: weighted ? "dB, A-weighted" : "dB" });
-  const over = shown.filter(({ index }) => index > AMP).map((each) => ({
-    ...each,
-    points: each.points.map(([frequency, level], k) => [frequency, level - curves[AMP].points[k][1]]),
-  }));
+  const over = shown
+    .filter(({ index }) => index > AMP)
+    .map((each) => ({
+      ...each,
+      points: each.points.map(([frequency, level], k) => [frequency, level - curves[AMP].points[k][1]]),
+    }));
   drawSpectra($("difference"), rate, over, { from: -18, to: 18, step: 6, unit: "model − amp, dB", zero: true });
   const where = part.map((time) => clock(time + data.start)).join(" to ");
-  $("spectra-of").textContent = `Power spectra ${part === state.region ? `of the region, ${where}` : "of the whole excerpt"}.`;
+  $("spectra-of").textContent =
+    `Power spectra ${part === state.region ? `of the region, ${where}` : "of the whole excerpt"}.`;
 }
 
 function decibelsOf(gain) {
@@ -473,10 +510,14 @@ function readOut(event) {
   const part = (event.clientX - left - LEVELS.padding) / (width - LEVELS.padding);
   if (!curves.length || part < 0 || part > 1) return;
   const frequency = LEVELS.low * (rate / 2 / LEVELS.low) ** part;
-  const values = curves.filter(({ index }) => !state.hidden.has(index)).map(({ index, points }) => {
-    const [, level] = points.reduce((best, point) => (Math.abs(point[0] - frequency) < Math.abs(best[0] - frequency) ? point : best));
-    return `${signals[index].name} ${level.toFixed(1).replace("-", "−")} dB`;
-  });
+  const values = curves
+    .filter(({ index }) => !state.hidden.has(index))
+    .map(({ index, points }) => {
+      const [, level] = points.reduce((best, point) =>
+        Math.abs(point[0] - frequency) < Math.abs(best[0] - frequency) ? point : best,
+      );
+      return `${signals[index].name} ${level.toFixed(1).replace("-", "−")} dB`;
+    });
   const shown = frequency < 1000 ? `${frequency.toFixed(0)} Hz` : `${(frequency / 1000).toFixed(2)} kHz`;
   $("readout").textContent = `${shown}: ${values.join(", ")}`;
 }
@@ -501,16 +542,30 @@ $("shown").append(
 
 $("scores").hidden = !data.table.length;
 $("table").append(
-  h("thead", {}, h("tr", {}, h("td"), ...MODELS.map((index) => h("th", { scope: "col" }, swatch(index), signals[index].name)), h("td", { class: "meaning" }))),
-  h("tbody", {}, ...data.table.map(({ label: name, meaning, cells, best }) =>
+  h(
+    "thead",
+    {},
     h(
       "tr",
       {},
-      h("th", { scope: "row", title: meaning }, name),
-      ...cells.map((cell, k) => h("td", { class: best.includes(k) ? "best" : "" }, cell)),
-      h("td", { class: "meaning muted" }, meaning),
+      h("td"),
+      ...MODELS.map((index) => h("th", { scope: "col" }, swatch(index), signals[index].name)),
+      h("td", { class: "meaning" }),
     ),
-  )),
+  ),
+  h(
+    "tbody",
+    {},
+    ...data.table.map(({ label: name, meaning, cells, best }) =>
+      h(
+        "tr",
+        {},
+        h("th", { scope: "row", title: meaning }, name),
+        ...cells.map((cell, k) => h("td", { class: best.includes(k) ? "best" : "" }, cell)),
+        h("td", { class: "meaning muted" }, meaning),
+      ),
+    ),
+  ),
 );
 $("configs").append(
   ...Object.entries(data.configs).map(([name, text]) =>
@@ -520,7 +575,10 @@ $("configs").append(
 
 // ---- Blind tests and votes ----
 
-for (const [id, selected] of [["abx-a", AMP], ["abx-b", MODELS[0]]]) {
+for (const [id, selected] of [
+  ["abx-a", AMP],
+  ["abx-b", MODELS[0]],
+]) {
   $(id).append(...signals.map((signal, index) => h("option", { value: index }, signal.name)));
   $(id).value = selected;
 }
@@ -557,13 +615,17 @@ function showVotes() {
   const numbers = [ballot.abx, ballot.mushra].map((tests) => tests.reduce((sum, { trials }) => sum + trials.length, 0));
   saved = !(numbers[0] + numbers[1]);
   $("votes").hidden = saved;
-  const counted = ["ABX trial", "rated excerpt"].map((what, k) => `${numbers[k]} ${what}${numbers[k] === 1 ? "" : "s"}`);
+  const counted = ["ABX trial", "rated excerpt"].map(
+    (what, k) => `${numbers[k]} ${what}${numbers[k] === 1 ? "" : "s"}`,
+  );
   $("votes-sum").textContent = `${counted.join(", ")}. They are lost with this page unless you save them.`;
   const text = JSON.stringify(votes(data, $("listener").value));
   $("text").value = text;
   URL.revokeObjectURL(address);
   address = URL.createObjectURL(new Blob([text], { type: "application/json" }));
-  const who = $("listener").value.trim().replace(/[^\p{L}\p{N}]+/gu, "-");
+  const who = $("listener")
+    .value.trim()
+    .replace(/[^\p{L}\p{N}]+/gu, "-");
   $("download").href = address;
   $("download").download = `votes-${data.id}${who ? `-${who}` : ""}.json`;
 }
@@ -572,7 +634,7 @@ $("download").onclick = () => (saved = true);
 addEventListener("beforeunload", (event) => saved || event.preventDefault());
 $("copy").onclick = () => {
   $("text").select();
-  const copied = document.execCommand("copy");  // the newer clipboard is closed to a sandboxed frame
+  const copied = document.execCommand("copy"); // the newer clipboard is closed to a sandboxed frame
   saved = saved || copied;
   $("copy").textContent = copied ? "Copied" : "Press Ctrl+C";
   setTimeout(() => ($("copy").textContent = "Copy"), 2000);

@@ -184,7 +184,8 @@ def energy(samples: np.ndarray) -> float:
 
 
 def quantised(samples: Signal, step: float) -> np.ndarray:
-    return np.rint(np.asarray(samples, np.float64) / step).astype(np.int64)
+    """Whole numbers of steps, as floats: a prediction that ran away may be beyond any integer."""
+    return np.rint(np.asarray(samples, np.float64) / step)
 
 
 def curve(amp: Signal, prediction: Signal, sample_rate: int, start: int, length: int) -> dict[str, Any]:
@@ -256,9 +257,15 @@ def write(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+    except OSError as error:
+        raise AmpsimError(f"{path.parent} cannot be written to: {error.strerror}") from error
+    try:
+        # A name may come from a file's, which need not be text.
+        with os.fdopen(handle, "w", encoding="utf-8", errors="replace", newline="\n") as file:
             file.write(text)
         Path(temporary).chmod(0o666 & ~audio.current_umask())
         Path(temporary).replace(path)
     except OSError as error:
         raise AmpsimError(f"{path} cannot be written: {error.strerror}") from error
+    finally:
+        Path(temporary).unlink(missing_ok=True)

@@ -7,8 +7,8 @@
 // is one signal's gain: its listening level while it is chosen, else 0. Gains are ramps that are only ever appended, in
 // order, none is taken back: so whatever is pressed while a fade is going on waits those few milliseconds for its end.
 
-const FADE_S = 0.01;  // linear: these signals are alike, so equal gains keep the level of their sum
-const AHEAD_S = 0.02;  // what is scheduled lies this far ahead, so that no part of a fade is past when it is heard of
+const FADE_S = 0.01; // linear: these signals are alike, so equal gains keep the level of their sum
+const AHEAD_S = 0.02; // what is scheduled lies this far ahead, so that no part of a fade is past when it is heard of
 
 class Player {
   /** buffers: AudioBuffers of one length; gains: the level at which to hear each. Plays nothing yet. */
@@ -18,7 +18,7 @@ class Player {
     this.gains = gains;
     this.chosen = 0;
     this.deck = null;
-    this.restingAt = 0;  // where it would go on, in seconds of the excerpt
+    this.restingAt = 0; // where it would go on, in seconds of the excerpt
     this.onEnd = () => {};
     this.master = context.createGain();
     this.master.connect(context.destination);
@@ -173,7 +173,7 @@ async function decoded(signals, islands, sampleRate) {
       const text = atob(island.textContent);
       const bytes = new Uint8Array(text.length);
       for (let k = 0; k < text.length; k++) bytes[k] = text.charCodeAt(k);
-      island.remove();  // megabytes that nobody reads again
+      island.remove(); // megabytes that nobody reads again
       return decoder.decodeAudioData(bytes.buffer);
     }),
   );
@@ -189,13 +189,13 @@ function anchorHz(sampleRate) {
   return Math.round(Math.min(3500, 0.15 * sampleRate));
 }
 
-/** BS.1534's low anchor: a low-pass of 3.5 kHz, 25 dB down at 4 kHz and 50 dB at 4.5 kHz (lower where the rate is low). */
+/** BS.1534's low anchor: a low-pass of 3.5 kHz, 25 dB down at 4 kHz and 50 dB at 4.5 kHz (lower for low rates). */
 async function anchor(buffer) {
   const { sampleRate: rate, length } = buffer;
   const pass = anchorHz(rate);
   const width = pass / 7;
   // Kaiser's design for 60 dB: beta 5.65, and this many taps for the width of the transition.
-  const half = Math.ceil((52 / (2.285 * 2 * Math.PI * (width / rate))) / 2);
+  const half = Math.ceil(52 / (2.285 * 2 * Math.PI * (width / rate)) / 2);
   const cut = (2 * (pass + width / 2)) / rate;
   const taps = Float32Array.from({ length: 2 * half + 1 }, (_, k) => {
     const x = k - half;

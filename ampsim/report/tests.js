@@ -2,7 +2,7 @@
 // was answered in `ballot`.
 
 const ballot = { abx: [], mushra: [] };
-const PIECE_S = 5;  // of a MUSHRA excerpt; BS.1534 asks for ten seconds at most
+const PIECE_S = 5; // of a MUSHRA excerpt; BS.1534 asks for ten seconds at most
 const MOST_PIECES = 4;
 const SCALE = ["bad", "poor", "fair", "good", "excellent"];
 
@@ -20,9 +20,9 @@ function newTest(fields) {
   return { id, started: new Date().toISOString(), finished: null, ...fields, trials: [] };
 }
 
-/** The probability of at least this many right answers of so many by guessing: one side of the binomial distribution. */
+/** The probability of at least this many right answers by guessing: one side of the binomial distribution. */
 function chance(right, trials) {
-  let [ways, sum] = [1, 0];  // trials over 0, 1, 2, ... wrong answers
+  let [ways, sum] = [1, 0]; // trials over 0, 1, 2, ... wrong answers
   for (let wrong = 0; wrong <= trials - right; wrong++) {
     sum += ways;
     ways *= (trials - wrong) / (wrong + 1);
@@ -62,7 +62,7 @@ function testWindow(title, test, player, keys, onClose) {
   };
   dialog.onclose = stop;
   dialog.oncancel = (event) => {
-    if (test.trials.length && !test.finished) event.preventDefault();  // Escape alone throws no answers away
+    if (test.trials.length && !test.finished) event.preventDefault(); // Escape alone throws no answers away
   };
   // On the document: a button that is disabled once it was pressed loses the focus to what lies outside the window.
   const pressed = (event) => {
@@ -103,7 +103,12 @@ function testPlayer(context, buffers, gains, region) {
 /** sounds: [{name, buffer, gain}] of A and B. */
 function startAbx(context, sounds, region, planned, onVotes) {
   const test = newTest({ a: sounds[0].name, b: sounds[1].name, region: region.map(placed), planned });
-  const player = testPlayer(context, sounds.map(({ buffer }) => buffer), sounds.map(({ gain }) => gain), region);
+  const player = testPlayer(
+    context,
+    sounds.map(({ buffer }) => buffer),
+    sounds.map(({ gain }) => gain),
+    region,
+  );
   const letters = ["A", "B", "X"];
   let [truth, heard, began, letter] = [0, {}, 0, "A"];
   const hear = (which) => {
@@ -116,26 +121,56 @@ function startAbx(context, sounds, region, planned, onVotes) {
   const answer = (which) => {
     if (!heard.X || test.finished) return;
     const x = letters[truth];
-    test.trials.push({ x, answer: which, correct: which === x, seconds: rounded((performance.now() - began) / 1000), heard });
+    test.trials.push({
+      x,
+      answer: which,
+      correct: which === x,
+      seconds: rounded((performance.now() - began) / 1000),
+      heard,
+    });
     if (test.trials.length === 1) ballot.abx.push(test);
     if (test.trials.length === planned) test.finished = new Date().toISOString();
     onVotes();
     next();
   };
-  const keys = { a: () => hear("A"), b: () => hear("B"), x: () => hear("X"), 1: () => answer("A"), 2: () => answer("B") };
+  const keys = {
+    a: () => hear("A"),
+    b: () => hear("B"),
+    x: () => hear("X"),
+    1: () => answer("A"),
+    2: () => answer("B"),
+  };
   const { body, close, dialog, shown } = testWindow("Which one is X?", test, player, keys, onVotes);
   const said = h("p", { class: "verdict", role: "status" });
   const dots = h("p", { class: "dots", "aria-hidden": "true" });
   const count = h("p", { class: "muted" });
   const buttons = letters.map((which) =>
-    h("button", { type: "button", class: "sound", onclick: () => hear(which) }, which, h("kbd", {}, which.toLowerCase())),
+    h(
+      "button",
+      { type: "button", class: "sound", onclick: () => hear(which) },
+      which,
+      h("kbd", {}, which.toLowerCase()),
+    ),
   );
   const answers = ["A", "B"].map((which, index) =>
-    h("button", { type: "button", class: "answer", onclick: () => answer(which) }, `X is ${which}`, h("kbd", {}, `${index + 1}`)),
+    h(
+      "button",
+      { type: "button", class: "answer", onclick: () => answer(which) },
+      `X is ${which}`,
+      h("kbd", {}, `${index + 1}`),
+    ),
   );
   const hint = h("p", { class: "muted" });
   body.append(
-    h("p", {}, "A is ", h("b", {}, test.a), ", B is ", h("b", {}, test.b), ". X is one of the two, drawn anew each time."),
+    h(
+      "p",
+      {},
+      "A is ",
+      h("b", {}, test.a),
+      ", B is ",
+      h("b", {}, test.b),
+      ". X is one of the two, drawn anew each time.",
+    ),
     count,
     h("div", { class: "sounds" }, ...buttons),
     h("div", { class: "answers" }, ...answers),
@@ -153,7 +188,9 @@ function startAbx(context, sounds, region, planned, onVotes) {
     const { trials } = test;
     const right = trials.filter(({ correct }) => correct).length;
     dots.replaceChildren(
-      ...Array.from({ length: planned }, (_, k) => h("i", { class: k < trials.length ? (trials[k].correct ? "right" : "wrong") : "" })),
+      ...Array.from({ length: planned }, (_, k) =>
+        h("i", { class: k < trials.length ? (trials[k].correct ? "right" : "wrong") : "" }),
+      ),
     );
     if (trials.length) {
       const last = trials.at(-1);
@@ -195,7 +232,12 @@ function startMushra(context, sounds, duration, onVotes) {
   const test = newTest({ planned: number });
   let [page, order, rows, began] = [0, [], [], 0];
   const buffers = sounds.map(({ buffer }) => buffer);
-  const player = testPlayer(context, buffers, sounds.map(({ gain }) => gain), pieces[0]);
+  const player = testPlayer(
+    context,
+    buffers,
+    sounds.map(({ gain }) => gain),
+    pieces[0],
+  );
   player.again = () => {
     context.resume();
     player.start(player.restingAt, pieces[Math.min(page, number - 1)]);
@@ -247,19 +289,33 @@ function startMushra(context, sounds, duration, onVotes) {
       row.button = h("button", { type: "button", class: "sound", onclick: () => hear(place) }, `Sound ${place + 1}`);
       if (place < 9) row.button.append(h("kbd", {}, `${place + 1}`));
       row.slider = h("input", {
-        type: "range", min: 0, max: 100, value: 50, class: "untouched", "aria-label": `Rating of sound ${place + 1}`,
+        type: "range",
+        min: 0,
+        max: 100,
+        value: 50,
+        class: "untouched",
+        "aria-label": `Rating of sound ${place + 1}`,
         oninput: () => {
           row.rating = Number(row.slider.value);
           value.textContent = row.rating;
           row.slider.classList.remove("untouched");
-          row.slider.setAttribute("aria-valuetext", `${row.rating}, ${SCALE[Math.min(4, Math.floor(row.rating / 20))]}`);
+          row.slider.setAttribute(
+            "aria-valuetext",
+            `${row.rating}, ${SCALE[Math.min(4, Math.floor(row.rating / 20))]}`,
+          );
           refresh();
         },
       });
       row.line = h("div", { class: "rating" }, row.button, row.slider, value);
       return row;
     });
-    const scale = h("div", { class: "rating scale", "aria-hidden": "true" }, h("span"), h("div", {}, ...SCALE.map((word) => h("span", {}, word))), h("span"));
+    const scale = h(
+      "div",
+      { class: "rating scale", "aria-hidden": "true" },
+      h("span"),
+      h("div", {}, ...SCALE.map((word) => h("span", {}, word))),
+      h("span"),
+    );
     table.replaceChildren(scale, ...rows.map(({ line }) => line));
     began = performance.now();
     player.restingAt = pieces[page][0];
@@ -286,20 +342,41 @@ function startMushra(context, sounds, duration, onVotes) {
   function finish() {
     player.stop();
     const mean = ({ kind, name }) => {
-      const rated = test.trials.map(({ ratings }) => ratings.find((each) => each.kind === kind && each.name === name).score);
+      const rated = test.trials.map(
+        ({ ratings }) => ratings.find((each) => each.kind === kind && each.name === name).score,
+      );
       return rated.reduce((sum, score) => sum + score, 0) / rated.length;
     };
     const found = sounds.map((sound) => ({ name: sound.name, mean: mean(sound) })).sort((a, b) => b.mean - a.mean);
-    const missed = test.trials.filter(({ ratings }) => ratings.some(({ kind, score }) => kind === "reference" && score < 90));
+    const missed = test.trials.filter(({ ratings }) =>
+      ratings.some(({ kind, score }) => kind === "reference" && score < 90),
+    );
     count.textContent = "What you heard, and your mean ratings:";
     body.replaceChildren(
       count,
-      h("div", { class: "ratings" }, ...found.map(({ name, mean }) =>
-        h("div", { class: "rating" }, h("b", {}, name), h("progress", { max: 100, value: mean }), h("output", {}, mean.toFixed(0))),
-      )),
+      h(
+        "div",
+        { class: "ratings" },
+        ...found.map(({ name, mean }) =>
+          h(
+            "div",
+            { class: "rating" },
+            h("b", {}, name),
+            h("progress", { max: 100, value: mean }),
+            h("output", {}, mean.toFixed(0)),
+          ),
+        ),
+      ),
     );
     if (missed.length)
-      body.append(h("p", {}, `The hidden amp got less than 90 in ${missed.length} of ${number} excerpts; ITU-R BS.1534 leaves out listeners with more than 15 % of such excerpts.`));
+      body.append(
+        h(
+          "p",
+          {},
+          `The hidden amp got less than 90 in ${missed.length} of ${number} excerpts; ITU-R BS.1534 leaves out ` +
+            "listeners with more than 15 % of such excerpts.",
+        ),
+      );
     footer.remove();
     close.textContent = "Close";
     close.focus();

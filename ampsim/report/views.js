@@ -1,10 +1,18 @@
 // The pictures: drawn on canvas from the same samples that are heard, at the level at which they are heard.
 
-const SPAN_DB = 75;  // of the spectrogram's colours
+const SPAN_DB = 75; // of the spectrogram's colours
 const DIFFERENCE_DB = 15;
 const LOW_HZ = 50;
 // From silence to the loudest; of even steps in lightness, so that it reads without colour vision.
-const HEAT = [[9, 9, 18], [46, 18, 82], [117, 30, 109], [193, 58, 80], [240, 121, 44], [250, 196, 84], [252, 250, 205]];
+const HEAT = [
+  [9, 9, 18],
+  [46, 18, 82],
+  [117, 30, 109],
+  [193, 58, 80],
+  [240, 121, 44],
+  [250, 196, 84],
+  [252, 250, 205],
+];
 
 function css(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -99,10 +107,18 @@ function drawErrors(canvas, curves, floors, view) {
     }
   }
   pen.strokeStyle = css("--line");
-  for (const value of grid) line(pen, [[0, y(value)], [width, y(value)]]);
+  for (const value of grid)
+    line(pen, [
+      [0, y(value)],
+      [width, y(value)],
+    ]);
   pen.setLineDash([5, 4]);
   pen.strokeStyle = css("--muted");
-  for (const { esr } of shown) line(pen, [[0, y(esr)], [width, y(esr)]]);
+  for (const { esr } of shown)
+    line(pen, [
+      [0, y(esr)],
+      [width, y(esr)],
+    ]);
   pen.setLineDash([]);
   pen.lineWidth = 2;
   for (const { colour, time, esr } of curves) {
@@ -112,7 +128,8 @@ function drawErrors(canvas, curves, floors, view) {
     if (points.length === 1) dot(pen, points[0], colour);
   }
   for (const value of grid) label(pen, `${Number(value.toPrecision(1))}`, 6, y(value));
-  for (const { name, esr } of shown) label(pen, `${name} ${Number(esr.toPrecision(2))}`, width - 6, y(esr) + (y(esr) < 18 ? 9 : -9), { align: "right" });
+  for (const { name, esr } of shown)
+    label(pen, `${name} ${Number(esr.toPrecision(2))}`, width - 6, y(esr) + (y(esr) < 18 ? 9 : -9), { align: "right" });
 }
 
 function line(pen, points) {
@@ -136,13 +153,16 @@ function drawTimes(canvas, view, offset) {
   pen.lineWidth = 1;
   for (const time of times) {
     const x = ((time - shifted[0]) / (shifted[1] - shifted[0])) * width;
-    line(pen, [[x, 0], [x, 4]]);
+    line(pen, [
+      [x, 0],
+      [x, 4],
+    ]);
     const align = x < 14 ? "left" : x > width - 14 ? "right" : "center";
     label(pen, clock(time, digits), x, height / 2 + 3, { align, halo: "transparent" });
   }
 }
 
-/** Levels (power, a full-scale sine is 1) in rows of log frequency, lowest first, of columns from `view`'s start to end. */
+/** Levels (power, a full-scale sine is 1) in rows of log frequency, lowest first, of columns of equal time. */
 function spectrogram(samples, rate, view, columns, rows) {
   const size = 2 ** Math.round(Math.log2(0.04 * rate));
   const frame = analyser(size);
@@ -156,7 +176,7 @@ function spectrogram(samples, rate, view, columns, rows) {
   return grid;
 }
 
-/** For each row a function from a power spectrum to its level there: the largest of its bins, or between two of them. */
+/** For each row a function from a power spectrum to its level there: the largest of its bins, or between two. */
 function logBands(rows, size, rate) {
   const edge = (row) => (LOW_HZ * (rate / 2 / LOW_HZ) ** (row / rows) * size) / rate;
   return Array.from({ length: rows }, (_, row) => {
@@ -205,7 +225,9 @@ function paletteOf(colours, bend = 1) {
     const side = (k - 127) / 127;
     const place = ((1 + Math.sign(side) * Math.abs(side) ** bend) / 2) * (colours.length - 1);
     const low = Math.min(colours.length - 2, Math.floor(place));
-    const [red, green, blue] = colours[low].map((value, channel) => value + (place - low) * (colours[low + 1][channel] - value));
+    const [red, green, blue] = colours[low].map(
+      (value, channel) => value + (place - low) * (colours[low + 1][channel] - value),
+    );
     return ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0;
   });
 }
@@ -220,14 +242,16 @@ function decibels(power) {
 
 // ---- On the axis of frequency ----
 
-/** Long-term power spectrum: [frequency in Hz, level in dB] every 24th of an octave (or every bin, where those are fewer). */
+/** Long-term power spectrum: [frequency in Hz, level in dB] every 24th of an octave, or every bin at the low end. */
 function longTerm(samples, rate, [from, to]) {
   const [begin, end] = [Math.round(from * rate), Math.round(to * rate)];
   const size = 2 ** Math.max(5, Math.min(13, Math.floor(Math.log2(end - begin))));
   const frame = analyser(size);
   const total = new Float64Array(size / 2 + 1);
+  // Half a window on, or farther where a hundred of them are enough.
+  const step = Math.max(size / 2, Math.floor((end - begin) / 100));
   let frames = 0;
-  for (let start = begin; start + size <= end || frames === 0; start += size / 2) {
+  for (let start = begin; start + size <= end || frames === 0; start += step) {
     const power = frame(samples, start);
     for (let bin = 0; bin <= size / 2; bin++) total[bin] += power[bin];
     frames++;
@@ -261,19 +285,28 @@ function drawSpectra(canvas, rate, lines, { from, to, step, unit, zero }) {
   pen.lineWidth = 1;
   pen.strokeStyle = css("--line");
   for (let level = Math.ceil(from / step) * step; level <= to; level += step) {
-    line(pen, [[LEVELS.padding, y(level)], [width, y(level)]]);
+    line(pen, [
+      [LEVELS.padding, y(level)],
+      [width, y(level)],
+    ]);
     label(pen, `${level}`.replace("-", "−"), LEVELS.padding - 6, y(level), { align: "right", halo: "transparent" });
   }
   for (const frequency of [50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000]) {
     if (frequency > high) continue;
-    line(pen, [[x(frequency), 6], [x(frequency), height - 20]]);
+    line(pen, [
+      [x(frequency), 6],
+      [x(frequency), height - 20],
+    ]);
     const align = x(frequency) > width - 12 ? "right" : "center";
     if (width > 500 || !/^[25]/.test(`${frequency}`))
       label(pen, kilohertz(frequency), x(frequency), height - 9, { align, halo: "transparent" });
   }
   if (zero) {
     pen.strokeStyle = css("--muted");
-    line(pen, [[LEVELS.padding, y(0)], [width, y(0)]]);
+    line(pen, [
+      [LEVELS.padding, y(0)],
+      [width, y(0)],
+    ]);
   }
   pen.save();
   pen.beginPath();
@@ -282,7 +315,10 @@ function drawSpectra(canvas, rate, lines, { from, to, step, unit, zero }) {
   for (const { colour, points, thick } of lines) {
     pen.strokeStyle = colour;
     pen.lineWidth = thick ? 4 : 1.5;
-    line(pen, points.map(([frequency, level]) => [x(frequency), y(level)]));
+    line(
+      pen,
+      points.map(([frequency, level]) => [x(frequency), y(level)]),
+    );
   }
   pen.restore();
   label(pen, unit, LEVELS.padding + 6, 14);
