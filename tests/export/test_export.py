@@ -33,7 +33,7 @@ FAMILIES: dict[str, tuple[type, dict[str, Any]]] = {
     "tcn": (models.Tcn, {"channels": 3, "dilations": [1, 2, 4], "future": 2}),
     "wavenet": (models.WaveNet, {"channels": 4, "dilations": [[1, 2, 4], [1, 8]]}),
     "wavenet_gated": (models.WaveNet, {"channels": [3], "dilations": [[1, 2]], "gated": True, "future": 5}),
-    "wavenet_cab": (models.WaveNetCab, {"channels": 3, "dilations": [[1, 2]], "taps": 40, "future": 6}),
+    "wavenet_cab": (models.WaveNetCab, {"channels": 3, "layers": 2, "taps": 40, "future": 6}),
     "lstm": (models.Lstm, {"units": 8, "burn_in": 60}),
     "lstm_two_layers": (models.Lstm, {"units": 3, "layers": 2, "burn_in": 60, "future": 4}),
     "lstm_skip": (models.Lstm, {"units": 8, "burn_in": 60, "skip": True}),
