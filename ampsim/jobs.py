@@ -109,9 +109,9 @@ def isolated(
     receiver, sender = context.Pipe(duplex=False)
     with tempfile.NamedTemporaryFile(prefix="ampsim-job-") as log:
         process = context.Process(target=enter, args=(sender, log.name, threads, function, arguments))
-        ends = None if timeout_s is None else time.monotonic() + timeout_s
         process.start()
         sender.close()
+        ends = None if timeout_s is None else time.monotonic() + timeout_s
         try:
             outcome = followed(receiver, process, ends, report)
         except KeyboardInterrupt:

@@ -19,6 +19,7 @@ from mlflow.tracking import MlflowClient
 from ampsim import AmpsimError, cli, settings, sweeps
 from ampsim.jobs import Job
 from ampsim.search import opened
+from ampsim.tracking import SWEEP, Store
 
 SMALL = [
     "model=dense",
@@ -184,17 +185,17 @@ def test_a_search_goes_on_with_its_study_and_tells_its_best(
 
 
 def children(folder: Path) -> list:
-    return store(folder).children if (folder / "runs" / "mlflow.db").exists() else []
+    """The runs of the sweep there, oldest first; while another process may still be making the store's tables."""
+    if not (folder / "runs" / "mlflow.db").exists():
+        return []
+    return [run for run in Store(folder / "runs").runs()[::-1] if SWEEP not in run.data.tags]
 
 
 def wait_until(true: Callable[[], bool]) -> None:
     """For another process to get there; a test that hangs fails in the end."""
     for _ in range(600):
-        try:
-            if true():
-                return
-        except Exception:  # a store whose tables are being made
-            pass
+        if true():
+            return
         time.sleep(0.5)
     raise AssertionError("it did not happen in five minutes")
 
