@@ -109,7 +109,8 @@ class Past:
 
 
 def wavenet(model: WaveNet, block: tf.Tensor, past: Past) -> tf.Tensor:
-    features, head = block, None
+    features: Any = block
+    head: Any = None
     for array in model.arrays:
         features = array.rechannel(features)
         for layer in array.stack:
