@@ -66,6 +66,17 @@ def weights(fit: Trainer) -> list[np.ndarray]:
     return [variable.numpy() for variable in fit.model.variables]
 
 
+def test_out_of_memory_says_what_to_lower(monkeypatch: pytest.MonkeyPatch) -> None:
+    fit = trainer()
+
+    def full() -> int:
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+
+    monkeypatch.setattr(fit, "call", full)
+    with pytest.raises(AmpsimError, match=r"lower training\.batch_size or training\.segment_length"):
+        fit.fit()
+
+
 def without_times(rounds: list[dict[str, float]]) -> list[dict[str, float]]:
     return [{key: value for key, value in row.items() if key != "elapsed_s"} for row in rounds]
 
