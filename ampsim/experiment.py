@@ -115,7 +115,7 @@ def run(
 
     store = Store(**config["tracking"])
     tracked, checkpoint = begin(
-        store, config, takes, name=name, overrides=overrides, tags=tags or {}, resume=resume, notice=notice
+        store, config, takes, name=name, overrides=overrides, tags=tags, resume=resume, notice=notice
     )
     with closing(tracked), tempfile.TemporaryDirectory() as folder:
         record_setting(tracked, Path(folder), config, takes, delay, splits)
@@ -206,9 +206,9 @@ def begin(
     *,
     name: str,
     overrides: list[str],
-    tags: Mapping[str, str],
     resume: bool,
     notice: Notice,
+    tags: Mapping[str, str] | None = None,
 ) -> tuple[TrackedRun, Path]:
     """The run in MLflow and the place of its checkpoint; with `resume`, those of the newest unfinished run of this config."""
     unfinished, mark = store.folder / "unfinished", fingerprint(config, takes)
@@ -217,11 +217,11 @@ def begin(
     tracked = next((found for found in going_on if found), None)  # no further than the newest that is still there
     if tracked:
         notice(f"going on with the unfinished run {tracked.name}")
-        tracked.log_tags(tags)
+        tracked.log_tags(tags or {})
     else:
         if resume:
             notice("no unfinished run of this config and recording to resume; starting a new one")
-        tags = {"config_hash": mark, "overrides": " ".join(overrides), **code_version(), **tags}
+        tags = {"config_hash": mark, "overrides": " ".join(overrides), **code_version(), **(tags or {})}
         tracked = store.start(name, params=without(config, ["tracking"]), tags=tags)
     folder = unfinished / f"{mark}-{tracked.id}"
     folder.mkdir(parents=True, exist_ok=True)
