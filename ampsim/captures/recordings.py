@@ -13,9 +13,8 @@ from ampsim.captures.nam import Capture, read
 from ampsim.pairs import DEFAULT_RATE, AudioPair, FileRecord, Source, aligned, estimate_delay, listed, record
 
 GUITAR_S = 60.0  # of the embedded guitar, where no direct recording is named
-TOLERANCE_DB = (
-    1.5  # between stated and measured loudness; a level compensated afterwards, or a wrong reading, is far off
-)
+# Between stated and measured loudness: a wrong reading, or a level changed afterwards, is further off.
+TOLERANCE_DB = 1.5
 
 
 @dataclass(frozen=True, kw_only=True)
