@@ -138,12 +138,14 @@ def plain(config: Any) -> dict[str, Any]:
     resolved.pop("hydra", None)
     resolved.pop("experiment", None)
     resolved.pop("sweep", None)
-    for key in ("path", "input", "target"):
-        value = resolved["data"].get(key)
-        if isinstance(value, str):
-            resolved["data"][key] = absolute(value)
-        elif isinstance(value, list):
-            resolved["data"][key] = [absolute(item) if isinstance(item, str) else item for item in value]
+    data = resolved["data"]
+    for section in (data, data["recording"]) if isinstance(data.get("recording"), dict) else (data,):
+        for key in ("path", "input", "target", "teacher"):
+            value = section.get(key)
+            if isinstance(value, str):
+                section[key] = absolute(value)
+            elif isinstance(value, list):
+                section[key] = [absolute(item) if isinstance(item, str) else item for item in value]
     if not isinstance(resolved["tracking"]["folder"], str):
         raise AmpsimError("tracking.folder names no folder")
     resolved["tracking"]["folder"] = absolute(resolved["tracking"]["folder"])

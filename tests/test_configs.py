@@ -15,10 +15,12 @@ FILES = sorted(path.relative_to(CONF) for path in CONF.rglob("*.yaml"))
 CHOICES = [path for path in FILES if len(path.parts) == 2]
 EXTRA = {"model": {"sample_rate": 44100}}  # what only a run knows
 MISSING = {
+    "distilled": ["data.teacher=x.nam", "data.recording={_target_: ampsim.pairs.Stereo, path: x.wav}"],
     "nam_capture": ["data.path=x.nam"],
     "stereo": ["data.path=x.wav"],
     "pair": ["data.input=x.wav", "data.target=y.wav"],
 }
+NEEDED = {"distil": ["data.teacher=x.nam"]}  # by an experiment
 SECTIONS = ("data", "model", "loss", "optimizer", "schedule")
 
 
@@ -29,7 +31,7 @@ def _data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def overrides(path: Path) -> list[str]:
     group, choice = path.parts[0], path.stem
-    return [f"{group}={choice}", *(MISSING.get(choice, []) if group == "data" else [])]
+    return [f"{group}={choice}", *(MISSING.get(choice, []) if group == "data" else NEEDED.get(choice, []))]
 
 
 def test_there_are_configs_to_test():

@@ -5,6 +5,6 @@ They are amps to learn from and to play (`.nam`), and what proves an export: a r
 
 from ampsim.captures.nam import Capture, read
 from ampsim.captures.player import Player
-from ampsim.captures.recordings import NamCapture, level_fault
+from ampsim.captures.recordings import Distilled, NamCapture, level_fault
 
-__all__ = ["Capture", "NamCapture", "Player", "level_fault", "read"]
+__all__ = ["Capture", "Distilled", "NamCapture", "Player", "level_fault", "read"]

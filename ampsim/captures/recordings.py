@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -9,12 +10,11 @@ from ampsim import AmpsimError, audio, virtual_amp
 from ampsim.audio import Signal
 from ampsim.captures.loudness import loudness_db
 from ampsim.captures.nam import Capture, read
-from ampsim.pairs import DEFAULT_RATE, AudioPair, FileRecord, Source, listed, record
+from ampsim.pairs import DEFAULT_RATE, AudioPair, FileRecord, Source, aligned, estimate_delay, listed, record
 
 GUITAR_S = 60.0  # of the embedded guitar, where no direct recording is named
-TOLERANCE_DB = (
-    1.5  # between stated and measured loudness; a level compensated afterwards, or a wrong reading, is far off
-)
+# Between stated and measured loudness: a wrong reading, or a level changed afterwards, is further off.
+TOLERANCE_DB = 1.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +51,43 @@ class NamCapture(Source):
                     f"{file.path} has {file.samples.shape[1]} channels; a capture is played by mono files"
                 )
         return [(file.channel(0), file.sample_rate, file.path.name, (record(file),)) for file in files]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distilled(Source):
+    """A recording, and what a capture of a large model that learnt it makes of further direct signals.
+
+    What the teacher played comes first, so that validation and test, which are laid from the end, are of the recording.
+
+    Args:
+        recording: the source of the recording, whose `delay` counts.
+        teacher: the large model as a `.nam` file, at the recording's rate and without latency (`model.future=1`); None
+            is the recording alone.
+        input: direct recordings for the teacher to play (mono); None takes a minute of the embedded guitar.
+    """
+
+    recording: Source
+    teacher: str | None
+    input: str | list[str] | None = None
+    delay: int | Literal["auto"] = 0  # of what `load` returns, which is aligned
+
+    def load(self) -> list[AudioPair]:
+        recorded = self.recording.load()
+        delay = self.recording.delay
+        samples = estimate_delay(recorded).samples if delay == "auto" else int(delay)
+        recorded = [aligned(take, samples) for take in recorded]
+        if self.teacher is None:
+            return recorded
+        taught = NamCapture(path=self.teacher, input=self.input, checks=self.checks).load()
+        rates = {take.sample_rate for take in (*taught, *recorded)}
+        if len(rates) > 1:
+            raise AmpsimError(
+                f"{self.teacher} plays at {taught[0].sample_rate} Hz and the recording has {recorded[0].sample_rate} Hz: "
+                "the teacher has to be a model of this recording"
+            )
+        taken = {take.name for take in recorded}
+        renamed = [replace(take, name=f"taught {take.name}" if take.name in taken else take.name) for take in taught]
+        return [*renamed, *recorded]
 
 
 def played(capture: Capture, direct: Signal, rate: int, name: str, files: tuple[FileRecord, ...]) -> AudioPair:

@@ -4,11 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import DELAY
 from nam_files import wavenet, write
 from synthetic import RATE, guitar, write_pcm
 
 from ampsim import AmpsimError, captures, cli
 from ampsim.captures.loudness import LEVEL_DB, gain, loudness_db, reference_input
+from ampsim.pairs import Stereo, aligned, split
 
 
 def level_db(samples: np.ndarray) -> float:
@@ -93,3 +95,19 @@ def test_a_bad_capture_renders_nothing(tmp_path: Path, capsys: pytest.CaptureFix
     assert cli.main(["render", *words]) == 2
     assert "it breaks off" in capsys.readouterr().err
     assert not (tmp_path / "out.wav").exists()
+
+
+def test_a_teacher_plays_beside_its_recording(capture: Path, recording: Path, tmp_path: Path):
+    recorded = Stereo(path=str(recording))
+    write_pcm(tmp_path / recording.name, [guitar(RATE)], bits=24)
+    source = captures.Distilled(recording=recorded, teacher=str(capture), input=str(tmp_path / recording.name))
+    taught, learnt = source.load()
+    assert (taught.name, learnt.name) == (f"taught {recording.name}", recording.name)
+    np.testing.assert_allclose(taught.target, captures.read(capture).player(taught.input), atol=1e-6)
+    (alone,) = captures.Distilled(recording=recorded, teacher=None).load()
+    (expected,) = (aligned(take, DELAY) for take in recorded.load())
+    for take in (learnt, alone):
+        np.testing.assert_array_equal(take.input, expected.input)
+        np.testing.assert_array_equal(take.target, expected.target)
+    splits = split([taught, learnt], source.splits, gap=10)
+    assert {span.take.name for name in ("validation", "test") for span in splits[name]} == {recording.name}
