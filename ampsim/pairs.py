@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ampsim import AmpsimError, virtual_amp
+from ampsim.alignment import timing
 from ampsim.audio import AudioFile, Signal, clock, decibels, peak, read, rms
 
 Split = float | str | list[str]
@@ -297,9 +298,6 @@ def checked(takes: list[AudioPair], *, strict: bool, notice: Notice) -> list[Aud
 
 # ---- Alignment ------------------------------------------------------------------------------------------------------
 
-BLOCK = 1 << 16  # about 1.5 s: long against any delay looked for, short enough to average many
-MAX_DELAY = 1 << 14
-
 
 @dataclass(frozen=True)
 class Delay:
@@ -313,25 +311,9 @@ class Delay:
 
 
 def estimate_delay(takes: Sequence[AudioPair]) -> Delay:
-    """One integer delay of several takes by the generalised cross-correlation with phase transform.
-
-    The phase transform (Knapp & Carter, 1976) keeps only the phase of the cross-spectrum, so that neither the
-    guitar's spectrum nor the amp's colours the peak. Here blocks are averaged before the inverse transform, which
-    weighs each frequency by how steadily the two channels agree there.
-    """
-    cross = np.zeros(BLOCK + 1, complex)
-    window = np.hanning(BLOCK)
-    for take in takes:
-        for start in range(0, max(len(take.input) - BLOCK // 2, 1), BLOCK // 2):
-            direct, amp = (signal[start : start + BLOCK] for signal in (take.input, take.target))
-            spectra = [np.fft.rfft(part * window[: len(part)], 2 * BLOCK) for part in (direct, amp)]
-            product = spectra[1] * np.conj(spectra[0])
-            cross += product / np.maximum(np.abs(product), 1e-9)
-    correlation = np.fft.irfft(cross)
-    lags = np.concatenate([np.arange(MAX_DELAY), np.arange(-MAX_DELAY, 0)])
-    found = int(np.argmax(np.abs(correlation[lags])))
-    confidence = float(np.abs(correlation[lags[found]]) / max(rms(correlation[lags]), 1e-30))
-    return Delay(int(lags[found]), bool(correlation[lags[found]] < 0), estimated=True, confidence=confidence)
+    """One delay of several takes, in whole samples; `alignment.Timing` says how it is measured."""
+    found = timing([(take.input, take.target) for take in takes], takes[0].sample_rate, steady=True)
+    return Delay(found.samples, found.inverted, estimated=True, confidence=found.confidence)
 
 
 def aligned(pair: AudioPair, delay: int) -> AudioPair:

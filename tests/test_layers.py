@@ -9,11 +9,11 @@ PACKAGE = Path(__file__).parent.parent / "ampsim"
 # From the top: a module imports only from its own row and the rows above it.
 ROWS = [
     {"targets", "locations"},  # no knowledge of audio or models: config sections as objects, where a store is
-    {"audio", "filters"},
-    {"virtual_amp", "pairs", "doctor"},
+    {"audio", "filters", "alignment"},
+    {"virtual_amp", "pairs"},
     {"losses", "metrics"},
     {"models"},
-    {"segments", "schedules", "rendering", "training", "evaluation", "plots", "report", "export"},
+    {"segments", "schedules", "rendering", "training", "evaluation", "plots", "doctor", "report", "export"},
     {"tracking"},
     {"experiment"},
     {"settings", "display", "cli"},
