@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import soxr
 from numpy.typing import NDArray
 from scipy import fft
 
@@ -309,10 +310,9 @@ def located(take: Take, sample_rate: int, line: Line, step: Step, coarse: int, r
     return float(starts[np.argmax(gained)] + PULSE / 2) / sample_rate
 
 
-def without_drift(target: Wave, timing: Timing) -> Wave:
-    """The target, (num_samples,), resampled to the input's clock; as long as it was."""
-    import soxr
-
-    ratio = 1 + timing.drift_ppm * 1e-6
-    made = soxr.resample(np.asarray(target, np.float32), timing.sample_rate * ratio, timing.sample_rate, quality="VHQ")
+def resampled(target: Wave, drift_ppm: float, sample_rate: int) -> Wave:
+    """A target, (num_samples,), whose clock ran so much too fast, on the right clock; as long as it was."""
+    made = soxr.resample(
+        np.asarray(target, np.float32), sample_rate * (1 + drift_ppm * 1e-6), sample_rate, quality="VHQ"
+    )
     return part(made, 0, len(target))
