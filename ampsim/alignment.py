@@ -10,7 +10,6 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import soxr
 from numpy.typing import NDArray
 from scipy import fft
 
@@ -312,6 +311,8 @@ def located(take: Take, sample_rate: int, line: Line, step: Step, coarse: int, r
 
 def resampled(target: Wave, drift_ppm: float, sample_rate: int) -> Wave:
     """A target, (num_samples,), whose clock ran so much too fast, on the right clock; as long as it was."""
+    import soxr  # here, so that commands that resample nothing do not load it
+
     made = soxr.resample(
         np.asarray(target, np.float32), sample_rate * (1 + drift_ppm * 1e-6), sample_rate, quality="VHQ"
     )

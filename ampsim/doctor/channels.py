@@ -16,7 +16,7 @@ SILENT_DB = -80.0  # a channel whose peak stays below this was not recorded
 FULL_SCALE = 0.9999
 CLIPPED_RUN = 4  # neighbouring samples at full scale; a file normalised to its peak touches it for one or two
 FLAT_TOPS = 5  # such runs at one level below full scale: a converter's, not a string's
-DC_DB = -45.0  # of the mean against full scale
+DC_DB = -40.0  # of the mean against full scale
 STUCK_S = 0.0007  # a value held that long in the middle of sound
 GAP_S = 0.1  # longer ones are rests or a gate
 QUIET_DB = -60.0  # below the channel's peak
@@ -117,22 +117,11 @@ def offset(pair: AudioPair) -> Iterator[Finding]:
 def dropouts(pair: AudioPair) -> Iterator[Finding]:
     """A value that is held in the middle of sound: samples that the computer lost and filled."""
     rate = pair.sample_rate
-    reach = round(0.005 * rate)
     for side, samples, name in sides(pair):
-
-        def moving(around: Signal, loud: float = peak(samples) * 10 ** (QUIET_DB / 20)) -> bool:
-            """Whether sound is there, and more than the steps of coarse bits."""
-            return len(around) > 1 and rms(around) > loud and float(np.mean(np.diff(around) != 0)) > 0.5
-
         starts, stops = runs(samples[1:] == samples[:-1], max(8, round(STUCK_S * rate)))
-        stops = stops + 1
-        highest = peak(samples)
+        spans = zip(starts.tolist(), (stops + 1).tolist(), strict=True)
         found = [
-            (int(start), int(stop))
-            for start, stop in zip(starts, stops, strict=True)
-            if stop - start <= GAP_S * rate
-            and all(map(moving, (samples[max(start - reach, 0) : start], samples[stop : stop + reach])))
-            and abs(samples[start]) < 0.9 * highest  # a flat top is no gap
+            span for span in spans if span[1] - span[0] <= GAP_S * rate and stuck(samples, *span, round(0.005 * rate))
         ]
         if found:
             at_s = tuple(start / rate for start, _ in found)
@@ -143,6 +132,18 @@ def dropouts(pair: AudioPair) -> Iterator[Finding]:
             )
             values = {"places": len(found), "longest_samples": longest, "longest_ms": 1000 * longest / rate}
             yield Finding("error", f"dropout_{side}", text, LARGER_BUFFER, at_s[:10], values)
+
+
+def stuck(samples: Signal, start: int, stop: int, reach: int) -> bool:
+    """Whether a value that is held from start to stop is one in the middle of sound, and no flat top, nor the coarse steps
+    of something soft: it begins or ends with a jump."""
+    around = samples[max(start - reach, 0) : start], samples[stop : stop + reach]
+    highest = peak(samples)
+    if abs(samples[start]) > 0.9 * highest or min(map(len, around)) < 2:
+        return False
+    loud = min(map(rms, around)) > highest * 10 ** (QUIET_DB / 20)
+    step = max(abs(samples[start] - samples[start - 1]), abs(samples[stop] - samples[stop - 1]))
+    return bool(loud and step > 4 * rms(np.concatenate([np.diff(part) for part in around])))
 
 
 LARGER_BUFFER = "record again with a larger buffer, or cut the take there into two files"

@@ -23,7 +23,7 @@ def quick(pair: AudioPair) -> tuple[list[Finding], Timing | None]:
     """
     found = [*channels.broken(pair)]
     if found:
-        return found + ([] if any(each.topic == "finite" for each in found) else [*channels.clipping(pair)]), None
+        return [*found, *(each for each in channels.clipping(pair) if each.severity == "error")], None
     found += [*channels.clipping(pair), *channels.offset(pair), *channels.dropouts(pair), *match.swap(pair)]
     if pair.duration_s < SHORTEST_S:
         return found, None

@@ -10,15 +10,12 @@ from html import escape
 from importlib import resources
 from pathlib import Path
 from string import Template
-from typing import TYPE_CHECKING
+from typing import Any
 
 from ampsim import AmpsimError, __version__
 from ampsim.audio import clock
 from ampsim.doctor.findings import Diagnosis, Finding
 from ampsim.doctor.response import BANDS_HZ
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 def as_json(found: Diagnosis) -> str:
@@ -69,7 +66,8 @@ def item(finding: Finding) -> str:
     return f'<li class="{finding.severity}"><b>{finding.severity}</b> <span>{escape(finding.text)}</span>{fix}</li>'
 
 
-def figures(found: Diagnosis) -> Iterator[tuple["Figure", str]]:
+def figures(found: Diagnosis) -> Iterator[tuple[Any, str]]:
+    """Figures and what to see in them."""
     from ampsim import plots
 
     shown = found.curves
@@ -93,7 +91,7 @@ def figures(found: Diagnosis) -> Iterator[tuple["Figure", str]]:
         yield plots.filter_lengths(shown["windows"], shown["by_window"], found.sample_rate), text
 
 
-def image(figure: "Figure") -> str:
+def image(figure: Any) -> str:
     figure.set_size_inches(6.4, 0.64 * figure.get_figheight())  # so that a phone shows the letters
     figure.suptitle("")
     data = io.BytesIO()

@@ -29,7 +29,7 @@ TAPS, FUTURE = 128, 16  # of each filter, at GUESS_RATE: 11 ms
 CHUNK = 1 << 15
 BANDS_HZ = ((80.0, 300.0), (300.0, 800.0), (800.0, 2000.0), (2000.0, 5000.0))
 BLOCK_S = (0.5, 1.0)  # in short takes and in long ones
-CHANGE_DB, CHANGE_SIGMAS = 1.2, 3.5
+CHANGE_DB, CHANGE_SIGMAS = (2.0, 2.0, 2.0, 3.5), 4.0  # by band; what is played moves the top one most
 LONGEST_S, FURTHEST_S = 0.34, 0.01  # windows and futures that are tried
 ENOUGH_ESR = 0.003  # a window that costs no more than this is long enough
 
@@ -163,7 +163,7 @@ def most_changed(gains: Array) -> tuple[int, Array] | None:
     ]
     difference = middles[1] - middles[0]
     sigmas = np.abs(difference) / np.maximum(np.hypot(*errors), 0.1)
-    clear = (np.abs(difference) > np.array([1, 1, 1, 2]) * CHANGE_DB) & (sigmas > CHANGE_SIGMAS)
+    clear = (np.abs(difference) > CHANGE_DB) & (sigmas > CHANGE_SIGMAS)
     return (place, difference) if clear.any() else None
 
 
