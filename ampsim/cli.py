@@ -20,6 +20,8 @@ HELP = """\
 ampsim {version}: learn a guitar amplifier from a recording of its input and output
 
   ampsim train [key=value ...]        train a net, score it, keep everything in MLflow
+  ampsim doctor input=... [target=...]
+                                      what is wrong with a recording, before it costs a training
   ampsim evaluate [run=last]          score a run's model again
   ampsim render run=last input=... output=...
                                       play a recording through a run's model, or capture=amp.nam
@@ -151,6 +153,19 @@ class Ui(StoreOptions):
     """Serve MLflow's page of the runs on 127.0.0.1."""
 
     port: int = option(5000, "the port to listen on")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Doctor:
+    """Diagnose a recording: delay, drift, gaps, clipping, hum, and what else would spoil training."""
+
+    input: str = needed("a stereo file (left: direct, right: amp), or the direct signal")
+    target: str = option("", "the amp's file, where it is another one")
+    input_channel: int = option(0, "channel of the direct signal in a stereo file, counted from 0")
+    target_channel: int = option(1, "channel of the amp in a stereo file")
+    json: str = option("", "a file for the findings as JSON")
+    html: str = option("", "a file for a page with figures")
+    overwrite: bool = option(False, "replace what exists")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -347,6 +362,33 @@ def sweep_name(plan: Any, common: list[str]) -> str:
     swept = list(plan.space or []) or [word.partition("=")[0] for word in plan.jobs[0] if word not in common]
     keys = [key.lstrip("+").rpartition(".")[2] for key in swept]
     return "-".join(["search" if plan.search else "sweep", *keys, run_name(plan.configs[0], common)])[:120]
+
+
+# ---- doctor ----------------------------------------------------------------------------------------------------------
+
+
+def doctor(words: list[str]) -> None:
+    options = parsed(Doctor, words)
+    from ampsim.display import findings_table
+    from ampsim.doctor import diagnosed, loaded, page
+
+    for path in filter(None, (options.json, options.html)):
+        if Path(path).exists() and not options.overwrite:
+            raise AmpsimError(f"{path} exists; say overwrite=true to replace it")
+    console = new_console()
+    with console.status("listening ..."):
+        take, known = loaded(
+            options.input, options.target, input_channel=options.input_channel, target_channel=options.target_channel
+        )
+        found = diagnosed(take, known)
+    console.print(findings_table(found.findings))
+    say(console, f"\n{found.name}, {page.summary(found)}")
+    for path, make in ((options.json, page.as_json), (options.html, page.as_html)):
+        if path:
+            page.write(Path(path).expanduser(), make(found))
+            say(console, f"-> {path}")
+    if found.count("error"):
+        raise SystemExit(AmpsimError.exit_code)
 
 
 # ---- evaluate, render, ui, votes ------------------------------------------------------------------------------------
@@ -569,6 +611,7 @@ def votes(words: list[str]) -> None:
 
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "train": train,
+    "doctor": doctor,
     "evaluate": evaluate,
     "render": render,
     "compare": compare,

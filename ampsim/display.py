@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -51,6 +51,21 @@ class ProgressLine:
             f"{progress.done:6.1%}  epoch {progress.epoch:.2f}  loss {progress.loss:.3g}  "
             f"{progress.samples_per_s:,.0f} samples/s  {duration(progress.remaining_s)} left"
         )
+
+
+MARKS = {"error": ("✗", "bold red"), "warning": ("!", "bold yellow"), "note": ("·", "cyan"), "ok": ("✓", "green")}
+
+
+def findings_table(findings: Sequence[Any]) -> Table:
+    """What the doctor found, a row each, with the remedy below it."""
+    table = Table(show_header=False, box=None, padding=(0, 1, 0, 0))
+    for each in findings:
+        mark, style = MARKS[each.severity]
+        text = Text(each.text)
+        if each.fix and each.severity != "ok":
+            text.append(f"\n→ {each.fix}", style="dim")
+        table.add_row(Text(mark, style=style), text)
+    return table
 
 
 def score_table(scores: Mapping[str, float], title: str) -> Table:

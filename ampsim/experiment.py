@@ -22,12 +22,13 @@ import yaml
 
 import ampsim
 from ampsim import AmpsimError, DivergedError, PrunedError, audio, plots, virtual_amp
+from ampsim.doctor import checked
 from ampsim.evaluation import Evaluation, evaluate, limits
 from ampsim.export import Details, Export, export, formats_named
 from ampsim.export import keras as keras_files
 from ampsim.metrics import a_weighted_esr, esr_over_time, gain_curve
 from ampsim.models import AmpModel
-from ampsim.pairs import DEFAULT_RATE, AudioPair, Delay, Source, Span, aligned, checked, estimate_delay, split
+from ampsim.pairs import DEFAULT_RATE, AudioPair, Delay, Source, Span, aligned, estimate_delay, split
 from ampsim.rendering import Renderer
 from ampsim.report import listening_page
 from ampsim.segments import Segments
@@ -38,7 +39,6 @@ from ampsim.training import Progress, State, Trainer, distribution, ignore
 Notice = Callable[[str], None]
 Config = dict[str, Any]
 
-UNSURE = 10  # see `Delay.confidence`; recordings of real amps reach 25 and more
 PACKAGES = (
     "ampsim",
     "tensorflow",
@@ -95,7 +95,7 @@ def run(
 
     # From the recording to aligned, split takes.
     source: Source = build(config["data"])
-    takes = checked(source.load(), strict=source.checks == "strict", notice=notice)
+    takes = checked(source, notice=notice)
     takes, delay = align(takes, source.delay, notice)
     sample_rate = takes[0].sample_rate
 
@@ -163,11 +163,6 @@ def align(takes: list[AudioPair], delay: int | str, notice: Notice) -> tuple[lis
     found = estimate if delay == "auto" else Delay(int(delay), estimate.inverted, estimated=False)
     lead = "leads" if found.samples < 0 else "lags"
     how = "estimated" if found.estimated else "as configured"
-    if found.confidence is not None and found.confidence < UNSURE:
-        notice(
-            f"warning: no clear delay between direct and amp (the best peak is {found.confidence:.0f} times the average): "
-            "are these of the same take? Set data.delay if you know it"
-        )
     notice(f"the amp's signal {lead} the direct signal by {abs(found.samples)} samples ({how}); taken out")
     if found.inverted:
         notice("the amp's signal is inverted against the direct signal, as many amps do; the model learns that too")
@@ -340,7 +335,7 @@ def score_again(tracked: TrackedRun, split_name: str, *, notice: Notice) -> dict
     """Scores of a finished run's model on a split of its recording, as its saved config describes it."""
     config = load_config(tracked)
     source: Source = build(config["data"])
-    takes = checked(source.load(), strict=source.checks == "strict", notice=notice)
+    takes = checked(source, notice=notice)
     takes, _ = align(takes, source.delay, notice)
     model = load_model(tracked)
     return evaluate(model, split(takes, source.splits, gap=model.receptive_field)[split_name]).scores

@@ -38,8 +38,8 @@ def pre_emphasis(coefficient: float) -> Taps:
 def a_weighting(sample_rate: int, *, low_pass: float = 0.0) -> Taps:
     """The A-weighting as a minimum-phase FIR of about 23 ms: the magnitude of IEC 61672 up to half of any sample rate.
 
-    A bilinear design falls off near half the rate; this one is made from the curve itself by the real cepstrum
-    (Oppenheim and Schafer, Discrete-Time Signal Processing, 13.5), so that the weights are the same at every rate.
+    A bilinear design falls off near half the rate; this one is made from the curve itself, so that the weights are the
+    same at every rate.
 
     Args:
         low_pass: coefficient b of a filter (1 + b z^-1) / (1 + b) in series, which takes back what the A-weighting gives
@@ -48,13 +48,20 @@ def a_weighting(sample_rate: int, *, low_pass: float = 0.0) -> Taps:
     num_taps = round(A_MEMORY_S * sample_rate)
     size = fft.next_fast_len(32 * num_taps, real=True) // 2 * 2  # fine enough that the cepstrum does not alias
     magnitude = a_magnitude(fft.rfftfreq(size, 1 / sample_rate))
-    cepstrum = fft.irfft(np.log(np.maximum(magnitude, 1e-6)), size)  # the zero at 0 Hz becomes -120 dB
-    cepstrum[1 : size // 2] *= 2
-    cepstrum[size // 2 + 1 :] = 0
-    taps = fft.irfft(np.exp(fft.rfft(cepstrum)), size)[:num_taps]
+    taps = fft.irfft(minimum_phase(np.maximum(magnitude, 1e-6)), size)[:num_taps]  # the zero at 0 Hz becomes -120 dB
     fade = num_taps // 2  # without it the cut-off tail ripples at the lowest frequencies
     taps[-fade:] *= 0.5 + 0.5 * np.cos(np.pi * (np.arange(fade) + 0.5) / fade)
     return np.convolve(taps, [1, low_pass]) / (1 + low_pass) if low_pass else taps
+
+
+def minimum_phase(magnitude: NDArray[np.float64]) -> NDArray[np.complex128]:
+    """The spectrum, (size // 2 + 1,), of the filter of that magnitude which delays least: its real cepstrum folded
+    (Oppenheim and Schafer, Discrete-Time Signal Processing, 13.5). `size` is even, `magnitude` nowhere 0."""
+    cepstrum = fft.irfft(np.log(magnitude))
+    half = len(cepstrum) // 2
+    cepstrum[1:half] *= 2
+    cepstrum[half + 1 :] = 0
+    return np.exp(fft.rfft(cepstrum))
 
 
 def filtered(signal: NDArray[np.floating], taps: Taps) -> NDArray[np.float64]:

@@ -1,8 +1,8 @@
-"""Recordings as pairs of input and target: loaded, checked, aligned and split."""
+"""Recordings as pairs of input and target: loaded, aligned and split."""
 
 import hashlib
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -10,7 +10,8 @@ from typing import Any, Literal
 import numpy as np
 
 from ampsim import AmpsimError, virtual_amp
-from ampsim.audio import AudioFile, Signal, clock, decibels, peak, read, rms
+from ampsim.alignment import timing
+from ampsim.audio import AudioFile, Signal, clock, read
 
 Split = float | str | list[str]
 Notice = Callable[[str], None]
@@ -82,17 +83,21 @@ class Source:
         splits: for each of train, validation and test a share of the recording (0.8), a time ("30 s"), or a list of
             takes (file names). Training is laid from the start, validation and test from the end.
         checks: "strict" refuses a recording with a fault that spoils training, "warn" only tells.
+        drift: "correct" resamples a target whose clock runs faster or slower than the input's, "ignore" leaves it.
     """
 
     delay: int | Literal["auto"] = "auto"
     splits: dict[str, Split] = field(default_factory=lambda: {"train": 0.8, "validation": 0.1, "test": 0.1})
     checks: Literal["strict", "warn"] = "strict"
+    drift: Literal["ignore", "correct"] = "ignore"
 
     def __post_init__(self) -> None:
         if self.delay != "auto" and (isinstance(self.delay, bool) or not isinstance(self.delay, int)):
             raise ValueError(f'data.delay is "auto" or a whole number of samples, not {self.delay!r}')
         if self.checks not in ("strict", "warn"):
             raise ValueError(f'data.checks is "strict" or "warn", not {self.checks!r}')
+        if self.drift not in ("ignore", "correct"):
+            raise ValueError(f'data.drift is "ignore" or "correct", not {self.drift!r}')
         if set(self.splits) != set(SPLITS):
             raise ValueError(f"data.splits names {', '.join(SPLITS)}, and not {', '.join(map(str, self.splits))}")
 
@@ -183,9 +188,10 @@ class VirtualAmp(Source):
         delay: int | Literal["auto"] = "auto",
         splits: dict[str, Split] | None = None,
         checks: Literal["strict", "warn"] = "strict",
+        drift: Literal["ignore", "correct"] = "ignore",
         **recording: Any,
     ) -> None:
-        super().__init__(delay=delay, checks=checks, **({} if splits is None else {"splits": splits}))
+        super().__init__(delay=delay, checks=checks, drift=drift, **({} if splits is None else {"splits": splits}))
         inspect.signature(virtual_amp.record).bind(**recording)  # an unknown setting is refused now, not after loading
         object.__setattr__(self, "recording", recording)
 
@@ -213,92 +219,10 @@ def record(file: AudioFile) -> FileRecord:
     return FileRecord(str(file.path.absolute()), file.duration_s, file.sha256)
 
 
-# ---- Checks, once, at the border ------------------------------------------------------------------------------------
-
-SILENT_DB = -80.0  # a channel whose peak stays below this was not recorded
-FULL_SCALE = 0.9999
-CLIPPED_RUN = 4  # neighbouring samples at full scale; a file normalised to its peak touches it for one or two
-SWAPPED_CREST_DB = 3.0  # amps lower the crest factor; this much more of it at the "amp" side means a swap
-
-
-def check(pair: AudioPair) -> Iterator[str]:
-    """The faults of a take that spoil training, a sentence each."""
-    if len(pair.input) != len(pair.target):
-        yield f"{pair.name}: {len(pair.input):,} samples of input and {len(pair.target):,} of target"
-    if peak(pair.input) > 0 and np.array_equal(pair.input, pair.target):
-        yield (
-            f"{pair.name}: direct and amp are the same signal (a mono mix, or one channel named twice): "
-            "export the two tracks apart, or see data.input_channel and data.target_channel"
-        )
-    sides = [
-        (pair.input, pair.input_name or "the direct signal"),
-        (pair.target, pair.target_name or "the amp's signal"),
-    ]
-    for samples, name in sides:
-        bad = np.flatnonzero(~np.isfinite(samples))
-        if bad.size:
-            at = clock(bad[0] / pair.sample_rate)
-            yield f"{name} holds NaN or infinity at {at} ({bad.size:,} samples): export it again"
-        elif peak(samples) < 10 ** (SILENT_DB / 20):
-            yield (
-                f"{name} is silent from 0:00.0 to {clock(pair.duration_s)} (peak {decibels(peak(samples)):.0f} dBFS): "
-                "check the cable and the track"
-            )
-        else:
-            clipped = clipped_samples(samples)
-            if clipped.size:
-                at = clock(clipped[0] / pair.sample_rate)
-                yield (
-                    f"{name} clips at {at} ({clipped.size:,} samples at full scale): lower the level and record again"
-                )
-
-
-def clipped_samples(samples: Signal) -> np.ndarray:
-    """Indices of samples in runs of at least CLIPPED_RUN at full scale."""
-    full = np.abs(samples) >= FULL_SCALE
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], full, [False]]).astype(np.int8)))
-    starts, stops = edges[::2], edges[1::2]
-    long = stops - starts >= CLIPPED_RUN
-    runs = [np.arange(start, stop) for start, stop in zip(starts[long], stops[long], strict=True)]
-    return np.concatenate(runs) if runs else np.empty(0, int)
-
-
-def looks_swapped(pair: AudioPair) -> bool:
-    crests = [decibels(peak(samples) / rms(samples)) for samples in (pair.input, pair.target)]
-    return crests[1] > crests[0] + SWAPPED_CREST_DB
-
-
-def checked(takes: list[AudioPair], *, strict: bool, notice: Notice) -> list[AudioPair]:
-    """The takes as they are, once they have passed; see `check`.
-
-    Raises:
-        AmpsimError: takes differ in rate; or, when strict, a take has a fault that spoils training.
-    """
-    rates = {take.sample_rate for take in takes}
-    if len(rates) > 1:
-        found = ", ".join(f"{take.name} {take.sample_rate} Hz" for take in takes)
-        raise AmpsimError(f"the takes differ in sample rate ({found}): export all at one rate")
-    for take in takes:
-        faults = list(check(take))
-        finite = bool(np.isfinite(take.input).all() and np.isfinite(take.target).all())
-        if faults and not finite:
-            raise AmpsimError("\n".join(faults))
-        if faults and strict:
-            raise AmpsimError("\n".join(faults) + "\n(data.checks=warn goes on with a recording as it is)")
-        for fault in faults:
-            notice(f"warning: {fault}")
-        if not faults and looks_swapped(take):
-            notice(
-                f"warning: {take.name}: direct and amp look swapped (the amp's signal has the greater dynamics); if so, "
-                "exchange data.input_channel and data.target_channel, or data.input and data.target"
-            )
-    return takes
-
-
 # ---- Alignment ------------------------------------------------------------------------------------------------------
 
-BLOCK = 1 << 16  # about 1.5 s: long against any delay looked for, short enough to average many
-MAX_DELAY = 1 << 14
+
+UNSURE = 10  # see `Delay.confidence`; recordings of real amps reach 25 and more
 
 
 @dataclass(frozen=True)
@@ -313,25 +237,9 @@ class Delay:
 
 
 def estimate_delay(takes: Sequence[AudioPair]) -> Delay:
-    """One integer delay of several takes by the generalised cross-correlation with phase transform.
-
-    The phase transform (Knapp & Carter, 1976) keeps only the phase of the cross-spectrum, so that neither the
-    guitar's spectrum nor the amp's colours the peak. Here blocks are averaged before the inverse transform, which
-    weighs each frequency by how steadily the two channels agree there.
-    """
-    cross = np.zeros(BLOCK + 1, complex)
-    window = np.hanning(BLOCK)
-    for take in takes:
-        for start in range(0, max(len(take.input) - BLOCK // 2, 1), BLOCK // 2):
-            direct, amp = (signal[start : start + BLOCK] for signal in (take.input, take.target))
-            spectra = [np.fft.rfft(part * window[: len(part)], 2 * BLOCK) for part in (direct, amp)]
-            product = spectra[1] * np.conj(spectra[0])
-            cross += product / np.maximum(np.abs(product), 1e-9)
-    correlation = np.fft.irfft(cross)
-    lags = np.concatenate([np.arange(MAX_DELAY), np.arange(-MAX_DELAY, 0)])
-    found = int(np.argmax(np.abs(correlation[lags])))
-    confidence = float(np.abs(correlation[lags[found]]) / max(rms(correlation[lags]), 1e-30))
-    return Delay(int(lags[found]), bool(correlation[lags[found]] < 0), estimated=True, confidence=confidence)
+    """One delay of several takes, in whole samples; `alignment.Timing` says how it is measured."""
+    found = timing([(take.input, take.target) for take in takes], takes[0].sample_rate, steady=True)
+    return Delay(found.samples, found.inverted, estimated=True, confidence=found.confidence)
 
 
 def aligned(pair: AudioPair, delay: int) -> AudioPair:

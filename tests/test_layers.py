@@ -9,8 +9,8 @@ PACKAGE = Path(__file__).parent.parent / "ampsim"
 # From the top: a module imports only from its own row and the rows above it.
 ROWS = [
     {"targets", "locations"},  # no knowledge of audio or models: config sections as objects, where a store is
-    {"audio", "filters"},
-    {"virtual_amp", "pairs", "captures", "doctor"},
+    {"audio", "filters", "alignment"},
+    {"virtual_amp", "pairs", "captures"},
     {"losses", "metrics"},
     {"models"},
     {
@@ -21,6 +21,7 @@ ROWS = [
         "evaluation",
         "ranking",
         "plots",
+        "doctor",
         "report",
         "votes",
         "export",

@@ -46,19 +46,26 @@ def linear_floor(
         future: taps that see the current sample and those after it; 1 is causal.
         regularisation_db: power of the noise, below the input's, that the filter must not amplify.
     """
-    automatic, crossed = np.zeros(num_taps), np.zeros(num_taps)
-    lags = np.arange(num_taps) - (future - 1)
-    for given, wanted in train:
-        size = fft.next_fast_len(len(given) + num_taps, real=True)
-        spectrum, target = (fft.rfft(np.asarray(x, np.float64), size) for x in (given, wanted))
-        automatic += fft.irfft(np.square(np.abs(spectrum)), size)[:num_taps]
-        crossed += fft.irfft(np.conj(spectrum) * target, size)[lags]
+    automatic, crossed = correlations(train, num_taps, future)
     automatic[0] *= 1 + 10 ** (regularisation_db / 10)
     taps = linalg.solve_toeplitz(automatic, crossed) if automatic[0] else crossed
     fitted = LinearFloor(math.nan, taps, future)
     answers = [fitted.valid(given) if len(given) > len(target) else fitted(given) for given, target in test]
     esr = scores([(target, answer) for (_, target), answer in zip(test, answers, strict=True)])["esr"]
     return LinearFloor(esr, taps, future)
+
+
+def correlations(takes: Takes, num_taps: int, future: int) -> tuple[Array, Array]:
+    """The normal equations of a filter: autocorrelation of the inputs, from lag 0, and cross-correlation with the targets,
+    from `future - 1` samples ahead; (num_taps,) each, summed over the takes."""
+    automatic, crossed = np.zeros(num_taps), np.zeros(num_taps)
+    lags = np.arange(num_taps) - (future - 1)
+    for given, wanted in takes:
+        size = fft.next_fast_len(len(given) + num_taps, real=True)
+        spectrum, target = (fft.rfft(np.asarray(x, np.float64), size) for x in (given, wanted))
+        automatic += fft.irfft(np.square(np.abs(spectrum)), size)[:num_taps]
+        crossed += fft.irfft(np.conj(spectrum) * target, size)[lags]
+    return automatic, crossed
 
 
 @dataclass(frozen=True)

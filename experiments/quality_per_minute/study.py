@@ -82,13 +82,12 @@ def fit_peer(command: str, data: str, seconds: float, seed: int, folder: Path) -
 def prepared(data: str, folder: Path) -> list[str]:
     """The recording as two mono files, takes one after another, and the splits as spans of them."""
     from ampsim import audio, experiment, settings
-    from ampsim.pairs import checked, split
+    from ampsim.doctor import checked
+    from ampsim.pairs import split
     from ampsim.targets import build
 
     source = build(settings.composed(["experiment=minute", f"data={data}"])["data"])
-    takes, _ = experiment.align(
-        checked(source.load(), strict=True, notice=lambda _: None), source.delay, lambda _: None
-    )
+    takes, _ = experiment.align(checked(source, notice=lambda _: None), source.delay, lambda _: None)
     splits = split(takes, source.splits, gap=8192)
     first = dict(zip(map(id, takes), np.cumsum([0, *(len(take.input) for take in takes[:-1])]), strict=True))
     words = []

@@ -1,0 +1,107 @@
+"""What is heard besides the playing: hum of the mains, noise, and how little of it there is."""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+from scipy import fft
+from scipy import signal as dsp
+
+from ampsim.audio import Signal, rms
+from ampsim.doctor.channels import sides
+from ampsim.doctor.findings import Finding
+from ampsim.metrics import noise_floor
+from ampsim.pairs import AudioPair
+
+MAINS_HZ = (50, 60)
+HARMONICS = 8
+FRAME_S, HOP_S = 0.5, 0.125  # lines of 50 and 60 Hz stand apart, rests are long enough
+QUIETEST = 0.1  # of the frames, where playing covers hum least
+STANDS_OUT_DB = 9.0  # of the fundamental over what lies beside it
+HUM_DB = -62.0  # RMS re full scale from which hum is told as a fault
+EXACT_HZ = 0.8  # from a multiple of the mains; the G on a guitar's lowest string lies 2 Hz from one
+TOP_HZ = 3000.0
+FLOOR_ESR = 0.01
+
+
+def hum(pair: AudioPair) -> Iterator[Finding]:
+    for side, samples, name in sides(pair):
+        found = strongest(samples, pair.sample_rate)
+        if found is None:
+            continue
+        mains_hz, level_db, harmonics = found
+        share_db = level_db - 20 * math.log10(max(rms(samples), 1e-10))
+        values = {"mains_hz": mains_hz, "level_db": level_db, "share_db": share_db, "harmonics": harmonics}
+        if level_db > -math.inf:
+            text = (
+                f"{name} hums at {mains_hz} Hz{' and harmonics' if harmonics > 1 else ''}: {level_db:.0f} dBFS, "
+                f"{-share_db:.0f} dB below the playing"
+            )
+            fix = "another socket, no ground loop, away from transformers; single coils hum least turned sideways"
+            yield Finding("warning" if level_db > HUM_DB else "note", f"hum_{side}", text, fix, values=values)
+        else:
+            yield Finding("ok", f"hum_{side}", f"{name}: no hum stands out of its quietest moments", values=values)
+
+
+def levels(found: list[Finding]) -> tuple[float, float]:
+    """Of the hum in the direct signal and in the amp's, in dBFS; -inf where none was found."""
+    known = {each.topic: each.values["level_db"] for each in found if each.topic in ("hum_input", "hum_target")}
+    return known.get("hum_input", -math.inf), known.get("hum_target", -math.inf)
+
+
+def strongest(samples: Signal, sample_rate: int) -> tuple[int, float, int] | None:
+    """Mains frequency, level in dBFS (RMS of all its harmonics that stand out; -inf where none does) and their number."""
+    step = max(1, int(sample_rate // (2 * TOP_HZ)))
+    slow = dsp.resample_poly(samples, 1, step)
+    rate = sample_rate / step
+    length = round(FRAME_S * rate)
+    if len(slow) < 2 * length:
+        return None
+    frames = np.lib.stride_tricks.sliding_window_view(slow, length)[:: round(HOP_S * rate)]
+    levels = np.mean(np.square(frames, dtype=np.float64), axis=1)
+    quiet = frames[np.argsort(levels)[: max(6, round(QUIETEST * len(frames)))]]
+    window = np.hanning(length)
+    size = fft.next_fast_len(8 * length, real=True)
+    spectra = fft.rfft((quiet - quiet.mean(axis=1, keepdims=True)) * window, size, axis=1)
+    power = 2 * np.median(np.square(np.abs(spectra)), axis=0) / window.sum() ** 2  # of a sine: its mean square
+    hz = fft.rfftfreq(size, 1 / rate)
+    best = (MAINS_HZ[0], -math.inf, 0)
+    for mains_hz in MAINS_HZ:
+        lines, above = [], []
+        for centre in mains_hz * np.arange(1, HARMONICS + 1):
+            near, beside = np.abs(hz - centre) < 5, (np.abs(hz - centre) > 7) & (np.abs(hz - centre) < 18)
+            highest = np.argmax(np.where(near, power, 0))
+            exact = abs(hz[highest] - centre) < EXACT_HZ * (1 + centre / 500)
+            lines.append(power[highest])
+            ratio = max(power[highest], 1e-20) / max(np.percentile(power[beside], 75), 1e-20)
+            above.append(10 * math.log10(ratio) if exact else 0.0)
+        clear = np.array(above) > STANDS_OUT_DB
+        if clear[0] or clear[1::2].sum() >= 3:  # a rectifier hums at twice the mains
+            level_db = 10 * math.log10(sum(np.array(lines)[clear]) + 1e-20)
+            if level_db > best[1]:
+                best = (mains_hz, level_db, int(clear.sum()))
+    return best
+
+
+def floor(pair: AudioPair) -> Iterator[Finding]:
+    """The amp's own noise, which no model can predict; `pair` is aligned."""
+    found = noise_floor([(pair.input, pair.target)], pair.sample_rate)
+    if not math.isfinite(found.esr):
+        return
+    values = {"esr": found.esr, "level_db": found.level_db, "listened_s": float(found.duration_s)}
+    if not found.silent:
+        text = "the playing never rests, so the amp's noise cannot be told from it"
+        yield Finding(
+            "note", "noise", text, "leave two seconds of silence with the volume of the guitar up", values=values
+        )
+        return
+    dynamic_db = -10 * math.log10(max(found.esr, 1e-12))
+    values["range_db"] = dynamic_db
+    text = (
+        f"the amp's noise lies at {found.level_db:.0f} dBFS, {dynamic_db:.0f} dB below its playing: no model of it can "
+        f"reach an ESR below {found.esr:.2g}"
+    )
+    if found.esr > FLOOR_ESR:
+        yield Finding("warning", "noise", text, "turn gain down or play louder", values=values)
+    else:
+        yield Finding("ok", "noise", text, values=values)

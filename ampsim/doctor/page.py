@@ -1,0 +1,99 @@
+"""A diagnosis as JSON, and as one HTML page that needs nothing beside it."""
+
+import base64
+import io
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import asdict
+from html import escape
+from importlib import resources
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from ampsim import AmpsimError, __version__
+from ampsim.audio import clock
+from ampsim.doctor.findings import Diagnosis, Finding
+from ampsim.doctor.response import BANDS_HZ
+
+
+def as_json(found: Diagnosis) -> str:
+    """Name, sample rate, duration and findings; a number that is not finite becomes null."""
+    findings = [asdict(each) for each in found.findings]
+    for each in findings:
+        each["values"] = {key: float(value) if math.isfinite(value) else None for key, value in each["values"].items()}
+    about = {"name": found.name, "sample_rate": found.sample_rate, "duration_s": found.duration_s}
+    return json.dumps({**about, "findings": findings}, indent=2, ensure_ascii=False)
+
+
+def write(path: Path, text: str) -> None:
+    """Put a text where it belongs, once it is whole."""
+    temporary = path.with_name(f".{path.name}.partial")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise AmpsimError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def summary(found: Diagnosis) -> str:
+    counts = ", ".join(
+        f"{number} {severity if number == 1 else f'{severity}s'}"
+        for severity in ("error", "warning", "note")
+        if (number := found.count(severity))
+    )
+    return f"{clock(found.duration_s)} at {found.sample_rate:,} Hz: {counts or 'nothing to mend'}"
+
+
+def as_html(found: Diagnosis) -> str:
+    """The page; whatever comes from a file's name is escaped."""
+    template = resources.files("ampsim.doctor").joinpath("page.html").read_text(encoding="utf-8")
+    return Template(template).substitute(
+        title=escape(found.name),
+        summary=escape(summary(found)),
+        findings="\n".join(map(item, found.findings)),
+        figures="\n".join(
+            f"<figure>{image(figure)}<figcaption>{escape(text)}</figcaption></figure>"
+            for figure, text in figures(found)
+        ),
+        version=__version__,
+    )
+
+
+def item(finding: Finding) -> str:
+    fix = f"<em>{escape(finding.fix)}</em>" if finding.fix else ""
+    return f'<li class="{finding.severity}"><b>{finding.severity}</b> <span>{escape(finding.text)}</span>{fix}</li>'
+
+
+def figures(found: Diagnosis) -> Iterator[tuple[Any, str]]:
+    """Figures and what to see in them."""
+    from ampsim import plots
+
+    shown = found.curves
+    if "levels_db" in shown:
+        yield (
+            plots.played(shown["levels_db"], shown["pitches"]),
+            "What is played: the more of it all, the more is learnt.",
+        )
+    if len(shown.get("lags", ())) > 2:
+        text = "Delay of the amp through the take: a slope is a drift of clocks, a step is lost samples."
+        yield plots.lags(shown["lag_time_s"], shown["lags"], shown["line"]), text
+    if "gain_curve" in shown:
+        text = "Gain and crest factor against input level: a falling gain is compression and distortion."
+        yield plots.gain_curves({"amp": shown["gain_curve"]}), text
+    if "gains_db" in shown:
+        bands = [f"{low:.0f} to {high:.0f} Hz" for low, high in BANDS_HZ]
+        text = "What the amp does over what the whole take leads to expect: a step is a knob that was moved."
+        yield plots.gain_over_time(shown["gains_db"], shown["block_s"], bands), text
+    if "by_window" in shown:
+        text = "How far a filter alone comes, by its length: where it is level, a longer window hears nothing more."
+        yield plots.filter_lengths(shown["windows"], shown["by_window"], found.sample_rate), text
+
+
+def image(figure: Any) -> str:
+    figure.set_size_inches(6.4, 0.64 * figure.get_figheight())  # so that a phone shows the letters
+    figure.suptitle("")
+    data = io.BytesIO()
+    figure.savefig(data, format="svg", metadata={"Date": None})
+    return f'<img alt="" src="data:image/svg+xml;base64,{base64.b64encode(data.getvalue()).decode()}">'
