@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from ampsim.export.formats import Details, Format, Play
+from ampsim.export.formats import Details, Format, Play, settled_state
 from ampsim.export.onnx import missing
 from ampsim.export.streaming import AFTER, Step, by_blocks, step
 from ampsim.models import AmpModel, Lstm
@@ -57,6 +57,7 @@ def unrolled(model: Lstm, block_length: int) -> Step:
 
     A loop of LiteRT copies the outputs of a whole block with every sample.
     """
+    settled_state(model)  # compiled once, while it still is a loop: unrolled, its seconds of silence would take minutes
     for cell in model.cells:
         cell.unroll = True
     try:
