@@ -212,7 +212,8 @@ def begin(
     tracked = next((found for found in going_on if found), None)  # no further than the newest that is still there
     if tracked:
         notice(f"going on with the unfinished run {tracked.name}")
-        tracked.log_tags(tags or {})
+        if tags:
+            tracked.log_tags(tags)
     else:
         if resume:
             notice("no unfinished run of this config and recording to resume; starting a new one")

@@ -18,7 +18,7 @@ from omegaconf import OmegaConf
 from ampsim import AmpsimError
 from ampsim.jobs import Task
 from ampsim.search import OBJECTIVES, SAMPLERS, Axis, Search
-from ampsim.settings import Sweep, checked, conf, plain, refuse_unreadable, told
+from ampsim.settings import Sweep, checked, conf, plain, refuse_unreadable, told, with_one_budget
 from ampsim.targets import nearest
 
 
@@ -89,7 +89,7 @@ def composed_all(jobs: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
         configs = []
         for job in jobs:
             current[:] = job
-            configs.append(checked(plain(compose("config", list(job)))))
+            configs.append(checked(plain(compose("config", with_one_budget(job)))))
     return configs
 
 

@@ -264,9 +264,10 @@ def sweep(labels: Sequence[str], scores: Mapping[str, Sequence[float | None]], e
             axes.text(0.01, row, end, transform=axes.get_yaxis_transform(), va="center", color="dimgrey")
     axes.set_yticks(rows, labels, fontsize=8)
     axes.set_ylim(len(labels) - 0.5, -0.5)
-    axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(FuncFormatter(plain_number))
-    axes.xaxis.set_minor_formatter(FuncFormatter(plain_number))
+    if any(value is not None for values in scores.values() for value in values):
+        axes.set_xscale("log")  # refuses axes without a point
+        axes.xaxis.set_major_formatter(FuncFormatter(plain_number))
+        axes.xaxis.set_minor_formatter(FuncFormatter(plain_number))
     axes.tick_params(axis="x", which="both", labelsize=8, rotation=30)
     axes.set_xlabel("error-to-signal ratio")
     axes.grid(alpha=0.3, which="both")

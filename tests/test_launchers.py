@@ -15,7 +15,7 @@ from mlflow.tracking import MlflowClient
 
 from ampsim import cli
 
-SMALL = ["model.window=64", "model.future=9", "model.layers=1", "model.units=4", "loss=esr"]
+SMALL = ["model=dense", "model.window=64", "model.future=9", "model.layers=1", "model.units=4", "loss=esr"]
 SMALL += ["training.segment_length=1000", "training.epochs=1"]
 pytestmark = pytest.mark.slow
 

@@ -17,6 +17,11 @@ def planned(*words: str, multirun: bool = True) -> plans.Plan:
     return found
 
 
+def test_epochs_alone_replace_the_seconds_of_the_default_in_every_job():
+    found = [config["training"] for config in planned("training.epochs=1,2").configs]
+    assert [(training["epochs"], training["seconds"]) for training in found] == [(1, None), (2, None)]
+
+
 def test_every_combination_is_a_job_with_its_config():
     plan = planned("model.layers=1,2", "seed=range(0,2)", "model.channels=8")
     assert plan.jobs == [

@@ -35,6 +35,7 @@ SMALL = [
     "model.units=8",
     "training.segment_length=1000",
     "training.epochs=2",
+    "training.validate_every=1",
     "optimizer=adam",
     "optimizer.learning_rate=0.01",
     "loss=esr",

@@ -1,5 +1,7 @@
 """LiteRT (the former TensorFlow Lite): a model as one step with explicit states, for phones and small boards."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +11,10 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 
 from ampsim.export.formats import Details, Format, Play
 from ampsim.export.onnx import missing
-from ampsim.export.streaming import AFTER, Step, by_blocks, step
+from ampsim.export.streaming import AFTER, by_blocks, step
 from ampsim.models import AmpModel, Lstm
 
-LONGEST_UNROLLED = 64
+LONGEST_UNROLLED = 64  # samples in a block of a recurrent net
 
 
 class LiteRT(Format):
@@ -25,7 +27,10 @@ class LiteRT(Format):
         return missing("ai_edge_litert")
 
     def write(self, model: AmpModel, path: Path, details: Details) -> None:
-        plain = unrolled(model, details.block_length) if isinstance(model, Lstm) else step(model, details.block_length)
+        if isinstance(model, Lstm):
+            plain = step(model, min(details.block_length, LONGEST_UNROLLED), traced=unrolled(model))
+        else:
+            plain = step(model, details.block_length)
         specs = {spec.name: spec for spec in plain.function.input_signature}
         frozen = convert_variables_to_constants_v2(plain.function.get_concrete_function())
 
@@ -52,15 +57,13 @@ class LiteRT(Format):
         return by_blocks(run, int(shapes["input"][1]), [np.zeros(shapes[name], np.float32) for name in states])
 
 
-def unrolled(model: Lstm, block_length: int) -> Step:
-    """The step without a loop, and with a shorter block where it would get too long.
-
-    A loop of LiteRT copies the outputs of a whole block with every sample.
-    """
+@contextmanager
+def unrolled(model: Lstm) -> Iterator[None]:
+    """Inside, the layers run without a loop: one of LiteRT copies the outputs of a whole block with every sample."""
     for cell in model.cells:
         cell.unroll = True
     try:
-        return step(model, min(block_length, LONGEST_UNROLLED))
+        yield
     finally:
         for cell in model.cells:
             cell.unroll = False

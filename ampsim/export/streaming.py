@@ -4,6 +4,7 @@ Every state starts as zeros: a graph counts it from what silence leaves behind.
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -33,8 +34,11 @@ class Step:
         return [f"state_{number}{AFTER if after else ''}" for number in range(len(self.start))]
 
 
-def step(model: AmpModel, block_length: int) -> Step:
-    """The model's `stream` for blocks of one length, with a flat list of real-valued states."""
+def step(model: AmpModel, block_length: int, *, traced: AbstractContextManager[None] | None = None) -> Step:
+    """The model's `stream` for blocks of one length, with a flat list of real-valued states.
+
+    `traced` is a context for the tracing of the function alone.
+    """
     stream, initial = plain_stream(model, block_length)
     flat = [np.asarray(part) for part in tf.nest.flatten(initial)]
     kept = [number for number, part in enumerate(flat) if part.size]  # runtimes stumble over a state of no numbers
@@ -51,7 +55,7 @@ def step(model: AmpModel, block_length: int) -> Step:
     found = Step(function, block_length, start)
     shapes = zip(["input", *found.state_names()], [(1, block_length), *(part.shape for part in start)], strict=True)
     compiled = tf.function(function, input_signature=[tf.TensorSpec(shape, tf.float32, name) for name, shape in shapes])
-    with without_fft():
+    with without_fft(), traced or nullcontext():
         compiled.get_concrete_function()
     return replace(found, function=compiled)
 
