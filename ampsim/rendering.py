@@ -31,8 +31,8 @@ class Renderer:
     def __init__(self, model: AmpModel, *, block_length: int = BLOCK_LENGTH) -> None:
         self.model, self.sample_rate = model, model.sample_rate
         self.block_length = block_length
-        # With XLA (see AmpModel.xla) a TCN rendered twice as fast, and an LSTM, whose loop it compiles whole, more than 40 times.
-        self.step = tf.function(model.stream, jit_compile=model.xla)
+        # With XLA a TCN rendered twice as fast, and an LSTM, whose loop it compiles whole, more than 40 times.
+        self.step = tf.function(model.stream, jit_compile=model.xla_rendering)
         self.step(tf.zeros((1, block_length)), model.stream_state())  # compile now rather than inside the first block
 
     def __call__(self, signal: Signal) -> Signal:

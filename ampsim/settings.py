@@ -33,7 +33,7 @@ class Training:
     """The closed section `training`: its names and types; the values stand in conf/training/."""
 
     segment_length: int = 2048
-    batch_size: int = 4
+    batch_size: int | None = None
     epochs: float | None = None
     seconds: float | None = None
     validate_every: float = 1.0

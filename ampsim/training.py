@@ -63,6 +63,7 @@ class Trainer:
             schedule of its own.
         segments: what to train on. An epoch sees every segment once.
         validation: spans to validate on, whole. The weights with the lowest validation loss are kept.
+        batch_size: segments per optimizer step; None does what suits the model.
         epochs, seconds: the budget; the first that is reached ends the fit. One of them may be None.
         validate_every: in epochs; a fraction validates several times an epoch.
         patience: validations without a better one after which to stop; None never stops early.
@@ -85,7 +86,7 @@ class Trainer:
         segments: Segments,
         validation: list[Span],
         *,
-        batch_size: int,
+        batch_size: int | None = None,
         epochs: float | None = None,
         seconds: float | None = None,
         validate_every: float = 1.0,
@@ -103,17 +104,17 @@ class Trainer:
             raise AmpsimError("a fit needs a budget: set training.epochs or training.seconds")
         self.model, self.loss, self.optimizer, self.schedule = model, loss, optimizer, schedule
         self.segments, self.validation = segments, validation
-        self.batch_size, self.epochs, self.seconds = batch_size, epochs, seconds
+        self.batch_size, self.epochs, self.seconds = batch_size or model.batch_size, epochs, seconds
         self.patience, self.steps_per_call, self.seed = patience, steps_per_call, seed
         self.checkpoint, self.checkpoint_every_s = checkpoint, checkpoint_every_s
         self.strategy, self.precision = tf.distribute.get_strategy(), precision
-        if batch_size % self.strategy.num_replicas_in_sync:
+        if self.batch_size % self.strategy.num_replicas_in_sync:
             raise AmpsimError(
-                f"training.batch_size={batch_size} cannot be shared out evenly to {self.strategy.num_replicas_in_sync} "
+                f"training.batch_size={self.batch_size} cannot be shared out evenly to {self.strategy.num_replicas_in_sync} "
                 "devices: make it a multiple of these"
             )
         self.pace = pace if seconds is not None else None
-        self.epoch_steps = -(-segments.num_segments // batch_size)
+        self.epoch_steps = -(-segments.num_segments // self.batch_size)
         # Training losses are logged every epoch, or at every validation where that is more often.
         self.round_steps = max(1, round(min(validate_every, 1.0) * self.epoch_steps))
         self.rounds_per_validation = max(1, round(validate_every))
@@ -122,7 +123,7 @@ class Trainer:
             None if has_own_schedule(optimizer) else float(keras.ops.convert_to_numpy(optimizer.learning_rate))
         )
         self.renderer = Renderer(model)
-        compiled = model.xla if xla is None else xla
+        compiled = model.xla_training if xla is None else xla
         several = self.strategy.num_replicas_in_sync > 1  # which have to meet between forward and backward
         self.forward = tf.function(self.model, jit_compile=compiled) if several else self.model
         self.run_steps = tf.function(self.steps, jit_compile=compiled and not several)

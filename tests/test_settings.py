@@ -136,7 +136,7 @@ def test_a_key_of_another_choice_is_told_where_it_belongs():
         ("training.xla=perhaps", "training.xla"),
         ("training.patience=soon", "training.patience"),
         ("training.segment_length=[1,2]", "training.segment_length"),
-        ("training.batch_size=null", "training.batch_size"),
+        ("training.segment_length=null", "training.segment_length"),
     ],
 )
 def test_a_wrong_type_is_refused_with_its_key(override: str, key: str):
@@ -230,7 +230,7 @@ def test_a_saved_config_comes_back_as_it_was(tmp_path: Path):
         ("training.epochs", "many", "training.epochs: Value 'many'"),
         ("training.epochs", "${oc.env:HOME}", "training.epochs='${oc.env:HOME}': it is one plain value"),
         ("training.batch_size", 1.5, "training.batch_size: Value '1.5'"),
-        ("training.batch_size", None, "training.batch_size"),
+        ("training.segment_length", None, "training.segment_length"),
         ("training.epoch", 3, "training has no `epoch`; did you mean `epochs`?"),
         ("training.epochs", -1, "training.epochs=-1"),
         ("training.seconds", None, "set training.epochs or training.seconds"),

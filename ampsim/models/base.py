@@ -25,7 +25,9 @@ class AmpModel(keras.Model):
     """
 
     _arguments: dict[str, Any]
-    xla = True  # whether XLA makes this family faster, in training and in rendering
+    xla_training = True  # whether XLA makes this family faster, in training ...
+    xla_rendering = True  # ... and in rendering
+    batch_size = 4  # segments per step that suit this family; many small steps learn faster than few large ones
     levelled = True  # whether this family trains better on signals of unit level
 
     def __new__(cls, *args: Any, **kwargs: Any) -> "AmpModel":

@@ -31,7 +31,7 @@ class Dense(AmpModel):
         first_layer: "fft", "matmul" or "auto".
     """
 
-    xla = False  # its FFTs and products are one operation each already
+    xla_training = xla_rendering = False  # its FFTs and products are one operation each already
     levelled = False  # its output is a tanh, which reaches full scale
 
     def __init__(

@@ -22,6 +22,10 @@ class Recurrent(AmpModel):
         skip: add the input's current sample to the output, so that the net learns the difference.
     """
 
+    # XLA copies all that the loop has kept for the gradient at every sample: training ran 7 times slower with it.
+    xla_training = False
+    batch_size = 40  # a loop over samples takes little longer for many segments than for one
+
     def __init__(
         self, *, burn_in: int, skip: bool, future: int, sample_rate: int | None, **keras_arguments: Any
     ) -> None:

@@ -32,7 +32,6 @@ OURS = {
     "lstm": [
         "model=lstm",
         "model.units=40",
-        "training.batch_size=40",
         "optimizer=adam",
         "optimizer.learning_rate=0.005",
     ],
@@ -50,6 +49,7 @@ def fit_ours(name: str, data: str, seconds: float, seed: int) -> dict:
     import io
 
     from ampsim import experiment, settings
+    from ampsim.targets import build
 
     chosen = OURS[name] if any("experiment=" in word for word in OURS[name]) else ["experiment=minute", *OURS[name]]
     with tempfile.TemporaryDirectory() as folder:
@@ -58,7 +58,8 @@ def fit_ours(name: str, data: str, seconds: float, seed: int) -> dict:
             config = settings.composed(words)
             result = experiment.run(config, name=name, overrides=[], notice=print, report=lambda _: None)
     rounds = [[row["elapsed_s"], row["validation_esr"]] for row in result.state.rounds if "validation_esr" in row]
-    samples = result.state.step * config["training"]["batch_size"] * config["training"]["segment_length"]
+    batch_size = config["training"]["batch_size"] or build(config["model"]).batch_size
+    samples = result.state.step * batch_size * config["training"]["segment_length"]
     return {
         "parameters": int(result.scores["parameters"]),
         "samples_per_s": samples / result.state.elapsed_s,
