@@ -136,9 +136,9 @@ FAULTS = {
     "turned down halfway": Fault(
         "change",
         lambda take: replace(take, target=turned_down(take.target, len(take.target) // 2, -6.0)),
-        "largest_db",
+        "typical_db",
         -6,
-        1.0,
+        2.0,
         0.5,
     ),
 }

@@ -20,6 +20,7 @@ DC_DB = -40.0  # of the mean against full scale
 STUCK_S = 0.0007  # a value held that long in the middle of sound
 GAP_S = 0.1  # longer ones are rests or a gate
 QUIET_DB = -60.0  # below the channel's peak
+LOUD_DB = -26.0
 REPEAT = 32  # samples of the shortest block that a driver may send twice
 LONGEST_REPEAT_S = 0.25
 SPLICE = 8.0  # how far a jump stands out of what the signal does around it, in both channels at once
@@ -136,12 +137,15 @@ def dropouts(pair: AudioPair) -> Iterator[Finding]:
 
 def stuck(samples: Signal, start: int, stop: int, reach: int) -> bool:
     """Whether a value that is held from start to stop is one in the middle of sound, and no flat top, nor the coarse steps
-    of something soft: it begins or ends with a jump."""
+    of something soft: it begins or ends with a jump, or is silence between two loud moments."""
     around = samples[max(start - reach, 0) : start], samples[stop : stop + reach]
     highest = peak(samples)
     if abs(samples[start]) > 0.9 * highest or min(map(len, around)) < 2:
         return False
-    loud = min(map(rms, around)) > highest * 10 ** (QUIET_DB / 20)
+    level = min(map(rms, around)) / max(highest, 1e-30)
+    if abs(samples[start]) < highest * 10 ** (QUIET_DB / 20) and level > 10 ** (LOUD_DB / 20):
+        return True
+    loud = level > 10 ** (QUIET_DB / 20)
     step = max(abs(samples[start] - samples[start - 1]), abs(samples[stop] - samples[stop - 1]))
     return bool(loud and step > 4 * rms(np.concatenate([np.diff(part) for part in around])))
 

@@ -111,7 +111,6 @@ def change(pair: AudioPair, guess: Guess) -> tuple[list[Finding], Array]:
     # What it was until then says how much it is now.
     before = band_gains(guessed(pair, until_s=place * guess.block_s))
     difference = np.nanmedian(before[place:], axis=0) - np.nanmedian(before[:place], axis=0)
-    strongest = int(np.argmax(np.abs(difference)))
     values = {
         f"db_{low:.0f}_{high:.0f}_hz": float(each) for (low, high), each in zip(BANDS_HZ, difference, strict=True)
     }
@@ -121,7 +120,7 @@ def change(pair: AudioPair, guess: Guess) -> tuple[list[Finding], Array]:
         f"{', '.join(f'{low:.0f} to {high:.0f}' for low, high in BANDS_HZ)} Hz"
     )
     fix = "was a knob moved, a pickup switched, the microphone shifted? Train on the part before or after it"
-    values |= {"largest_db": float(difference[strongest]), "guess_esr": guess.esr}
+    values |= {"typical_db": float(np.median(difference)), "guess_esr": guess.esr}
     return [Finding("warning", "change", text, fix, (place * guess.block_s,), values)], gains
 
 
