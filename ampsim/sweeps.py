@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ampsim import AmpsimError, DivergedError, plots
+from ampsim import AmpsimError, DivergedError, comparison, plots
 from ampsim.audio import sha256
 from ampsim.jobs import Job, Task, buildable, isolated, start_warm
 from ampsim.search import Seeker
@@ -124,7 +124,7 @@ def run(
             with watching(Watch(store, parent, total, done, progress), task):
                 launch(task)
         store.end_running(parent.id, host=platform.node() if seeker else None)
-        result = conclude(store, parent, jobs or task.jobs, seeker)
+        result = conclude(store, parent, jobs or task.jobs, seeker, notice)
         unfinished = [row for row in result.rows if row.status not in SETTLED]
         parent.finish("FAILED" if unfinished and not seeker else "FINISHED")
     return result
@@ -304,8 +304,8 @@ def row_of(job: Job, run: Any) -> Row:
     )
 
 
-def conclude(store: Store, parent: TrackedRun, jobs: list[Job], seeker: Seeker | None) -> Result:
-    """Put the sweep's table and figures on its parent run."""
+def conclude(store: Store, parent: TrackedRun, jobs: list[Job], seeker: Seeker | None, notice: Notice) -> Result:
+    """Put the sweep's table, figures and comparison on its parent run."""
     runs: dict[str, Any] = {}
     for child in store.children(parent.id):
         key = child.data.tags.get(KEY, "")
@@ -325,8 +325,12 @@ def conclude(store: Store, parent: TrackedRun, jobs: list[Job], seeker: Seeker |
         (Path(folder) / "figures").mkdir()
         for title, figure in drawn(result).items():
             figure.savefig(Path(folder) / "figures" / f"{title}.png", dpi=110)
-        # A page that compares the runs belongs here: one more file in `folder`.
         parent.log_folder(Path(folder))
+    if sum(row.status == "finished" for row in rows) > 1:
+        try:
+            comparison.of_sweep(store, parent)
+        except AmpsimError as error:
+            notice(f"the jobs are not compared: {error}")
     return result
 
 

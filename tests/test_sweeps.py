@@ -16,7 +16,7 @@ from types import SimpleNamespace
 import pytest
 from mlflow.tracking import MlflowClient
 
-from ampsim import AmpsimError, cli, settings, sweeps
+from ampsim import AmpsimError, cli, comparison, settings, sweeps
 from ampsim.jobs import Job
 from ampsim.search import opened
 from ampsim.tracking import SWEEP, Store
@@ -107,6 +107,8 @@ def test_a_finished_sweep_starts_anew_unless_told_to_resume(
     assert "was the same sweep and finished" in capsys.readouterr().out
     found = store(tmp_path)
     assert (len(found.parents), len(found.children)) == (2, 4)
+    compared = artifacts(tmp_path, found.parents[1].info.run_id) / "comparison"
+    assert sorted(path.name for path in compared.iterdir()) == sorted(comparison.FILES)
     # Each as if alone, and `last` is a run with a model, not the sweep that ended after it.
     assert len({run.data.metrics["test_esr"] for run in found.children}) == 2
     assert cli.main(["evaluate"]) == 0

@@ -34,11 +34,11 @@ class Filtered(Loss):
     def prepare(self, *, sample_rate: int, segment_length: int) -> None:
         self.taps = self.design(sample_rate)
         left = segment_length - len(self.taps) + 1
-        if left < len(self.taps):
+        if left < len(self.taps) / 2:
             raise AmpsimError(
                 f"training.segment_length={segment_length} leaves {type(self).__name__} too little to judge: its filter "
                 f"takes {len(self.taps):,} samples at {sample_rate} Hz. Set training.segment_length to "
-                f"{2 * len(self.taps):,} or more"
+                f"{-(-3 * len(self.taps) // 2):,} or more"
             )
         self.loss.prepare(sample_rate=sample_rate, segment_length=left)
 
