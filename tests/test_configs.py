@@ -47,6 +47,13 @@ def test_it_composes_and_builds(path: Path):
         assert type(made) is locate(config[section]["_target_"])
 
 
+@pytest.mark.parametrize("sample_rate", [44100, 48000])
+@pytest.mark.parametrize("path", [path for path in CHOICES if path.parts[0] == "loss"], ids=str)
+def test_a_loss_needs_no_longer_segments_than_the_default(path: Path, sample_rate: int):
+    config = settings.composed(overrides(path))
+    build(config["loss"]).prepare(sample_rate=sample_rate, segment_length=config["training"]["segment_length"])
+
+
 @pytest.mark.parametrize("path", CHOICES, ids=str)
 def test_it_says_why_it_is_there_or_speaks_for_itself(path: Path):
     """No YAML repeats a default block of another: each key is one of what its target takes."""
