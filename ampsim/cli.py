@@ -77,6 +77,9 @@ class StoreOptions:
     uri: str = option("", "another MLflow store, as tracking.uri in the config")
     experiment: str = option("ampsim", "the MLflow experiment, as tracking.experiment in the config")
 
+    def __post_init__(self) -> None:
+        refuse_unreachable(self.uri)  # before anything is loaded, which takes seconds
+
     def store(self) -> Any:
         from ampsim.tracking import Store
 

@@ -140,9 +140,11 @@ def test_a_server_that_is_not_there_is_named_before_anything_is_loaded(words: li
     with socket.socket() as taken:  # bound and not listening: nothing answers there
         taken.bind(("127.0.0.1", 0))
         uri = f"http://127.0.0.1:{taken.getsockname()[1]}"
-        for command in ([*words, "seed=0,1"], [word for word in words if word != "-m"]):
+        trained = [*words, f"tracking.uri={uri}"]
+        others = [["compare", "sweep=last", f"uri={uri}"], ["reproduce", "run=last", f"uri={uri}"]]
+        for command in ([*trained, "seed=0,1"], [word for word in trained if word != "-m"], *others):
             done = subprocess.run(
-                [sys.executable, "-X", "importtime", "-m", "ampsim.cli", *command, f"tracking.uri={uri}"],
+                [sys.executable, "-X", "importtime", "-m", "ampsim.cli", *command],
                 capture_output=True,
                 text=True,
                 check=False,
