@@ -20,7 +20,7 @@ import tempfile
 import time
 from pathlib import Path
 
-JOB = ["model.units=64", "model.window=1000", "training.segment_length=4096"]
+JOB = ["experiment=founding", "model.units=64", "model.window=1000", "training.segment_length=4096"]
 RUNS, WRITERS, POINTS = 25, 4, 40
 
 WRITER = """
