@@ -4,6 +4,7 @@ Where the system forks, the processes are forked from a server that has imported
 so that a job starts at once and yet in a clean process. Elsewhere each imports them anew.
 """
 
+import gc
 import json
 import multiprocessing
 import os
@@ -220,6 +221,7 @@ def enter(sender: Connection, log: str, threads: int | None, function: Callable[
     os.dup2(file, 2)
     os.environ.update(thread_limits(threads))
     threading.Thread(target=die_with_parent, daemon=True).start()
+    gc.freeze()  # what the server imported is no garbage, and need not be looked through again
     try:
         sender.send(function(sender, *arguments))
     except KeyboardInterrupt:
