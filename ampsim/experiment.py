@@ -110,7 +110,9 @@ def run(
     segments = Segments(
         splits["train"], history=model.history, lookahead=model.lookahead, segment_length=segment_length
     )
-    loss = build(config["loss"]).prepare(sample_rate=sample_rate, segment_length=segment_length)
+    loss = build(config["loss"]).prepare(
+        sample_rate=sample_rate, segment_length=segment_length, target=segments.targets()
+    )
     notice(summary(model, splits, segments))
 
     store = Store(**config["tracking"])

@@ -40,6 +40,12 @@ class Segments:
         self.segment_length = segment_length
         self.num_segments = sum(max(1, room // segment_length) for _, room in self.starts)
 
+    def targets(self, most: int = 256) -> np.ndarray:
+        """Targets of some segments, spread evenly over all there are: (num_targets, segment_length)."""
+        starts = np.concatenate([first + np.arange(0, room + 1, self.segment_length) for first, room in self.starts])
+        chosen = starts[np.linspace(0, len(starts) - 1, min(most, len(starts))).astype(int)]
+        return np.stack([self.target[start : start + self.segment_length] for start in chosen])
+
     def epoch(self, number: int, *, batch_size: int, seed: int) -> np.ndarray:
         """Start positions of one epoch, (num_steps, batch_size): every segment once, in an order of its own.
 

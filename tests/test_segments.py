@@ -127,3 +127,11 @@ def test_memory_does_not_depend_on_the_window():
     large = Segments(spans, history=900, lookahead=100, segment_length=LENGTH)
     assert (small.input.nbytes, large.input.nbytes) == (4 * 3001, 4 * 4000)
     assert replace(take).input.dtype == small.input.dtype == small.target.dtype == np.float32
+
+
+def test_targets_are_spread_over_all_spans():
+    take = ramp(5000)
+    found = segments(Span(take, 0, 1000), Span(take, 3000, 3500)).targets()
+    assert found.shape == (15, LENGTH)
+    assert_array_equal(found[[0, 9, 10, 14], 0], [-1, -901, -3001, -3401])
+    assert_array_equal(segments(Span(take, 0, 1000), Span(take, 3000, 3500)).targets(2)[:, 0], [-1, -3401])

@@ -31,7 +31,7 @@ class Filtered(Loss):
     def design(self, sample_rate: int) -> filters.Taps:
         raise NotImplementedError
 
-    def prepare(self, *, sample_rate: int, segment_length: int) -> None:
+    def prepare(self, *, sample_rate: int, segment_length: int, target: Tensor | None = None) -> None:
         self.taps = self.design(sample_rate)
         left = segment_length - len(self.taps) + 1
         if left < len(self.taps) / 2:
@@ -40,7 +40,8 @@ class Filtered(Loss):
                 f"takes {len(self.taps):,} samples at {sample_rate} Hz. Set training.segment_length to "
                 f"{-(-3 * len(self.taps) // 2):,} or more"
             )
-        self.loss.prepare(sample_rate=sample_rate, segment_length=left)
+        heard = None if target is None else convolved(target, self.taps)
+        self.loss.prepare(sample_rate=sample_rate, segment_length=left, target=heard)
 
     def __call__(self, target: Tensor, prediction: Tensor) -> Tensor:
         if not len(self.taps):

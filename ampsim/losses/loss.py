@@ -18,8 +18,9 @@ class Loss:
             raise ValueError(f"a loss term's weight is 0 (logged only) or more, not {weight}")
         self.weight = float(weight)
 
-    def prepare(self, *, sample_rate: int, segment_length: int) -> None:
-        """Learn from the run what the config does not repeat: the sample rate in hertz, and the samples per example.
+    def prepare(self, *, sample_rate: int, segment_length: int, target: Tensor | None = None) -> None:
+        """Learn from the run what the config does not repeat: the sample rate in hertz, the samples per example, and
+        targets of some examples, (num_examples, segment_length), as a measure of their level.
 
         Raises:
             AmpsimError: the term cannot work at this rate or on segments so short.
@@ -40,10 +41,10 @@ class Sum:
             raise ValueError("a loss needs at least one term with a weight above 0")
         self.terms = terms
 
-    def prepare(self, *, sample_rate: int, segment_length: int) -> "Sum":
-        """This sum, once every term knows the run's sample rate and segment length; see `Loss.prepare`."""
+    def prepare(self, *, sample_rate: int, segment_length: int, target: Tensor | None = None) -> "Sum":
+        """This sum, once every term knows the run's sample rate, segment length and level; see `Loss.prepare`."""
         for term in self.terms.values():
-            term.prepare(sample_rate=sample_rate, segment_length=segment_length)
+            term.prepare(sample_rate=sample_rate, segment_length=segment_length, target=target)
         return self
 
     def __call__(self, target: Tensor, prediction: Tensor) -> tuple[Tensor, dict[str, Tensor]]:

@@ -44,7 +44,7 @@ class Spectral(Loss):
         self.sizes: list[int] = []
         self.sample_rate = 0
 
-    def prepare(self, *, sample_rate: int, segment_length: int) -> None:
+    def prepare(self, *, sample_rate: int, segment_length: int, target: Tensor | None = None) -> None:
         samples = self.given if self.in_samples else [size * sample_rate / 1000 for size in self.given]
         self.sizes = [max(16, 2 * round(size / 2)) for size in samples]
         self.sample_rate = sample_rate
@@ -162,8 +162,8 @@ class LogMel(Spectral):
         self.num_bands, self.low_hz, self.high_hz = num_bands, low_hz, high_hz
         self.bands: dict[int, np.ndarray] = {}
 
-    def prepare(self, *, sample_rate: int, segment_length: int) -> None:
-        super().prepare(sample_rate=sample_rate, segment_length=segment_length)
+    def prepare(self, *, sample_rate: int, segment_length: int, target: Tensor | None = None) -> None:
+        super().prepare(sample_rate=sample_rate, segment_length=segment_length, target=target)
         high_hz = min(16000.0, 0.45 * sample_rate) if self.high_hz is None else self.high_hz
         if not 0 <= self.low_hz < high_hz <= sample_rate / 2:
             raise AmpsimError(

@@ -4,6 +4,8 @@ import tensorflow as tf
 
 from ampsim.losses.loss import Loss, Tensor
 
+TINY = 1e-12  # a power below that of any recording; keeps a ratio finite
+
 
 class MSE(Loss):
     """Mean squared error."""
@@ -23,13 +25,18 @@ class ESR(Loss):
     """Error-to-signal ratio of the batch: its squared error over its squared target.
 
     Args:
-        floor_db: RMS level in dB re full scale below which the target's energy is taken as this, so that a batch of
-            near-silence does not count for more than all the playing.
+        floor_db: level in dB re that of all targets to train on (re full scale until `prepare` knows them) below which
+            a batch's energy is taken as this, so that a batch of near-silence does not count for more than all the
+            playing: one such step would throw a net far off.
     """
 
-    def __init__(self, *, floor_db: float = -60.0, weight: float = 1.0) -> None:
+    def __init__(self, *, floor_db: float = -20.0, weight: float = 1.0) -> None:
         super().__init__(weight=weight)
-        self.floor = 10 ** (floor_db / 10)
+        self.floor = self.relative_floor = 10 ** (floor_db / 10)
+
+    def prepare(self, *, sample_rate: int, segment_length: int, target: Tensor | None = None) -> None:
+        if target is not None:
+            self.floor = self.relative_floor * max(float(tf.reduce_mean(tf.square(target))), TINY)
 
     def __call__(self, target: Tensor, prediction: Tensor) -> Tensor:
         return tf.reduce_mean(tf.square(target - prediction)) / self.energy(target)

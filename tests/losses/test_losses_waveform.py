@@ -48,3 +48,13 @@ def test_esr_of_silence_is_bounded_by_the_floor():
     silence, hum = np.zeros((1, 100)), np.full((1, 100), 1e-3)
     assert value(ESR(floor_db=-60), silence, hum) == pytest.approx(1.0, rel=1e-5)
     assert tf.math.is_finite(value(ESR(), silence, silence))
+
+
+def test_the_floor_is_relative_to_what_is_trained_on_behind_a_filter_too():
+    loud, silence, hum = np.full((3, 100), 0.5), np.zeros((1, 100)), np.full((1, 100), 1e-3)
+    loss = ESR(floor_db=-20)
+    loss.prepare(sample_rate=44100, segment_length=100, target=tf.constant(loud, tf.float32))
+    assert value(loss, silence, hum) == pytest.approx(1e-6 / (0.01 * 0.25), rel=1e-5)
+    filtered = PreEmphasized(ESR(floor_db=-20), coefficient=0.85)
+    filtered.prepare(sample_rate=44100, segment_length=100, target=tf.constant(loud, tf.float32))
+    assert value(filtered, silence, hum) == pytest.approx(1e-6 / (0.01 * 0.25), rel=1e-4)  # both lose as much
