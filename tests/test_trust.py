@@ -321,7 +321,7 @@ def test_what_never_ends_is_not_read(tmp_path: Path, reader: Callable[[Path], ob
 
 @pytest.mark.slow
 def test_ten_thousand_damaged_files_are_read_rightly_or_refused(tmp_path: Path):
-    """In a process that may take 1 GB of memory more than it has, and is ended where a file takes 20 s."""
+    """In a process that may take 1 GB of memory more than it has, and 60 s of the processor."""
     done = subprocess.run(
         [sys.executable, str(Path(wounded.__code__.co_filename)), "10000", str(tmp_path)],
         capture_output=True,
