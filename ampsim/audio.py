@@ -4,6 +4,7 @@ import hashlib
 import io
 import os
 import re
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ Signal = NDArray[np.float32]
 # What a written file holds, by its ending: float for WAV, so that a peak above full scale survives; 24 bits elsewhere.
 SUBTYPES = {".wav": "FLOAT", ".flac": "PCM_24", ".aiff": "PCM_24", ".aif": "PCM_24"}
 FORMATS = {".wav": "WAV", ".flac": "FLAC", ".aiff": "AIFF", ".aif": "AIFF"}
+RATES = (1_000, 1_000_000)  # in hertz; what a header states beyond these is no recording's
+PIECE = 1 << 16  # samples that are decoded at a time where only their number is asked for
 
 
 @dataclass(frozen=True)
@@ -57,16 +60,26 @@ def read(path: str | Path) -> AudioFile:
             samples = file.read(dtype="float32", always_2d=True)
         except (soundfile.LibsndfileError, RuntimeError, MemoryError) as error:
             raise AmpsimError(f"{path} stops being readable as audio ({error}): export it again") from error
+        refuse_fewer(path, len(samples), file.frames)
         return AudioFile(path, samples, file.samplerate, sha256(path))
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[soundfile.SoundFile]:
     """Open an audio file for reading, with errors in the user's words."""
-    if not path.exists():
-        raise AmpsimError(f"{path} does not exist (looked from {Path.cwd()})")
-    if path.is_dir():
+    try:
+        kind = path.stat().st_mode
+        str(path).encode()  # into configs, stores and pages
+    except UnicodeEncodeError as error:
+        raise AmpsimError(f"{path} has a name that is not text in UTF-8: rename it") from error
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise AmpsimError(f"{path} does not exist (looked from {Path.cwd()})") from error
+    except (OSError, ValueError) as error:
+        raise AmpsimError(f"{path} cannot be read: {getattr(error, 'strerror', error)}") from error
+    if stat.S_ISDIR(kind):
         raise AmpsimError(f"{path} is a folder; name an audio file in it")
+    if not stat.S_ISREG(kind):  # a device or a pipe may never end, or never begin
+        raise AmpsimError(f"{path} is no file, but a device or a pipe; name an audio file")
     try:
         file = soundfile.SoundFile(path)
     except soundfile.LibsndfileError as error:
@@ -83,7 +96,43 @@ def opened(path: Path) -> Iterator[soundfile.SoundFile]:
         # Streamed files state 0 or the largest number in place of a size that was not yet known.
         if 0 < there < stated < 0x7FFFFFFF:
             raise AmpsimError(f"{path} is cut off: {there:,} of its {stated:,} bytes are there; copy it again")
+        refuse_lies(path, file)
         yield file
+
+
+def refuse_lies(path: Path, file: soundfile.SoundFile) -> None:
+    """Refuse a header that contradicts itself or the file, before memory is set aside for what it states."""
+    if not RATES[0] <= file.samplerate <= RATES[1]:
+        raise AmpsimError(f"{path} states a sample rate of {file.samplerate:,} Hz: export it again")
+    # A WAV tells channels and rate twice; libsndfile believes the first. Other subtypes pack samples into blocks.
+    names = ("Channels", "Sample Rate", "Bit Width", "Block Align", "Bytes/sec")
+    facts = [re.search(rf"^  {name} +: (\d+)", file.extra_info, re.MULTILINE) for name in names]
+    if all(facts) and file.subtype.startswith(("PCM", "FLOAT", "DOUBLE")):
+        channels, rate, bits, block, bytes_per_s = (int(fact[1]) for fact in facts if fact)
+        if block != channels * -(-bits // 8) or bytes_per_s != rate * block:
+            raise AmpsimError(
+                f"{path} has a header that contradicts itself ({channels} channels, {rate:,} Hz and {bits} bits, but "
+                f"{block} bytes a sample and {bytes_per_s:,} a second): export it again"
+            )
+    found = re.search(r"^  Frames +: (\d+)$", file.extra_info, re.MULTILINE)  # AIFF's
+    if found and file.subtype.startswith(("PCM", "FLOAT", "DOUBLE")) and 0 < int(found[1]) != file.frames:
+        raise AmpsimError(
+            f"{path} states {int(found[1]):,} samples and has room for {file.frames:,}: export it again, or copy it again"
+        )
+    if file.frames * file.channels > 8 * path.stat().st_size:  # silence is packed so small, and nothing else
+        there = 0
+        try:
+            while size := len(file.read(PIECE, dtype="int16", always_2d=True)):
+                there += size
+            refuse_fewer(path, there, file.frames)
+            file.seek(0)
+        except soundfile.LibsndfileError as error:
+            raise AmpsimError(f"{path} stops being readable as audio ({error}): export it again") from error
+
+
+def refuse_fewer(path: Path, there: int, stated: int) -> None:
+    if there < stated:
+        raise AmpsimError(f"{path} states {stated:,} samples and holds {there:,}: export it again, or copy it again")
 
 
 def sha256(path: Path) -> str:

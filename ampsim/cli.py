@@ -1,5 +1,6 @@
 """The commands. Each loads what it needs and no more, so that `--help` and a typo answer at once."""
 
+import io
 import os
 import shlex
 import sys
@@ -37,6 +38,8 @@ ampsim {version}: learn a guitar amplifier from a recording of its input and out
 
 `ampsim COMMAND --help` tells about one of them. Start with `ampsim train`: it needs no recording.
 A run is named by its id, its name or `last`. AMPSIM_DEBUG=1 shows where an error came from.
+Exit codes: 0 done, 2 something to mend (the message says what), 3 the training diverged, 4 a reproduction came out
+different, 130 interrupted, 1 anything else.
 """
 
 TRAIN_HELP = """\
@@ -172,9 +175,13 @@ class Doctor:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The `ampsim` command; returns its exit code: 0 done, 2 the user can mend it, 3 diverged, 130 interrupted."""
+    """The `ampsim` command; returns its exit code: 0 done, 2 the user can mend it, 3 diverged, 4 a reproduction
+    came out different, 130 interrupted, 1 anything else."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     command, rest = (words[0], words[1:]) if words else ("--help", [])
+    for stream in (sys.stdout, sys.stderr):  # a terminal that lacks a letter of a file's name is no reason to stop
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         if command in ("--help", "-h", "help"):
             print(HELP.format(version=__version__), end="")
@@ -194,6 +201,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         return 1
+    except OSError as error:  # a disk, a folder or a name that the system refuses, wherever that comes up
+        if os.environ.get("AMPSIM_DEBUG"):
+            traceback.print_exc()
+        print(f"ampsim: {error.filename or 'the system'}: {error.strerror or error}", file=sys.stderr)
+        return AmpsimError.exit_code
     return 0
 
 
@@ -404,9 +416,10 @@ def evaluate(words: list[str]) -> None:
     refuse_empty(options)
     console = new_console()
     with console.status("loading TensorFlow ..."), quiet_stderr():
-        from ampsim import experiment
+        from ampsim import experiment, settings
         from ampsim.display import score_table
     tracked = options.store().find(options.run)
+    settings.saved(tracked.file("config.yaml"))  # the store may come from someone else
     with console.status("rendering ..."):
         scores = experiment.score_again(tracked, options.split, notice=lambda text: say(console, text))
     console.print(score_table(scores, f"{tracked.name} on the {options.split} split"))
@@ -640,6 +653,7 @@ def parsed(options: type, words: Sequence[str]) -> Any:
     known = {each.name: each for each in fields(options)}
     if any(word in ("--help", "-h") for word in words):
         print(f"ampsim {options.__name__.lower()} [key=value ...]: {options.__doc__}\n")
+        width = max(map(len, known)) + 2
         for each in known.values():
             default = (
                 "needed"
@@ -648,7 +662,7 @@ def parsed(options: type, words: Sequence[str]) -> Any:
                 if each.default not in ("", -1)
                 else ""
             )
-            print(f"  {each.name:<10}{each.metadata['help']}{f' ({default})' if default else ''}")
+            print(f"  {each.name:<{width}}{each.metadata['help']}{f' ({default})' if default else ''}")
         raise SystemExit(0)
     values: dict[str, Any] = {}
     for word in words:

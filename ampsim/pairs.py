@@ -193,6 +193,8 @@ class VirtualAmp(Source):
     ) -> None:
         super().__init__(delay=delay, checks=checks, drift=drift, **({} if splits is None else {"splits": splits}))
         inspect.signature(virtual_amp.record).bind(**recording)  # an unknown setting is refused now, not after loading
+        if "cache" in recording:  # a config from elsewhere says what is made and not where files go
+            raise ValueError("a config cannot name data.cache; AMPSIM_CACHE does")
         object.__setattr__(self, "recording", recording)
 
     def load(self) -> list[AudioPair]:

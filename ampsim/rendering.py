@@ -11,7 +11,7 @@ import soxr
 import tensorflow as tf
 
 from ampsim import AmpsimError
-from ampsim.audio import Signal, clock, decibels, opened, peak, written
+from ampsim.audio import Signal, clock, decibels, opened, peak, refuse_fewer, written
 from ampsim.captures import Player
 from ampsim.models import AmpModel
 from ampsim.pairs import Span
@@ -126,7 +126,7 @@ def pieces(file: soundfile.SoundFile, path: Path, channel: int) -> Iterator[Sign
         except soundfile.LibsndfileError as error:
             raise AmpsimError(f"{path} stops being readable as audio near {at} ({error})") from error
         if not len(block):
-            return
+            refuse_fewer(path, done, file.frames)
         if not np.all(np.isfinite(block)):
             raise AmpsimError(f"{path} holds NaN or infinity near {at}: export it again")
         yield np.ascontiguousarray(block[:, channel])

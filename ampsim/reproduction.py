@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 from scipy import stats
 
 from ampsim import AmpsimError, comparison, experiment
 from ampsim.experiment import Config, Notice, Result
+from ampsim.export import keras as keras_files
 from ampsim.locations import database_uri
 from ampsim.pairs import AudioPair, Source
 from ampsim.ranking import Trial, natural
@@ -370,10 +370,7 @@ def compared_weights(one: Path, other: Path) -> tuple[bool, bool, str]:
 
 
 def load_weights(path: Path) -> list[np.ndarray]:
-    try:
-        return keras.saving.load_model(path, compile=False, safe_mode=True).get_weights()
-    except (OSError, ValueError, TypeError) as error:
-        raise AmpsimError(f"{path} is not a model that ampsim can load: {error}") from error
+    return keras_files.load(path).get_weights()
 
 
 def equal(then: float | None, now: float) -> bool:

@@ -177,7 +177,14 @@ def checked(config: dict[str, Any]) -> dict[str, Any]:
 
 # ---- A config that was saved ----------------------------------------------------------------------------------------
 
-PARTS = ("data", "model", "loss", "optimizer", "schedule")  # sections that name what they build
+# Sections that name what they build, and where that may be from.
+PARTS = {
+    "data": ("ampsim.pairs.", "ampsim.captures."),
+    "model": ("ampsim.models.",),
+    "loss": ("ampsim.losses.",),
+    "optimizer": ("keras.optimizers.",),
+    "schedule": ("ampsim.schedules.",),
+}
 REST = ("training", "seed", "name", "tracking")
 
 
@@ -201,6 +208,9 @@ def saved(path: Path) -> tuple[dict[str, Any], list[str]]:
             if "_target_" not in config[name]:
                 raise AmpsimError(f"{name} has no _target_, so that it is not known what to build")
         refuse_foreign(config)
+        for name, places in PARTS.items():
+            if not config[name]["_target_"].startswith(places):
+                raise AmpsimError(f"{name} asks for `_target_: {config[name]['_target_']}`, which is no {name}")
         if not isinstance(config.get("name"), str | None):
             raise AmpsimError(f"name={config['name']!r}: it is text or null")
         training, notes = typed_training(config["training"], str(path))
@@ -230,6 +240,8 @@ def typed_training(section: dict[str, Any], where: str) -> tuple[dict[str, Any],
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """A mapping of plain values from a YAML file, with its faults in the user's words."""
+    if path.is_char_device() or path.is_fifo():  # which may never end
+        raise AmpsimError(f"{path} is no file, but a device or a pipe")
     try:
         text = path.read_text(encoding="utf-8")
         # A few lines of them can stand for more than a machine holds, or for themselves.

@@ -26,6 +26,8 @@ def read_json(path: Path, kind: str) -> dict[str, Any]:
         raise AmpsimError(f"{path} does not exist (looked from {Path.cwd()})")
     if path.is_dir():
         raise AmpsimError(f"{path} is a folder; name a file in it")
+    if not path.is_file():
+        raise AmpsimError(f"{path} is no file, but a device or a pipe")
     try:
         if path.stat().st_size > LARGEST:
             raise AmpsimError(f"{path} is no {kind}: it has {path.stat().st_size >> 20} MiB")

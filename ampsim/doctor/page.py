@@ -31,7 +31,7 @@ def write(path: Path, text: str) -> None:
     """Put a text where it belongs, once it is whole."""
     temporary = path.with_name(f".{path.name}.partial")
     try:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="replace")
         temporary.replace(path)
     except OSError as error:
         raise AmpsimError(f"{path} cannot be written: {error.strerror}") from error
