@@ -219,7 +219,8 @@ class TrackedRun:
             except FAULTS as error:
                 if self.unsent is None or self.notice is None:
                     raise AmpsimError(
-                        f"run {self.name} cannot be recorded ({first_line(error)}): see to the store's disk or server"
+                        f"run {self.name} cannot be recorded ({first_line(error)}): see to the disk or server of the store; "
+                        "training.resume=true goes on from the last checkpoint"
                     ) from error
                 self.away = True
                 self.notice(
@@ -426,5 +427,8 @@ def numbered(name: str, number: int) -> str:
     return name if number == 1 else f"{name}-{number}"
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
+    """What went wrong at the bottom of it: the disk that is full, and not the query that was made on it."""
+    while inner := getattr(error, "orig", None) or error.__cause__:
+        error = inner
     return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
