@@ -69,6 +69,8 @@ class Store:
             self.folder.mkdir(parents=True, exist_ok=True)
             # Two processes that both make the tables of a fresh store would break each other's.
             with alone(self.folder), answering(self.uri):
+                if self.uri == database_uri(self.folder):
+                    make_database(self.folder / "mlflow.db")
                 self.client = MlflowClient(self.uri)
                 self.experiment_id = self.find_experiment()
         except OSError as error:
@@ -393,6 +395,15 @@ def sync(folder: Path, *, notice: Callable[[str], None]) -> None:
 
 def kept_artifacts(unsent: Path) -> list[Path]:
     return sorted(unsent.glob("artifacts-*"))
+
+
+def make_database(path: Path) -> None:
+    """A database with MLflow's tables, whole or not at all: it never mends the half of one that a kill would leave."""
+    if not path.exists():
+        part = path.with_suffix(".part")
+        part.unlink(missing_ok=True)
+        MlflowClient(f"sqlite:///{part.absolute().as_posix()}").search_experiments(max_results=1)
+        part.replace(path)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 from mlflow.tracking import MlflowClient
 from numpy.testing import assert_array_equal
+from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.orm import Session
 
 import ampsim.models  # noqa: F401 - Keras finds the classes of saved models by it
@@ -114,6 +115,7 @@ def spied(monkeypatch: Any, owner: Any, name: str, at: int, act: Callable[[], An
 
 
 PLACES = {
+    "statement of a fresh store": (DefaultDialect, "do_execute"),
     "run made": (MlflowClient, "create_run"),
     "step": (Trainer, "call"),
     "array of a checkpoint or model": (np.lib.format, "write_array"),
@@ -147,7 +149,7 @@ def moments() -> list[tuple[str, float, bool]]:
         for place in middle
     ]
     ends = [("artifacts", 2, False), ("artifacts", 2, True), ("status", 2, False), ("status", 2, True)]
-    return [("run made", 1, True), ("request", 1, False), *trained, *ends]
+    return [("statement of a fresh store", 700, False), ("run made", 1, True), *trained, *ends]
 
 
 @pytest.mark.slow
