@@ -179,7 +179,9 @@ def first_interrupt(notice: Notice) -> Iterator[Callable[[], bool]]:
             notice(asked.pop())
         return bool(asked)
 
-    before = signal.signal(signal.SIGINT, ask)
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.SIG_IGN:  # as a shell has it for what runs in the background
+        signal.signal(signal.SIGINT, ask)
     try:
         yield stop
     finally:

@@ -401,7 +401,8 @@ def make_database(path: Path) -> None:
     """A database with MLflow's tables, whole or not at all: it never mends the half of one that a kill would leave."""
     if not path.exists():
         part = path.with_suffix(".part")
-        part.unlink(missing_ok=True)
+        for left in path.parent.glob(f"{part.name}*"):  # of a kill, SQLite's journal too
+            left.unlink()
         MlflowClient(f"sqlite:///{part.absolute().as_posix()}").search_experiments(max_results=1)
         part.replace(path)
 

@@ -178,11 +178,20 @@ def unbroken(words: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path
     return folder
 
 
+@pytest.fixture
+def _foreground() -> Iterator[None]:
+    """Ctrl-C is not ignored, as it is where the tests run in the background of a script."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def interrupt() -> None:
     os.kill(os.getpid(), signal.SIGINT)
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("_foreground")
 def test_an_interrupted_run_is_scored_and_goes_on_as_if_it_had_not_been(
     words: list[str], unbroken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ):
@@ -212,6 +221,7 @@ def test_an_interrupted_run_is_scored_and_goes_on_as_if_it_had_not_been(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("_foreground")
 def test_a_second_interrupt_stops_at_once(words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def twice() -> None:
         interrupt()
