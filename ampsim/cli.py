@@ -33,6 +33,7 @@ ampsim {version}: learn a guitar amplifier from a recording of its input and out
   ampsim export [run=last] format=nam output=...
                                       take a run's model out: nam, rtneural, aidax, onnx, litert, keras
   ampsim register [run=last] name=... put a run's model into MLflow's registry
+  ampsim sync                         send what runs kept on disk while their MLflow server was away
   ampsim ui                           open MLflow's page of the runs on 127.0.0.1
   ampsim votes file.json ...          sum up what listeners answered on listening pages
 
@@ -159,6 +160,13 @@ class Ui(StoreOptions):
     """Serve MLflow's page of the runs on 127.0.0.1."""
 
     port: int = option(5000, "the port to listen on")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sync:
+    """Send what runs kept on disk while their MLflow server was away; it may be said again at any time."""
+
+    folder: str = option("runs", "where the runs are kept")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -332,7 +340,12 @@ def train_one(config: dict[str, Any], overrides: list[str]) -> None:
         from ampsim import experiment
     with ProgressLine(console) as line:
         result = experiment.run(
-            config, name=name, overrides=overrides, notice=lambda text: say(console, text), report=line.training
+            config,
+            name=name,
+            overrides=overrides,
+            notice=lambda text: say(console, text),
+            report=line.training,
+            interruptible=True,
         )
     tracking = config["tracking"]
     epochs = result.state.rounds[-1]["epoch"] if result.state.rounds else 0
@@ -350,6 +363,10 @@ def train_one(config: dict[str, Any], overrides: list[str]) -> None:
     say(console, f"rendered audio: {short(result.audio)}\nlisten to it:   {short(result.page)} (in a browser)")
     say(console, f"see it all:     ampsim ui{where}")
     say(console, f"play through it: ampsim render run={of} input=riff.wav output=out.wav")
+    if result.stopped:
+        words = [word for word in overrides if not word.startswith("training.resume=")]
+        say(console, f"interrupted; to go on: {shlex.join(['ampsim', 'train', *words, 'training.resume=true'])}")
+        raise SystemExit(130)
 
 
 def store_words(tracking: dict[str, Any]) -> str:
@@ -586,6 +603,15 @@ def register(words: list[str]) -> None:
     say(console, f"{tracked.name} is version {version} of {options.name}: mlflow.pyfunc.load_model('models:/{of}')")
 
 
+def sync(words: list[str]) -> None:
+    options = parsed(Sync, words)
+    if not (Path(options.folder) / "unsent").exists():
+        raise AmpsimError(f"{Path(options.folder).absolute()} holds no run that waits to be sent: say folder=...")
+    from ampsim import tracking
+
+    tracking.sync(Path(options.folder), notice=print)
+
+
 def ui(words: list[str]) -> None:
     options = parsed(Ui, words)
     refuse_empty(options)
@@ -634,6 +660,7 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "reproduce": reproduce,
     "export": export,
     "register": register,
+    "sync": sync,
     "ui": ui,
     "votes": votes,
 }

@@ -249,6 +249,6 @@ def heard(store: Store, ranking: Ranking, *, most: int = 3) -> Heard:
 
 def listened(run: TrackedRun) -> tuple[dict[str, audio.Signal], int]:
     """A run's audio artifacts with the gain that they were written with taken back, and their sample rate."""
-    gain = 10 ** (float(run.params["listening_gain_db"]) / 20)
+    gain = 10 ** (float((run.params | run.tags)["listening_gain_db"]) / 20)  # once a param
     files = {name: audio.read(run.file(f"audio/{name}.wav")) for name in ("direct", "amp", "prediction")}
     return {name: file.channel(0) / gain for name, file in files.items()}, files["amp"].sample_rate

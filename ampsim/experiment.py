@@ -6,10 +6,11 @@ import math
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -64,6 +65,7 @@ class Result:
     state: State
     audio: Path
     page: Path
+    stopped: bool = False  # by Ctrl-C, before its budget was spent
 
 
 def run(
@@ -76,6 +78,7 @@ def run(
     pace: list[float] | None = None,
     tags: Mapping[str, str] | None = None,
     judge: Callable[[dict[str, float]], None] = ignore,
+    interruptible: bool = False,
 ) -> Result:
     """Train, evaluate and track the run that a resolved config describes.
 
@@ -83,6 +86,7 @@ def run(
         pace: of an earlier run with a budget in seconds, to be replayed instead of the clock; see `Trainer`.
         tags: what else to tag the run with; a sweep names itself so.
         judge: given each point of the training curves; it raises PrunedError to end a run that is not worth its time.
+        interruptible: the first Ctrl-C while it trains ends the epoch; the best weights so far are scored and kept.
 
     Raises:
         AmpsimError: the recording, the config or the store is at fault. A run that had begun is marked as failed.
@@ -140,13 +144,16 @@ def run(
             tracked.log_round(row)
             judge(row)
 
-        state = trainer.fit(report=report, on_round=on_round)
+        with first_interrupt(notice) if interruptible else nullcontext(lambda: False) as stop:
+            state = trainer.fit(report=report, on_round=on_round, stop=stop)
         model.save(Path(folder) / "model.keras")
         evaluation = evaluate(model, splits["test"])
         evaluation.scores.update(limits(splits["train"], splits["test"], future=model.future))
         record_result(tracked, Path(folder), state, evaluation, sample_rate)
         validated = validation_scores(trainer.renderer, splits["validation"], state)
-        tracked.log_metrics(validated, step=state.best_step)
+        tracked.log_metrics(validated, step=state.step)
+        tracked.finish("KILLED" if trainer.stopped else "FINISHED")
+    if not trainer.stopped:
         shutil.rmtree(checkpoint.parent, ignore_errors=True)
     return Result(
         tracked.name,
@@ -156,7 +163,31 @@ def run(
         state,
         audio=tracked.file("audio") / "prediction.wav",
         page=tracked.file("listen.html"),
+        stopped=trainer.stopped,
     )
+
+
+@contextmanager
+def first_interrupt(notice: Notice) -> Iterator[Callable[[], bool]]:
+    """Inside, the first Ctrl-C only asks for an end, of which the yielded function tells; a second one stops at once."""
+    asked: list[str] = []  # what is still to be said, once it was asked
+
+    def ask(*_: Any) -> None:
+        asked.extend(["", "Ctrl-C: the epoch is finished, then the best weights are scored; again stops at once"])
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def stop() -> bool:
+        if len(asked) > 1:
+            notice(asked.pop())
+        return bool(asked)
+
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.SIG_IGN:  # as a shell has it for what runs in the background
+        signal.signal(signal.SIGINT, ask)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def align(takes: list[AudioPair], delay: int | str, notice: Notice) -> tuple[list[AudioPair], Delay]:
@@ -209,26 +240,36 @@ def begin(
 ) -> tuple[TrackedRun, Path]:
     """The run in MLflow and the place of its checkpoint; with `resume`, those of the newest unfinished run of this config."""
     unfinished, mark = store.folder / "unfinished", fingerprint(config, takes)
+    params = without(config, ["tracking"])
     earlier = sorted(unfinished.glob(f"{mark}-*"), key=lambda path: path.stat().st_mtime) if resume else []
-    going_on = (store.resume(path.name.partition("-")[2]) for path in reversed(earlier))
+    names = [path.name.partition("-")[2] for path in reversed(earlier)]
+    # One that was killed right after it was made has no folder yet.
+    names += store.begun({"config_hash": mark, "host": platform.node()}) if resume else []
+    going_on = (store.resume(name) for name in names)
     tracked = next((found for found in going_on if found), None)  # no further than the newest that is still there
     if tracked:
         notice(f"going on with the unfinished run {tracked.name}")
         if tags:
             tracked.log_tags(tags)
+        tracked.log_params({key: value for key, value in params.items() if key not in tracked.params})
     else:
         if resume:
             notice("no unfinished run of this config and recording to resume; starting a new one")
-        tags = {"config_hash": mark, "overrides": " ".join(overrides), **code_version(), **(tags or {})}
-        tracked = store.start(name, params=without(config, ["tracking"]), tags=tags)
+        made = {"config_hash": mark, "overrides": " ".join(overrides), "host": platform.node()}
+        tracked = store.start(name, params=params, tags={**made, **code_version(), **(tags or {})})
+    tracked.notice = notice
     folder = unfinished / f"{mark}-{tracked.id}"
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        tracked.finish("FAILED", note=str(error))
+        raise AmpsimError(f"{folder} cannot be made ({error.strerror}): set tracking.folder") from error
     return tracked, folder / "checkpoint.npz"
 
 
 @contextmanager
 def closing(tracked: TrackedRun) -> Iterator[None]:
-    """Mark the run in MLflow as what it came to, however it ends."""
+    """Mark the run in MLflow as what it came to, if it comes to an end before it says so itself."""
     try:
         yield
     except PrunedError as error:
@@ -240,11 +281,15 @@ def closing(tracked: TrackedRun) -> Iterator[None]:
     except KeyboardInterrupt:
         tracked.finish("KILLED")
         raise
+    except OSError as error:
+        tracked.finish("FAILED", note=str(error))
+        raise AmpsimError(
+            f"what the run made cannot be written ({error}): mend that and go on from the last checkpoint, which holds the "
+            "best weights, with training.resume=true"
+        ) from error
     except BaseException:
         tracked.finish("FAILED")
         raise
-    else:
-        tracked.finish()
 
 
 def record_setting(
@@ -271,7 +316,7 @@ def record_setting(
     facts: dict[str, Any] = {"recording.sample_rate": takes[0].sample_rate, "recording.delay": delay.samples}
     facts |= {f"recording.{number}.{key}": value for number, file in enumerate(files) for key, value in file.items()}
     tracked.log_params(facts)
-    tracked.log_tags({"device": environment["device"], "host": environment["host"]})
+    tracked.log_tags({"device": environment["device"], "host": environment["host"]})  # a resumed run may have moved
 
 
 def record_result(tracked: TrackedRun, folder: Path, state: State, evaluation: Evaluation, sample_rate: int) -> None:
@@ -303,8 +348,9 @@ def record_result(tracked: TrackedRun, folder: Path, state: State, evaluation: E
     for name, samples in signals.items():
         audio.write(folder / "audio" / f"{name}.wav", samples * gain, sample_rate, subtype="PCM_16")
     record_listening_page(tracked, folder, evaluation, sample_rate)
-    tracked.log_metrics({f"test_{name}": value for name, value in evaluation.scores.items()}, step=state.best_step)
-    tracked.log_params({"listening_gain_db": round(audio.decibels(gain), 2)})
+    # At the step that the run came to and not its best one: those of a run that was stopped and went on come later.
+    tracked.log_metrics({f"test_{name}": value for name, value in evaluation.scores.items()}, step=state.step)
+    tracked.log_tags({"listening_gain_db": f"{audio.decibels(gain):.2f}"})  # and no param, which could not change
     tracked.log_folder(folder)
 
 

@@ -1,12 +1,14 @@
 """Everything MLflow: one SQLite file with the artifacts beside it, or any server. Nothing else imports mlflow."""
 
 import fcntl
+import json
 import logging
 import math
 import os
+import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
@@ -20,6 +22,10 @@ from ampsim.targets import nearest
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # before the import: nothing is sent behind the user's back
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+# A server that went away is asked for seconds: MLflow itself would hold training up for minutes.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
 
 import numpy as np
 from mlflow import pyfunc
@@ -37,6 +43,7 @@ SWEEP = "sweep_hash"  # the tag of a sweep's parent run, which is no model
 # Tags of how a run ended that MLflow has no status for; a run that is resumed loses them.
 ENDS = ("diverged", "pruned", "timed_out")
 NOTE = "mlflow.note.content"
+FAULTS = (MlflowException, SQLAlchemyError, OSError)  # of a store that is away, full or read-only
 
 
 class Store:
@@ -54,17 +61,20 @@ class Store:
         # Its log lines tell of table migrations; its Alembic configures the root logger.
         logging.getLogger("mlflow").setLevel(logging.ERROR)
         logging.getLogger("alembic").setLevel(logging.ERROR)
+        # What these would trace is said in a sentence.
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+        logging.getLogger("urllib3").setLevel(logging.ERROR)
         refuse_unreachable(uri)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             # Two processes that both make the tables of a fresh store would break each other's.
-            with alone(self.folder):
+            with alone(self.folder), answering(self.uri):
+                if self.uri == database_uri(self.folder):
+                    make_database(self.folder / "mlflow.db")
                 self.client = MlflowClient(self.uri)
                 self.experiment_id = self.find_experiment()
         except OSError as error:
             raise AmpsimError(f"{self.folder} cannot be written to ({error.strerror}): set tracking.folder") from error
-        except (MlflowException, SQLAlchemyError) as error:
-            raise AmpsimError(f"the MLflow store {self.uri} does not answer: {first_line(error)}") from error
 
     def find_experiment(self) -> str:
         found = self.client.get_experiment_by_name(self.experiment)
@@ -81,27 +91,39 @@ class Store:
         alike = "" if "'" in name else f"attributes.run_name LIKE '{name}%'"
         taken = {run.info.run_name for run in self.runs(alike)}
         number = next(n for n in range(1, len(taken) + 2) if numbered(name, n) not in taken)
-        run = self.client.create_run(self.experiment_id, run_name=numbered(name, number))
-        tracked = TrackedRun(self.client, run)
+        with answering(self.uri):  # with its tags, by which one that is cut off right here is found again
+            run = self.client.create_run(self.experiment_id, tags=dict(tags), run_name=numbered(name, number))
+        tracked = self.tracked(run)
         tracked.log_params(params)
-        tracked.log_tags(tags)
         return tracked
+
+    def tracked(self, run: Run) -> "TrackedRun":
+        # On this machine's own disk, what keeps the store from writing would keep a copy beside it from being written.
+        away = self.uri != database_uri(self.folder)
+        return TrackedRun(self.client, run, unsent=self.folder / "unsent" / run.info.run_id if away else None)
 
     def resume(self, run_id: str) -> "TrackedRun | None":
         """An interrupted run, to go on with; None if it is not there any more."""
         try:
+            self.tracked(self.client.get_run(run_id)).sync()
             self.client.set_terminated(run_id, "RUNNING")
             for tag in {*ENDS, NOTE} & set(self.client.get_run(run_id).data.tags):
                 self.client.delete_tag(run_id, tag)
-            return TrackedRun(self.client, self.client.get_run(run_id))
+            return self.tracked(self.client.get_run(run_id))
         except MlflowException:
             return None
+
+    def begun(self, tags: Mapping[str, str]) -> list[str]:
+        """The ids of runs with these tags that did not come to an end, newest first."""
+        conditions = ["attributes.status = 'RUNNING'", *(f"tags.{key} = '{value}'" for key, value in tags.items())]
+        return [run.info.run_id for run in self.runs(" and ".join(conditions))]
 
     def runs(self, condition: str = "") -> list[Run]:
         """Runs of the experiment, newest first; `condition` is in MLflow's filter language."""
         found, page = [], None
         while page != "":
-            runs = self.client.search_runs([self.experiment_id], condition, max_results=1000, page_token=page)
+            with answering(self.uri):
+                runs = self.client.search_runs([self.experiment_id], condition, max_results=1000, page_token=page)
             found += runs
             page = runs.token or ""
         return found
@@ -117,10 +139,10 @@ class Store:
             runs = [run for run in runs if run.info.status == "FINISHED" and SWEEP not in run.data.tags]
             if not runs:
                 raise AmpsimError(f"{self.folder} holds no finished run yet: make one with `ampsim train`")
-            return TrackedRun(self.client, runs[0])
+            return self.tracked(runs[0])
         for run in runs:
             if wanted in (run.info.run_id, run.info.run_name):
-                return TrackedRun(self.client, run)
+                return self.tracked(run)
         names = [run.info.run_name for run in runs[:50]]
         if get_close_matches(wanted, ids := [run.info.run_id for run in runs], n=1):
             names = ids  # an id with a slip in it
@@ -154,11 +176,11 @@ class Store:
         """Mark the runs of a sweep, or those of one machine, that were cut off before they could say so."""
         try:
             running = [run for run in self.children(parent_id) if run.info.status == "RUNNING"]
-        except (MlflowException, SQLAlchemyError):
+        except AmpsimError:
             return  # the store itself is what failed
         for run in running:
             if host in (None, run.data.tags.get("host")):
-                TrackedRun(self.client, run).finish("KILLED")
+                self.tracked(run).finish("KILLED")
 
     def mark_failed(self, attempt: str, name: str, tags: Mapping[str, str], *, note: str, mark: str) -> None:
         """See that the run of an attempt at a job is marked as failed, be it that it was never begun or left running."""
@@ -166,27 +188,107 @@ class Store:
         if not begun:
             self.start(name, params={}, tags=tags).finish("FAILED", note=note, mark=mark)
         elif begun[0].info.status == "RUNNING":
-            TrackedRun(self.client, begun[0]).finish("FAILED", note=note, mark=mark)
+            self.tracked(begun[0]).finish("FAILED", note=note, mark=mark)
 
 
 class TrackedRun:
-    """One run in the store."""
+    """One run in the store.
 
-    def __init__(self, client: MlflowClient, run: Run) -> None:
-        self.client = client
+    Args:
+        unsent: where to keep what a store that went away could not be told, for `sync`, or None.
+    """
+
+    def __init__(self, client: MlflowClient, run: Run, *, unsent: Path | None = None) -> None:
+        self.client, self.unsent = client, unsent
+        # Once it is away, all that follows waits too, so that nothing overtakes and training is held up once.
+        self.away = False
+        self.notice: Callable[[str], None] | None = None  # nothing is kept for later unless somebody is told
         self.id, self.name = run.info.run_id, run.info.run_name
         self.artifacts = run.info.artifact_uri
         self.params, self.tags, self.metrics = run.data.params, run.data.tags, run.data.metrics
         self.status = run.info.status
         self.logged_step = int(run.data.metrics.get("step", 0))
 
+    def send(self, tell: Callable[[], None], keep: Callable[[Path], None]) -> None:
+        """Tell the store; while a server is away, have what it was to be told kept on disk instead.
+
+        Raises:
+            AmpsimError: the store of this machine cannot be written, or the disk neither.
+        """
+        if not self.away:
+            try:
+                return tell()
+            except FAULTS as error:
+                if self.unsent is None or self.notice is None:
+                    raise AmpsimError(
+                        f"run {self.name} cannot be recorded ({first_line(error)}): see to the disk or server of the store; "
+                        "training.resume=true goes on from the last checkpoint"
+                    ) from error
+                self.away = True
+                self.notice(
+                    f"warning: the MLflow store does not answer ({first_line(error)}); what it misses is kept in "
+                    f"{self.unsent}, and the run goes on"
+                )
+        assert self.unsent is not None
+        try:
+            self.unsent.parent.mkdir(parents=True, exist_ok=True)
+            with alone(self.unsent.parent):
+                self.unsent.mkdir(exist_ok=True)
+                (self.unsent / "uri").write_text(self.client.tracking_uri, encoding="utf-8")
+                keep(self.unsent)
+        except OSError as error:
+            raise AmpsimError(f"{self.unsent} cannot be written to ({error.strerror})") from error
+
+    def log(self, **entry: Any) -> None:
+        # The time goes with it: MLflow takes the same value of the same step and time once, however often it is sent.
+        entry["time"] = int(time.time() * 1000)
+
+        def keep(folder: Path) -> None:
+            with (folder / "record.jsonl").open("a", encoding="utf-8") as file:
+                file.write(json.dumps(entry) + "\n")
+
+        self.send(lambda: self.tell(**entry), keep)
+
+    def tell(
+        self,
+        *,
+        time: int,
+        params: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+        metrics: Mapping[str, float] | None = None,
+        step: int = 0,
+        status: str = "",
+    ) -> None:
+        if status:
+            return self.client.set_terminated(self.id, status, end_time=time)
+        self.client.log_batch(
+            self.id,
+            metrics=[Metric(key, value, time, step) for key, value in (metrics or {}).items()],
+            params=[Param(key, value) for key, value in (params or {}).items()],
+            tags=[RunTag(key, value) for key, value in (tags or {}).items()],
+        )
+
+    def sync(self) -> bool:
+        """Send what is kept on disk, if anything is; what was sent before and only lost its answer is not doubled."""
+        if self.unsent is None or not self.unsent.exists():
+            return False
+        with alone(self.unsent.parent):
+            for folder in kept_artifacts(self.unsent):
+                self.client.log_artifacts(self.id, str(folder))
+            record = self.unsent / "record.jsonl"
+            for line in record.read_text(encoding="utf-8").splitlines() if record.exists() else []:
+                self.tell(**json.loads(line))
+            shutil.rmtree(self.unsent)
+        self.away = False
+        return True
+
     def log_params(self, params: Mapping[str, Any]) -> None:
-        entries = [Param(key, str(value)[:VALUE_LENGTH]) for key, value in params.items()]
+        entries = [(key, str(value)[:VALUE_LENGTH]) for key, value in params.items()]
         for start in range(0, len(entries), BATCH):
-            self.client.log_batch(self.id, params=entries[start : start + BATCH])
+            self.log(params=dict(entries[start : start + BATCH]))
 
     def log_tags(self, tags: Mapping[str, str]) -> None:
-        self.client.log_batch(self.id, tags=[RunTag(key, str(value)) for key, value in tags.items()])
+        self.log(tags={key: str(value) for key, value in tags.items()})
 
     def log_round(self, row: Mapping[str, float]) -> None:
         """One point of the training curves; a resumed run does not log a point twice."""
@@ -196,17 +298,25 @@ class TrackedRun:
             self.logged_step = step
 
     def log_metrics(self, values: Mapping[str, float], *, step: int = 0) -> None:
-        now = int(time.time() * 1000)
         # MLflow stores infinity as 1.8e308, which ruins every chart; a run that diverged is tagged so.
         finite = {key: float(value) for key, value in values.items() if math.isfinite(value)}
-        self.client.log_batch(self.id, metrics=[Metric(key, value, now, step) for key, value in finite.items()])
+        self.log(metrics=finite, step=step)
 
     def log_folder(self, folder: Path) -> None:
         """Every file in a folder, under the same relative path."""
-        self.client.log_artifacts(self.id, str(folder))
+
+        def keep(unsent: Path) -> None:
+            shutil.rmtree(unsent / "part", ignore_errors=True)
+            shutil.copytree(folder, unsent / "part")
+            (unsent / "part").rename(unsent / f"artifacts-{len(kept_artifacts(unsent)):03d}")
+
+        self.send(lambda: self.client.log_artifacts(self.id, str(folder)), keep)
 
     def file(self, path: str) -> Path:
         """The artifact itself where the store is on this machine, else a copy of it."""
+        for folder in reversed(kept_artifacts(self.unsent) if self.unsent else []):
+            if (folder / path).exists():
+                return folder / path
         if self.artifacts.startswith("file:"):
             found = Path(url2pathname(urlparse(self.artifacts).path)) / path
             if not found.exists():
@@ -248,10 +358,62 @@ class TrackedRun:
         tags = {NOTE: note} if note else {}
         try:
             self.log_tags(tags | ({mark: "true"} if mark else {}))
-            self.client.set_terminated(self.id, status)
-        except (MlflowException, SQLAlchemyError):
+            self.log(status=status)
+        except AmpsimError:
             if status == "FINISHED":
                 raise
+        if self.away and self.notice:
+            try:
+                refuse_unreachable(self.client.tracking_uri)
+                self.sync()
+            except (AmpsimError, *FAULTS):
+                self.notice(f"the MLflow store has not got all of {self.name}: `ampsim sync` sends it once it answers")
+
+
+def sync(folder: Path, *, notice: Callable[[str], None]) -> None:
+    """Send what the runs of a folder kept on disk while their server was away.
+
+    Raises:
+        AmpsimError: a server does not answer, or does not take it; what was not taken stays.
+    """
+    waiting, left = sorted((folder / "unsent").glob("*/uri")), ""
+    if not waiting:
+        notice(f"{folder / 'unsent'} holds nothing that waits to be sent")
+    for path in waiting:
+        uri = path.read_text(encoding="utf-8")
+        refuse_unreachable(uri)
+        client = MlflowClient(uri)
+        try:
+            run = TrackedRun(client, client.get_run(path.parent.name), unsent=path.parent)
+            run.sync()
+            notice(f"sent: {run.name} to {uri}")
+        except FAULTS as error:
+            left = f"{path.parent} is not sent: {first_line(error)}"
+    if left:
+        raise AmpsimError(left)
+
+
+def kept_artifacts(unsent: Path) -> list[Path]:
+    return sorted(unsent.glob("artifacts-*"))
+
+
+def make_database(path: Path) -> None:
+    """A database with MLflow's tables, whole or not at all: it never mends the half of one that a kill would leave."""
+    if not path.exists():
+        part = path.with_suffix(".part")
+        for left in path.parent.glob(f"{part.name}*"):  # of a kill, SQLite's journal too
+            left.unlink()
+        MlflowClient(f"sqlite:///{part.absolute().as_posix()}").search_experiments(max_results=1)
+        part.replace(path)
+
+
+@contextmanager
+def answering(uri: str) -> Iterator[None]:
+    """Say it in a sentence if the store fails inside."""
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError) as error:
+        raise AmpsimError(f"the MLflow store {uri} does not answer: {first_line(error)}") from error
 
 
 @contextmanager
@@ -277,5 +439,8 @@ def numbered(name: str, number: int) -> str:
     return name if number == 1 else f"{name}-{number}"
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
+    """What went wrong at the bottom of it: the disk that is full, and not the query that was made on it."""
+    while inner := getattr(error, "orig", None) or error.__cause__:
+        error = inner
     return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__

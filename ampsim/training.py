@@ -7,6 +7,7 @@ import time
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -130,6 +131,7 @@ class Trainer:
         self.state = State()
         self.best = [variable.numpy() for variable in model.variables]
         self.order: tuple[int, np.ndarray] = (-1, np.empty(0))
+        self.stopped = False  # before its budget was spent, because it was asked to
         if resume and checkpoint is not None and checkpoint.exists():
             self.restore(checkpoint)
         with self.strategy.scope():  # a copy on each device
@@ -139,9 +141,16 @@ class Trainer:
     # ---- the story of a fit ----
 
     def fit(
-        self, *, report: Callable[[Progress], None] = ignore, on_round: Callable[[dict[str, float]], None] = ignore
+        self,
+        *,
+        report: Callable[[Progress], None] = ignore,
+        on_round: Callable[[dict[str, float]], None] = ignore,
+        stop: Callable[[], bool] = lambda: False,
     ) -> State:
         """Train until the budget is spent or patience is lost; the model is left with its best weights.
+
+        When `stop` says so, the fit ends with the epoch, or with its part where validation comes more often, which is
+        validated; resumed, it goes on as if it had not been stopped.
 
         Raises:
             DivergedError: the loss became NaN or infinite. The model is left with its best weights.
@@ -160,8 +169,11 @@ class Trainer:
             now = time.perf_counter()
             self.state.elapsed_s = self.spent(now - started)
             report(self.progress(samples / (now - before)))
+            asked = stop()
             if self.at_round_end():
-                self.end_round(self.state.elapsed_s, on_round)
+                self.end_round(self.state.elapsed_s, on_round, stop=asked)
+            if self.stopped:
+                break
             if now - saved > self.checkpoint_every_s:
                 self.save()
                 saved = time.perf_counter()
@@ -276,7 +288,7 @@ class Trainer:
         step = self.state.step % self.epoch_steps
         return step % self.round_steps == 0 or self.done(self.state.step) >= 1
 
-    def end_round(self, elapsed_s: float, on_round: Callable[[dict[str, float]], None]) -> None:
+    def end_round(self, elapsed_s: float, on_round: Callable[[dict[str, float]], None], *, stop: bool = False) -> None:
         """Log the round's mean losses; validate if it is time, and keep the weights if they are the best."""
         number = len(self.state.rounds) + 1
         steps = self.state.step - (self.state.rounds[-1]["step"] if self.state.rounds else 0)
@@ -284,26 +296,32 @@ class Trainer:
         row = dict(zip(["loss", *(f"loss_{name}" for name in self.loss.terms)], means, strict=True))
         row |= {"step": self.state.step, "epoch": self.state.step / self.epoch_steps, "elapsed_s": elapsed_s}
         row["learning_rate"] = float(keras.ops.convert_to_numpy(self.optimizer.learning_rate))
-        if number % self.rounds_per_validation == 0 or self.done(self.state.step) >= 1:
-            row |= self.validate()
-            if not math.isfinite(row["validation_loss"]):
-                self.set_weights(self.best)
-                raise DivergedError(
-                    f"the validation loss became {row['validation_loss']} at epoch {row['epoch']:.2f}: lower "
-                    "optimizer.learning_rate, or give data.splits.validation longer pieces than the loss looks at"
-                )
-            if row["validation_loss"] < self.state.best_loss:
-                self.state.best_loss, self.state.best_step, self.state.stale = (
-                    row["validation_loss"],
-                    self.state.step,
-                    0,
-                )
-                self.best = [variable.numpy() for variable in self.model.variables]
-            else:
-                self.state.stale += 1
+        due = number % self.rounds_per_validation == 0 or self.done(self.state.step) >= 1
+        if due:
+            self.keep_best(row)
         self.state.sums = []
         self.state.rounds.append(row)
+        self.stopped = stop and not self.finished()
+        if self.stopped:
+            self.save()  # before a validation that an unbroken fit would not have had
+            if not due:
+                self.keep_best(row)
         on_round(row)
+
+    def keep_best(self, row: dict[str, float]) -> None:
+        """Validate, add what came out to the round's row, and keep the weights if they are the best."""
+        row |= self.validate()
+        if not math.isfinite(row["validation_loss"]):
+            self.set_weights(self.best)
+            raise DivergedError(
+                f"the validation loss became {row['validation_loss']} at epoch {row['epoch']:.2f}: lower "
+                "optimizer.learning_rate, or give data.splits.validation longer pieces than the loss looks at"
+            )
+        if row["validation_loss"] < self.state.best_loss:
+            self.state.best_loss, self.state.best_step, self.state.stale = row["validation_loss"], self.state.step, 0
+            self.best = [variable.numpy() for variable in self.model.variables]
+        else:
+            self.state.stale += 1
 
     def validate(self) -> dict[str, float]:
         pairs = [(span.target, self.renderer.span(span)) for span in self.validation]
@@ -337,7 +355,12 @@ class Trainer:
                 os.fsync(file.fileno())
             temporary.replace(self.checkpoint)
         except OSError as error:
-            raise AmpsimError(f"the checkpoint {self.checkpoint} cannot be written: {error.strerror}") from error
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise AmpsimError(
+                f"the checkpoint {self.checkpoint} cannot be written: {error.strerror}; mend that and go on from the one "
+                "before, which is whole, with training.resume=true"
+            ) from error
 
     def restore(self, path: Path) -> None:
         """Raises AmpsimError for a file that is no checkpoint of this run."""

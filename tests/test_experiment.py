@@ -18,9 +18,10 @@ def test_resuming_wakes_the_newest_unfinished_run_that_is_still_there_and_no_oth
 
     def resume(run_id: str) -> SimpleNamespace | None:
         woken.append(run_id)
-        return None if run_id == "deleted" else SimpleNamespace(id=run_id, name=run_id)
+        nothing = lambda params: None  # noqa: E731
+        return None if run_id == "deleted" else SimpleNamespace(id=run_id, name=run_id, params={}, log_params=nothing)
 
-    store = SimpleNamespace(folder=tmp_path, resume=resume)
+    store = SimpleNamespace(folder=tmp_path, resume=resume, begun=lambda tags: [])
     tracked, checkpoint = experiment.begin(store, config, [], name="", overrides=[], resume=True, notice=woken.append)
     assert tracked.id == "newest"
     assert checkpoint.parent.name == f"{mark}-newest"

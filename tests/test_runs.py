@@ -183,7 +183,7 @@ def test_its_score_is_that_of_the_saved_model_on_the_held_out_signal(trained: Si
 
 
 def test_its_audio_has_one_common_gain(trained: SimpleNamespace, recording: Path):
-    gain = 10 ** (float(trained.params["listening_gain_db"]) / 20)
+    gain = 10 ** (float(trained.run.data.tags["listening_gain_db"]) / 20)
     audio = {}
     for name in ("direct", "amp", "prediction"):
         audio[name], rate = soundfile.read(trained.files / "audio" / f"{name}.wav", dtype="float32")

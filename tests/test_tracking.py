@@ -1,13 +1,15 @@
 """What went into the store, read back through MLflow's own client."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from ampsim import AmpsimError
-from ampsim.tracking import Store
+from ampsim.tracking import Store, sync
 
 
 @pytest.fixture(scope="module")
@@ -165,3 +167,117 @@ def test_a_store_that_is_no_database_is_named(tmp_path: Path):
 def test_a_store_of_no_known_kind_is_named(tmp_path: Path):
     with pytest.raises(AmpsimError, match="nonsense://there"):
         Store(tmp_path, uri="nonsense://there")
+
+
+# ---- a store that goes away ----
+
+
+@pytest.fixture
+def away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """A run in a store elsewhere, which `leave` takes away and `come` brings back, and what the run's user was told."""
+    monkeypatch.chdir(tmp_path)  # MLflow puts the artifacts of a database of its own there
+    uri = f"sqlite:///{tmp_path / 'elsewhere.db'}"
+    store = Store(tmp_path / "runs", uri=uri)
+    tracked = store.start("away", params={"seed": 0}, tags={})
+    told: list[str] = []
+    tracked.notice = told.append
+
+    def fail(*_: object, **__: object) -> None:
+        raise MlflowException("no answer")
+
+    def leave() -> None:
+        for name in ("log_batch", "log_artifacts", "set_terminated"):
+            monkeypatch.setattr(MlflowClient, name, fail)
+
+    original = {name: getattr(MlflowClient, name) for name in ("log_batch", "log_artifacts", "set_terminated")}
+
+    def come() -> None:
+        for name, function in original.items():
+            monkeypatch.setattr(MlflowClient, name, function)
+
+    return SimpleNamespace(store=store, tracked=tracked, told=told, leave=leave, come=come, client=MlflowClient(uri))
+
+
+def steps(client: MlflowClient, run_id: str) -> list[int]:
+    return [point.step for point in client.get_metric_history(run_id, "loss")]
+
+
+def test_what_a_store_misses_is_kept_and_sent_once(away: SimpleNamespace, tmp_path: Path):
+    tracked = away.tracked
+    tracked.log_round({"step": 1, "loss": 0.5})
+    away.leave()
+    for step in (2, 3):
+        tracked.log_round({"step": step, "loss": 1 / step})
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "scores.json").write_text("{}")
+    tracked.log_folder(tmp_path / "made")
+    (tmp_path / "made" / "scores.json").write_text('{"esr": 1}')
+    tracked.log_folder(tmp_path / "made")
+    tracked.finish()
+    assert len(away.told) == 2
+    assert "the MLflow store does not answer (no answer); what it misses is kept in" in away.told[0]
+    assert "`ampsim sync` sends it" in away.told[1]
+    assert tracked.file("scores.json").read_text() == '{"esr": 1}'  # which nobody has but this disk
+    assert steps(away.client, tracked.id) == [1]
+    away.come()
+    sent: list[str] = []
+    sync(tmp_path / "runs", notice=sent.append)
+    assert sent == [f"sent: away to {away.store.uri}"]
+    assert steps(away.client, tracked.id) == [1, 2, 3]
+    run = away.client.get_run(tracked.id)
+    assert run.info.status == "FINISHED"
+    assert Path(away.client.download_artifacts(tracked.id, "scores.json")).read_text() == '{"esr": 1}'
+    assert list((tmp_path / "runs" / "unsent").iterdir()) == []
+    sync(tmp_path / "runs", notice=sent.append)
+    assert sent[1].endswith("holds nothing that waits to be sent")
+
+
+def test_what_arrived_although_its_answer_was_lost_is_not_doubled(
+    away: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    original = MlflowClient.log_batch
+
+    def lost(*arguments: object, **named: object) -> None:
+        original(*arguments, **named)
+        raise MlflowException("the answer was lost")
+
+    monkeypatch.setattr(MlflowClient, "log_batch", lost)
+    away.tracked.log_round({"step": 1, "loss": 0.5})
+    away.tracked.log_round({"step": 2, "loss": 0.4})
+    assert steps(away.client, away.tracked.id) == [1]
+    with pytest.raises(AmpsimError, match="is not sent: the answer was lost"):
+        sync(tmp_path / "runs", notice=print)  # cut off in the middle, it begins again
+    away.come()
+    sync(tmp_path / "runs", notice=print)
+    assert steps(away.client, away.tracked.id) == [1, 2]
+
+
+def test_a_store_that_is_back_at_the_end_of_a_run_gets_all_of_it(away: SimpleNamespace):
+    away.leave()
+    away.tracked.log_round({"step": 1, "loss": 0.5})
+    away.come()
+    away.tracked.log_round({"step": 2, "loss": 0.4})
+    assert steps(away.client, away.tracked.id) == []  # nothing overtakes what waits
+    away.tracked.finish()
+    assert steps(away.client, away.tracked.id) == [1, 2]
+    assert away.client.get_run(away.tracked.id).info.status == "FINISHED"
+    assert len(away.told) == 1
+
+
+def test_a_run_that_goes_on_sends_first_what_waits(away: SimpleNamespace):
+    away.leave()
+    for step in (1, 2):
+        away.tracked.log_round({"step": step, "loss": 1 / step})
+    away.come()
+    again = away.store.resume(away.tracked.id)
+    for step in (2, 3):
+        again.log_round({"step": step, "loss": 1 / step})
+    assert steps(away.client, again.id) == [1, 2, 3]
+
+
+def test_where_nobody_is_told_nothing_waits(away: SimpleNamespace, tmp_path: Path):
+    away.leave()
+    away.tracked.notice = None
+    with pytest.raises(AmpsimError, match=r"run away cannot be recorded \(no answer\)"):
+        away.tracked.log_round({"step": 1, "loss": 0.5})
+    assert not (tmp_path / "runs" / "unsent").exists()

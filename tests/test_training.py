@@ -1,6 +1,8 @@
 """Fits of a tiny net: the same twice, the same when broken off and resumed, and within their budget."""
 
+import errno
 import math
+import os
 import time
 from pathlib import Path
 
@@ -75,6 +77,25 @@ def test_out_of_memory_says_what_to_lower(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(fit, "call", full)
     with pytest.raises(AmpsimError, match=r"lower training\.batch_size or training\.segment_length"):
         fit.fit()
+
+
+def test_a_disk_that_becomes_full_leaves_the_checkpoint_before_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path = tmp_path / "checkpoint.npz"
+    fit = trainer(checkpoint=path, checkpoint_every_s=0)
+
+    def full(file: object, **arrays: np.ndarray) -> None:
+        file.write(b"half of it")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def fill(row: dict[str, float]) -> None:
+        monkeypatch.setattr(np, "savez", full)
+
+    with pytest.raises(AmpsimError, match=r"cannot be written: No space left on device; .* training\.resume=true"):
+        fit.fit(on_round=fill)
+    assert list(tmp_path.iterdir()) == [path]
+    assert trainer(checkpoint=path, resume=True).state.step > 0
 
 
 def without_times(rounds: list[dict[str, float]]) -> list[dict[str, float]]:
@@ -158,6 +179,36 @@ def test_a_fit_that_was_broken_off_and_resumed_is_the_unbroken_one(tmp_path: Pat
     assert rows == state.rounds[-len(rows) :]
     assert state.rounds[-1]["elapsed_s"] >= broken.state.elapsed_s - 1  # the time before the break counts
     assert sorted(path.name for path in (tmp_path / "folder").iterdir()) == ["checkpoint.npz"]
+
+
+@pytest.mark.parametrize(("validate_every", "epoch"), [(0.5, 0.5), (1, 1), (2, 1)])
+def test_a_fit_that_is_asked_to_stop_ends_its_round_and_goes_on_as_the_unbroken_one(
+    tmp_path: Path, validate_every: float, epoch: float
+):
+    """With a round that an unbroken fit would not have validated, too."""
+    whole = trainer(epochs=4, validate_every=validate_every)
+    whole.fit()
+    where = {"checkpoint": tmp_path / "checkpoint.npz", "epochs": 4, "validate_every": validate_every}
+    fit = trainer(**where)
+    rows: list[dict[str, float]] = []
+    state = fit.fit(on_round=rows.append, stop=lambda: True)
+    assert fit.stopped
+    assert (len(rows), rows[-1]["epoch"], state.best_step) == (1, epoch, state.step)
+    assert rows[-1]["validation_loss"] == state.best_loss
+    resumed = trainer(resume=True, **where)
+    assert resumed.state.step == state.step
+    resumed.fit(on_round=rows.append)
+    assert not resumed.stopped
+    for first, second in zip(weights(whole), weights(resumed), strict=True):
+        assert_array_equal(first, second)
+    assert without_times(resumed.state.rounds) == without_times(whole.state.rounds)
+    assert [row["step"] for row in rows] == [row["step"] for row in whole.state.rounds]
+
+
+def test_a_fit_that_is_asked_to_stop_where_it_ends_has_not_been_stopped():
+    fit = trainer(epochs=1)
+    fit.fit(stop=lambda: True)
+    assert not fit.stopped
 
 
 def test_a_fit_that_is_done_and_resumed_keeps_its_best_weights(tmp_path: Path):
