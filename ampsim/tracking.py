@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -277,7 +277,8 @@ class TrackedRun:
                 self.client.log_artifacts(self.id, str(folder))
             record = self.unsent / "record.jsonl"
             for line in record.read_text(encoding="utf-8").splitlines() if record.exists() else []:
-                self.tell(**json.loads(line))
+                with suppress(json.JSONDecodeError):  # a line that a power cut or a full disk tore
+                    self.tell(**json.loads(line))
             shutil.rmtree(self.unsent)
         self.away = False
         return True

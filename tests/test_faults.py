@@ -359,6 +359,8 @@ def test_a_server_that_dies_gets_all_of_the_run_from_sync(
     try:
         (run,) = runs(uri)
         assert run.info.status == "RUNNING"
+        with (folder / "unsent" / run.info.run_id / "record.jsonl").open("a") as file:
+            file.write('{"metrics": {"lo')  # torn by a power cut
         assert cli.main(["sync", f"folder={folder}"]) == 0
         (run,), (reference,) = runs(uri), runs(local(unbroken))
         assert run.info.status == "FINISHED"
