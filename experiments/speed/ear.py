@@ -96,6 +96,7 @@ def evaluation(options: argparse.Namespace) -> None:
         scored = time.perf_counter() - began
         artifacts = Path(folder) / "of_the_run"
         artifacts.mkdir()
+        (artifacts / "config.yaml").write_text("model: dense\n", encoding="utf-8")  # which the page shows
         record_result(tracked, artifacts, State(rounds=[]), found, take.sample_rate)
         total = time.perf_counter() - began
     print(
