@@ -384,7 +384,7 @@ def run_name(config: dict[str, Any], overrides: Sequence[str]) -> str:
     named = [chosen.pop(group, usual.get(group, "")) for group in ("data", "model")]
     parts = [part for part in (*([] if whole == "null" else [whole]), *named) if part]
     for key, value in chosen.items():
-        if not key.startswith(("tracking", "data.", "name", "training.resume", "hydra", "sweep")):
+        if not key.startswith(("tracking", "name", "training.resume", "hydra", "sweep")) and not value.startswith("["):
             parts.append(f"{key.rpartition('.')[2]}={Path(value).name}")
     return "-".join(parts)[:120]
 

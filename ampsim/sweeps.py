@@ -258,6 +258,7 @@ class Watch:
         self.store, self.parent, self.progress = store, parent, progress
         self.total, self.earlier, self.done, self.failed = total, done, 0, 0
         self.over, self.started = threading.Event(), time.monotonic()
+        self.last_end = self.started
         self.seen = {run.info.run_id for run in store.children(parent.id) if ended_as(run) != "running"}
         self.current: tuple[str, Any] | None = None
 
@@ -281,13 +282,17 @@ class Watch:
         new = [run for run in children if run.info.run_id not in self.seen and ended_as(run) != "running"]
         self.seen |= {run.info.run_id for run in new}
         rows = [row_of(Job(run.info.run_name, [], {}, ""), run) for run in new]
+        if rows:
+            self.last_end = time.monotonic()
         self.done += len(rows)
         self.failed += sum(row.status not in ("finished", "pruned") for row in rows)
         self.progress(self.standing(rows))
 
     def standing(self, ended: list[Row]) -> Standing:
-        done, elapsed = self.earlier + self.done, time.monotonic() - self.started
-        remaining = elapsed / self.done * max(0, self.total - done) if self.done else None
+        done, remaining = self.earlier + self.done, None
+        if self.done:  # by the pace until the last job ended, less the time since then
+            pace = (self.last_end - self.started) / self.done
+            remaining = max(0.0, pace * (self.total - done) - (time.monotonic() - self.last_end))
         return Standing(ended, done, self.failed, self.total, remaining, self.current)
 
 

@@ -122,7 +122,8 @@ def test_its_params_are_the_config_flattened(trained: SimpleNamespace):
     expected = {key: str(value) for key, value in flattened(config).items() if not key.startswith("tracking.")}
     assert {key: trained.params[key] for key in expected} == expected
     assert trained.params["model.window"] == "64"
-    assert trained.run.info.run_name.startswith("stereo-dense-window=64")
+    assert trained.run.info.run_name.startswith("stereo-dense-path=")
+    assert "-window=64" in trained.run.info.run_name
 
 
 def test_the_delay_was_found_and_logged(trained: SimpleNamespace):
