@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ampsim import AmpsimError, audio, plots
 from ampsim.metrics import Blocks
-from ampsim.ranking import RATIOS, Difference, Effect, Group, Ranking, Trial, balanced, ranked
+from ampsim.ranking import LARGER_IS_BETTER, RATIOS, Difference, Effect, Group, Ranking, Trial, balanced, ranked
 from ampsim.report import listening_page
 from ampsim.tracking import ENDS, Store, TrackedRun
 
@@ -232,14 +232,19 @@ class Heard:
 
 def heard(store: Store, ranking: Ranking, *, most: int = 3) -> Heard:
     """The best run of each of the best configs; those that were tested on another signal than the best are passed over."""
-    found = Heard({}, {}, 0, {}, {})
+    found, held_out = Heard({}, {}, 0, {}, {}), ""
     for group in ranking.groups:
-        best = min(group.trials, key=lambda trial: abs(trial.scores["esr"]))
+        values = group.values(ranking.metric)
+        best = group.trials[int(values.argmax() if ranking.metric in LARGER_IS_BETTER else values.argmin())]
+        tested = best.blocks.target if best.blocks else ""  # a run from before blocks were kept has its length only
+        if held_out and tested and tested != held_out:
+            continue
         signals, sample_rate = listened(store.find(best.id))
         if not found.models:
             found = replace(found, signals={name: signals[name] for name in ("direct", "amp")}, sample_rate=sample_rate)
         if sample_rate != found.sample_rate or len(signals["amp"]) != len(found.signals["amp"]):
             continue
+        held_out = held_out or tested
         found.models[group.label] = signals["prediction"]
         found.scores[group.label], found.runs[group.label] = best.scores, best.id
         if len(found.models) == most:

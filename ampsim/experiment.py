@@ -404,7 +404,10 @@ def take_out(
         AmpsimError: see `ampsim.export.export`.
     """
     chosen = formats_named(formats)
-    scores = {name: value for name, value in tracked.metrics.items() if name.startswith(("test_", "validation_"))}
+    metrics = tracked.metrics
+    scores = {name: value for name, value in metrics.items() if name.startswith("test_")}
+    # Of the weights that were kept, and not of the last epoch.
+    scores |= {key.removeprefix("best_"): value for key, value in metrics.items() if key.startswith("best_validation_")}
     exports = export(
         load_model(tracked),
         chosen,
@@ -413,9 +416,10 @@ def take_out(
         overwrite=overwrite,
     )
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "exports").mkdir()
         for made in exports:
-            shutil.copy(made.path, Path(folder) / "exports")
+            kept = Path(folder) / "exports" / made.format.name  # two formats may give their files the same name
+            kept.mkdir(parents=True)
+            shutil.copy(made.path, kept)
         tracked.log_folder(Path(folder))
     tracked.log_metrics({f"export_{made.format.name}_difference": made.proof.difference for made in exports})
     tracked.log_metrics({f"export_{made.format.name}_settled": made.proof.settled_difference for made in exports})

@@ -179,6 +179,15 @@ def test_what_is_heard_is_as_loud_as_it_was(store: Store):
         np.testing.assert_allclose((heard.signals | heard.models)[name], gain * AMP, atol=2e-6)
 
 
+def test_a_page_plays_one_held_out_signal_and_the_best_by_what_was_ranked(store: Store, tmp_path: Path):
+    other = put(store, tmp_path, 4, 0, 0.7, parent="", amp=0.5 * AMP)
+    ranking = comparison.of_runs(store, ["layers=1-seed=0", "layers=2-seed=0", other], metric="flutter_db")
+    for group in ranking.groups:
+        for trial in group.trials:
+            trial.scores.pop("esr")
+    assert len(comparison.heard(store, ranking).models) == 2
+
+
 def test_a_run_as_plain_data_has_what_it_scored_on_the_test_split(store: Store):
     found = comparison.trial(store.find("layers=2-seed=1"))
     assert found.scores == pytest.approx({"esr": 0.09**2, "mse": 0.1 * 0.09**2, "flutter_db": 2.0}, rel=1e-4)

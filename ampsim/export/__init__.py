@@ -30,6 +30,7 @@ class Export:
     path: Path
     proof: Proof
     latency: str = ""  # what a player adds, where the model hears the future
+    players: str = ""  # which ones read the file, where not all do
 
     def told(self) -> str:
         largest, settled = (f"{value:.1e}" for value in (self.proof.difference, self.proof.settled_difference))
@@ -87,7 +88,7 @@ def written(model: AmpModel, each: Format, path: Path, temporary: Path, details:
         )
     assert model.sample_rate
     late = f"{model.lookahead} samples ({1000 * model.lookahead / model.sample_rate:.1f} ms)" if model.lookahead else ""
-    return Export(each, path, proof, late)
+    return Export(each, path, proof, late, each.players(model))
 
 
 def formats_named(names: str) -> list[Format]:

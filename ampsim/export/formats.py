@@ -71,6 +71,10 @@ class Format:
         """The file in an implementation that shares no code with `write`. Its output lags by the model's `lookahead`."""
         raise NotImplementedError
 
+    def players(self, model: AmpModel) -> str:
+        """Which players read the file, as a sentence; nothing where all of the format's do."""
+        return ""
+
     def prove(self, model: AmpModel, path: Path) -> Proof:
         """Play five seconds of guitar through the file and through the model."""
         assert model.sample_rate

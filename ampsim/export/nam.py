@@ -46,6 +46,14 @@ class Nam(Format):
         }
         path.write_text(json.dumps(document), encoding="utf-8")
 
+    def players(self, model: AmpModel) -> str:
+        if not isinstance(model, WaveNetCab):
+            return ""
+        return (
+            f"the .nam file is of version {HEAD_VERSION}: only players whose NeuralAmpModelerCore knows that version read "
+            "it, and older plugins refuse it (model=wavenet_standard makes files that they read too)"
+        )
+
     def load(self, path: Path) -> Play:
         return nam.read(path, precision=np.float64).player
 

@@ -5,7 +5,7 @@ shift in time is one slice of long contiguous rows whatever the batch. This layo
 (batch, time, channels) on a CPU.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -135,7 +135,9 @@ def check_sizes(**sizes: int) -> None:
             raise ValueError(f"{name}={size}: it is 1 or more")
 
 
-def check_dilations(dilations: list[int]) -> None:
-    """Raises ValueError for an empty list and for a dilation below 1."""
-    if not dilations or min(dilations) < 1:
-        raise ValueError(f"dilations={list(dilations)}: one or more numbers, each 1 or more")
+def check_dilations(dilations: Any) -> None:
+    """Raises ValueError for what is no list, for an empty one, and for a dilation that is no whole number from 1 up."""
+    if not isinstance(dilations, Sequence) or isinstance(dilations, str):
+        raise ValueError(f"dilations={dilations}: a list is needed here, such as [1,2,4]")
+    if not dilations or not all(isinstance(number, int) and number >= 1 for number in dilations):
+        raise ValueError(f"dilations={list(dilations)}: one or more whole numbers, each 1 or more")

@@ -34,7 +34,7 @@ class Tcn(AmpModel):
     ) -> None:
         super().__init__(future=future, sample_rate=sample_rate, **keras_arguments)
         layers.check_sizes(channels=channels, kernel_size=kernel_size)
-        layers.check_dilations(list(dilations))
+        layers.check_dilations(dilations)
         self.memory = (kernel_size - 1) * sum(dilations)
         self.check_future()
         self.rechannel = layers.Convolution(channels, name="rechannel")

@@ -48,9 +48,11 @@ class WaveNet(AmpModel):
     ) -> None:
         super().__init__(future=future, sample_rate=sample_rate, **keras_arguments)
         check_sizes(kernel_size=kernel_size)
+        if not isinstance(dilations, Sequence):
+            raise ValueError(f"dilations={dilations}: a list of lists is needed, one an array, such as [[1,2,4],[1,2]]")
         widths = array_channels(channels, len(dilations))
         for chosen in dilations:
-            check_dilations(list(chosen))
+            check_dilations(chosen)
         self.memory = (kernel_size - 1) * sum(map(sum, dilations))
         self.check_future()
         self.head_scale = head_scale

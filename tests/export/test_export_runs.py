@@ -46,7 +46,7 @@ def test_an_export_is_kept_with_its_run(trained: SimpleNamespace, capsys: pytest
     run = trained.client.get_run(trained.id)
     kept = trained.folder / "runs" / "artifacts" / trained.id / "artifacts" / "exports"
     for name, file in (("nam", "small.nam"), ("aidax", "small.json"), ("onnx", "small.onnx")):
-        assert (kept / file).read_bytes() == (output / file).read_bytes()
+        assert (kept / name / file).read_bytes() == (output / file).read_bytes()
         assert run.data.metrics[f"export_{name}_difference"] < formats.LIMIT
         assert run.data.metrics[f"export_{name}_settled"] < formats.LIMIT
         assert export.FORMATS[name].start in run.data.tags[f"export.{name}"]
@@ -54,6 +54,7 @@ def test_an_export_is_kept_with_its_run(trained: SimpleNamespace, capsys: pytest
     metadata = captures.read(output / "small.nam").metadata
     assert metadata["gear_make"] == "Marshall"
     assert metadata["training"]["ampsim"]["test_esr"] == run.data.metrics["test_esr"]
+    assert metadata["training"]["validation_esr"] == run.data.metrics["best_validation_esr"]
 
     assert cli.main(["export", *words]) == 2
     assert "exists; say overwrite=true" in capsys.readouterr().err
