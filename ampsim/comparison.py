@@ -6,6 +6,7 @@ import json
 import math
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -198,6 +199,7 @@ def write(store: Store, ranking: Ranking, folder: Path, *, title: str) -> None:
                 title=title,
                 scores=best.scores,
                 runs=best.runs,
+                configs=best.configs,
                 facts={"shown": f"the best {len(best.models)} of {len(ranking.groups)} configs by {ranking.metric}"},
             )
             for file in (csv_file, markdown, png, page):
@@ -221,25 +223,27 @@ def refuse_existing(folder: Path, *, overwrite: bool) -> None:
 @dataclass(frozen=True)
 class Heard:
     """What a page to listen with plays: `direct` and `amp`, and a prediction of each of the best configs by its label,
-    all as loud against each other as they were; the scores and the run's id of each."""
+    all as loud against each other as they were; the scores, the run's id and the config of each."""
 
     signals: dict[str, audio.Signal]
     models: dict[str, audio.Signal]
     sample_rate: int
     scores: dict[str, Mapping[str, float]]
     runs: dict[str, str]
+    configs: dict[str, str]
 
 
 def heard(store: Store, ranking: Ranking, *, most: int = 3) -> Heard:
     """The best run of each of the best configs; those that were tested on another signal than the best are passed over."""
-    found, held_out = Heard({}, {}, 0, {}, {}), ""
+    found, held_out = Heard({}, {}, 0, {}, {}, {}), ""
     for group in ranking.groups:
         values = group.values(ranking.metric)
         best = group.trials[int(values.argmax() if ranking.metric in LARGER_IS_BETTER else values.argmin())]
         tested = best.blocks.target if best.blocks else ""  # a run from before blocks were kept has its length only
         if held_out and tested and tested != held_out:
             continue
-        signals, sample_rate = listened(store.find(best.id))
+        run = store.find(best.id)
+        signals, sample_rate = listened(run)
         if not found.models:
             found = replace(found, signals={name: signals[name] for name in ("direct", "amp")}, sample_rate=sample_rate)
         if sample_rate != found.sample_rate or len(signals["amp"]) != len(found.signals["amp"]):
@@ -247,6 +251,8 @@ def heard(store: Store, ranking: Ranking, *, most: int = 3) -> Heard:
         held_out = held_out or tested
         found.models[group.label] = signals["prediction"]
         found.scores[group.label], found.runs[group.label] = best.scores, best.id
+        with suppress(AmpsimError):  # of a run whose training ampsim did not describe
+            found.configs[group.label] = run.file("config.yaml").read_text(encoding="utf-8")
         if len(found.models) == most:
             break
     return found

@@ -387,7 +387,9 @@ def score_again(tracked: TrackedRun, split_name: str, *, notice: Notice) -> dict
     takes = checked(source, notice=notice)
     takes, _ = align(takes, source.delay, notice)
     model = load_model(tracked)
-    return evaluate(model, split(takes, source.splits, gap=model.receptive_field)[split_name]).scores
+    spans = split(takes, source.splits, gap=model.receptive_field)
+    scored = spans[split_name]
+    return {**evaluate(model, scored).scores, **limits(spans["train"], scored, future=model.future)}
 
 
 def load_model(tracked: TrackedRun) -> AmpModel:

@@ -16,11 +16,11 @@ from ampsim.export import keras as keras_files
 from ampsim.locations import database_uri
 from ampsim.pairs import AudioPair, Source
 from ampsim.ranking import Trial, natural
-from ampsim.targets import build, flattened
+from ampsim.targets import NOT_OF_THE_RUN, build, flattened
 from ampsim.tracking import VALUE_LENGTH, Store, TrackedRun
 from ampsim.training import Progress
 
-FILES = ("path", "input", "target")  # keys of the section `data` that name files
+FILES = ("path", "input", "target", "teacher")  # keys of the section `data` that name files
 RULE = 0.1  # of the ESR: what passes for the noise of seeds where too few of them are known
 TIMINGS = ("real_time_factor",)  # scores that are no property of the model alone
 
@@ -192,17 +192,21 @@ def moved(data: dict[str, Any], folder: Path | None) -> dict[str, Any]:
         return data
     if not folder.is_dir():
         raise AmpsimError(f"data={folder} is no folder")
-    there = {
-        key: [str(folder.absolute() / Path(path).name) for path in named(data, key)] for key in FILES if key in data
-    }
-    if not there:
+    if not named(data):
         raise AmpsimError("data= has nothing to point at: the recording of this run is made, not read")
-    return {**data, **{key: paths[0] if isinstance(data[key], str) else paths for key, paths in there.items()}}
+
+    def there(section: dict[str, Any]) -> dict[str, Any]:
+        inner = {key: there(value) for key, value in section.items() if isinstance(value, dict)}
+        files = {key: [str(folder.absolute() / Path(path).name) for path in files_at(section, key)] for key in FILES}
+        found = {key: paths[0] if isinstance(section[key], str) else paths for key, paths in files.items() if paths}
+        return {**section, **inner, **found}
+
+    return there(data)
 
 
 def recording(original: Original, data: dict[str, Any]) -> list[AudioPair]:
     """The takes, once every file of theirs is there."""
-    for path in (path for key in FILES for path in named(data, key)):
+    for path in named(data):
         if not Path(path).expanduser().exists():
             raise AmpsimError(
                 f"{path}, which {original.name} was trained on, is not there: data=/folder says where it is now"
@@ -211,9 +215,14 @@ def recording(original: Original, data: dict[str, Any]) -> list[AudioPair]:
     return source.load()
 
 
-def named(data: dict[str, Any], key: str) -> list[str]:
-    """The files that a key of the section `data` names."""
-    paths = data.get(key, [])
+def named(data: dict[str, Any]) -> list[str]:
+    """The files that the section `data` names, those of a section inside it included."""
+    inner = [path for value in data.values() if isinstance(value, dict) for path in named(value)]
+    return [path for key in FILES for path in files_at(data, key)] + inner
+
+
+def files_at(section: dict[str, Any], key: str) -> list[str]:
+    paths = section.get(key) or []
     found = [paths] if isinstance(paths, str) else paths
     if not isinstance(found, list) or not all(isinstance(path, str) for path in found):
         raise AmpsimError(f"data.{key}={paths!r} names no file")
@@ -248,7 +257,7 @@ def changes_of_config(original: Original, takes: list[AudioPair], store: Store) 
     if original.id:
         logged = store.find(original.id).params
         now = logged_as(original.config)
-        edited = [key for key in now if now[key] != logged.get(key)]
+        edited = [key for key in now if now[key] != logged.get(key) and key not in NOT_OF_THE_RUN]
         return [
             f"config: {key} was {logged.get(key, 'not there')} and is {now[key]} in its config.yaml" for key in edited
         ]

@@ -112,6 +112,12 @@ class Seeker:
         except Exception as error:  # each kind of storage has errors of its own
             said = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise AmpsimError(f"the storage {self.storage} of the search does not serve: {said}") from error
+        wanted = [OBJECTIVES[each] for each in self.search.objectives]
+        if (there := [each.name.lower() for each in self.study.directions]) != wanted:
+            raise AmpsimError(
+                f"the study {name} in {self.storage} was made to {' and '.join(there)}, and these objectives ask to "
+                f"{' and '.join(wanted)}: give this search another hydra.sweeper.study"
+            )
         self.bury()
         return name
 

@@ -120,11 +120,22 @@ def run(
             left = [replace(job, config=with_resume(job.config)) for job in left]
         task.jobs, task.tags = left, {PARENT: parent.id}
         total, done = (seeker.search.n_trials, seeker.done) if seeker else (len(jobs), len(settled))
+        broken: Exception | None = None
         if left or seeker:
             with watching(Watch(store, parent, total, done, progress), task):
-                launch(task)
+                try:
+                    launch(task)
+                except Exception as error:  # of the engine: what has finished is not lost by that
+                    broken = error
         store.end_running(parent.id, host=platform.node() if seeker else None)
         result = conclude(store, parent, jobs or task.jobs, seeker, notice)
+        if isinstance(broken, AmpsimError):
+            raise broken
+        if broken:
+            raise AmpsimError(
+                f"the sweep ended early ({type(broken).__name__}: {broken}); the table of what finished is kept with "
+                f"{parent.name}, and the same command goes on"
+            ) from broken
         unfinished = [row for row in result.rows if row.status not in SETTLED]
         parent.finish("FAILED" if unfinished and not seeker else "FINISHED")
     return result
@@ -211,7 +222,8 @@ def settled_before(store: Store, parent: TrackedRun, notice: Notice) -> set[str]
 
 
 def recordings(params: Mapping[str, str]) -> list[tuple[str, str]]:
-    paths = {key.split(".")[1]: path for key, path in params.items() if key.endswith(".path") and "recording." in key}
+    taken = [key for key in params if key.startswith("recording.") and key.endswith(".path")]
+    paths = {key.split(".")[1]: params[key] for key in taken}
     return [(path, params[f"recording.{number}.sha256"]) for number, path in paths.items() if Path(path).is_file()]
 
 
@@ -259,7 +271,7 @@ class Watch:
         self.total, self.earlier, self.done, self.failed = total, done, 0, 0
         self.over, self.started = threading.Event(), time.monotonic()
         self.last_end = self.started
-        self.seen = {run.info.run_id for run in store.children(parent.id) if ended_as(run) != "running"}
+        self.seen = {attempt(run) for run in store.children(parent.id) if ended_as(run) != "running"}
         self.current: tuple[str, Any] | None = None
 
     def training(self, job: Job, progress: Any) -> None:
@@ -279,8 +291,8 @@ class Watch:
             children = self.store.children(self.parent.id)
         except Exception:  # a store that is busy or away for a moment is asked again
             return
-        new = [run for run in children if run.info.run_id not in self.seen and ended_as(run) != "running"]
-        self.seen |= {run.info.run_id for run in new}
+        new = [run for run in children if attempt(run) not in self.seen and ended_as(run) != "running"]
+        self.seen |= {attempt(run) for run in new}
         rows = [row_of(Job(run.info.run_name, [], {}, ""), run) for run in new]
         if rows:
             self.last_end = time.monotonic()
@@ -294,6 +306,11 @@ class Watch:
             pace = (self.last_end - self.started) / self.done
             remaining = max(0.0, pace * (self.total - done) - (time.monotonic() - self.last_end))
         return Standing(ended, done, self.failed, self.total, remaining, self.current)
+
+
+def attempt(run: Any) -> tuple[str, int]:
+    """What tells the end of a run from that of the same run, gone on with."""
+    return run.info.run_id, run.info.end_time
 
 
 def row_of(job: Job, run: Any) -> Row:
@@ -314,8 +331,8 @@ def conclude(store: Store, parent: TrackedRun, jobs: list[Job], seeker: Seeker |
     runs: dict[str, Any] = {}
     for child in store.children(parent.id):
         key = child.data.tags.get(KEY, "")
-        if key not in runs or ended_as(runs[key]) != "finished":
-            runs[key] = child  # the newest attempt, unless one finished
+        if key not in runs or ended_as(runs[key]) != "finished" or ended_as(child) == "finished":
+            runs[key] = child  # the newest attempt that finished, or the newest
     if seeker:  # an earlier command, or another machine, may have made some
         made = [
             Job(run.info.run_name, json.loads(run.data.tags["job_overrides"]), {}, key) for key, run in runs.items()

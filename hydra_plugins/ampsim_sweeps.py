@@ -61,6 +61,7 @@ class Ray(Launcher):
         shared = ray.put((self.hydra_context, self.config, self.task, Singleton.get_state(), os.getcwd()))  # noqa: PTH109
         task = ray.remote(**self.remote)(on_ray)
         begun = [task.remote(shared, initial_job_idx + n, list(job)) for n, job in enumerate(job_overrides)]
+        ray.wait(begun, num_returns=len(begun), fetch_local=False)  # a job that is lost does not end the others
         return ray.get(begun)
 
 

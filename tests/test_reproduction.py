@@ -302,3 +302,12 @@ def test_changes_of_place_are_named():
         "code: the original was made with changes that no commit holds",
     ]
     assert changes_of_place({}, now) == ["machine: not known what the original was made on"]
+
+
+def test_files_of_a_section_inside_another_are_looked_for_too(tmp_path: Path) -> None:
+    data = {"input": None, "teacher": "/a/t.nam", "recording": {"path": ["/b/one.wav", "/b/two.wav"], "delay": 0}}
+    assert reproduction.named(data) == ["/a/t.nam", "/b/one.wav", "/b/two.wav"]
+    there = reproduction.moved(data, tmp_path)
+    assert there["input"] is None
+    assert there["teacher"] == str(tmp_path / "t.nam")
+    assert there["recording"] == {"path": [str(tmp_path / "one.wav"), str(tmp_path / "two.wav")], "delay": 0}
