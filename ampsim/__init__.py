@@ -24,3 +24,8 @@ class DivergedError(AmpsimError):
 
 class PrunedError(AmpsimError):
     """A search gave the run up, since others do better."""
+
+
+def printable(text: str) -> str:
+    """A text of which nothing steers the terminal: names in it may come from files of others."""
+    return "".join(c if c.isprintable() or c in "\n\t" else "?" for c in text)

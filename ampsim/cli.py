@@ -13,7 +13,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from ampsim import AmpsimError, __version__
+from ampsim import AmpsimError, __version__, printable
 from ampsim.locations import refuse_unreachable
 from ampsim.targets import nearest
 
@@ -202,7 +202,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except AmpsimError as error:
         if os.environ.get("AMPSIM_DEBUG"):
             traceback.print_exc()
-        print(f"ampsim: {error}", file=sys.stderr)
+        print(f"ampsim: {printable(str(error))}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("\nampsim: interrupted", file=sys.stderr)
@@ -213,6 +213,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if os.environ.get("AMPSIM_DEBUG"):
             traceback.print_exc()
         print(f"ampsim: {error.filename or 'the system'}: {error.strerror or error}", file=sys.stderr)
+        return AmpsimError.exit_code
+    except Exception as error:
+        # NumPy's and TensorFlow's, wherever memory ends; TensorFlow may not be imported to ask for its own.
+        if os.environ.get("AMPSIM_DEBUG") or not (
+            isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"
+        ):
+            raise
+        print(
+            "ampsim: the memory does not suffice: a shorter recording, a smaller model or training.batch_size, "
+            "or a machine with more",
+            file=sys.stderr,
+        )
         return AmpsimError.exit_code
     return 0
 
@@ -243,7 +255,7 @@ def train(words: list[str]) -> None:
 
 
 def through_hydra(words: list[str]) -> None:
-    """Let Hydra act on its own flags: --cfg, --info, ..."""
+    """Let Hydra act on its own flags: those of `settings.FLAGS`."""
     import hydra
 
     from ampsim import settings
@@ -726,7 +738,7 @@ def new_console() -> Any:
 
 def say(console: Any, text: str) -> None:
     """A line as it is: no markup read from file names, no line broken where it cannot be copied."""
-    console.print(text, markup=False, soft_wrap=True)
+    console.print(printable(text), markup=False, soft_wrap=True)
 
 
 def short(path: Path) -> Path:

@@ -22,6 +22,17 @@ from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
 from ampsim import AmpsimError
 from ampsim.targets import flattened, nearest, refuse_foreign
 
+FLAGS = (
+    "overrides",
+    "multirun",
+    "run",
+    "cfg",
+    "resolve",
+    "package",
+    "info",
+    "help",
+)  # of Hydra's, as argparse has them
+
 
 class Precision(str, Enum):
     float32 = "float32"
@@ -117,7 +128,9 @@ def with_one_budget(overrides: Sequence[str]) -> list[str]:
 def split_flags(words: Sequence[str]) -> tuple[list[str], bool]:
     """The overrides among a command's words, without Hydra's own flags, and whether these ask for a sweep."""
     known, rest = get_args_parser().parse_known_args(list(words))
-    if unknown := [word for word in rest if word.startswith("-")]:
+    # The others would run a pickle (--experimental-rerun) or compose a stranger's config, whose parts Hydra would build.
+    refused = [f"--{name.replace('_', '-')}" for name, value in vars(known).items() if value and name not in FLAGS]
+    if unknown := refused + [word for word in rest if word.startswith("-")]:
         raise AmpsimError(f"there is no option {unknown[0]}; `ampsim train --help` tells what there is")
     return [*known.overrides, *rest], bool(known.multirun)
 

@@ -177,6 +177,8 @@ class Trainer:
             if now - saved > self.checkpoint_every_s:
                 self.save()
                 saved = time.perf_counter()
+        if not self.stopped:  # which has saved already
+            self.save()  # scoring and writing may fail, and what was learnt would be lost
         self.set_weights(self.best)
         return self.state
 

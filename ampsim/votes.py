@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from ampsim import AmpsimError
+from ampsim import AmpsimError, printable
 
 CONFIDENCE = 0.95
+LARGEST = 10_000_000  # bytes of a votes file; a listener's are a few thousand
 # ITU-R BS.1534-3, 4.1.2: a listener is left out who rates the hidden reference below this in more of the excerpts.
 REFERENCE_AT_LEAST, MISSED_AT_MOST = 90, 0.15
 
@@ -193,7 +194,11 @@ def read(path: Path) -> list[Test]:
         AmpsimError: the file cannot be read or is not what a listening page saves.
     """
     try:
-        text = path.expanduser().read_text(encoding="utf-8-sig")
+        file = path.expanduser()
+        special = file.exists() and not file.is_file() and not file.is_dir()  # a pipe would never end
+        if special or (file.is_file() and file.stat().st_size > LARGEST):
+            raise AmpsimError(f"{path} is no votes file: name JSON files that a listening page saved")
+        text = file.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise AmpsimError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -262,8 +267,7 @@ def mushra_test(test: Any, where: str, about: dict[str, Any]) -> MushraTest:
 def field(place: Any, key: str, kind: type, where: str) -> Any:
     if not isinstance(place, dict) or not isinstance(place.get(key), kind):
         raise ValueError(f"{where} has no {key}, or one of the wrong kind")
-    # A name is printed: nothing in it may steer the terminal.
-    return "".join(c if c.isprintable() else "?" for c in place[key]) if kind is str else place[key]
+    return printable(place[key].replace("\n", " ")) if kind is str else place[key]
 
 
 def whole(place: Any, key: str, where: str) -> int:

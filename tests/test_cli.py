@@ -58,6 +58,8 @@ QUICK = {
     "missing votes": ["votes", "nothing.json"],
     "no runs to export": ["export", "format=nam", "output=x.nam"],
     "no such capture": ["render", "capture=nothing.nam", f"input={__file__}", "output=out.wav"],
+    "flag of Hydra that runs a pickle": ["train", "--experimental-rerun=x.pickle"],
+    "flag of Hydra that reads other YAML": ["train", "-cd", "/tmp"],
     "flag of Hydra with a typo": ["train", "--cfg", "job", "model.layrs=2"],
 }
 
