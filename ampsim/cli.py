@@ -15,7 +15,7 @@ from typing import Any
 
 from ampsim import AmpsimError, __version__, printable
 from ampsim.locations import refuse_unreachable
-from ampsim.targets import nearest
+from ampsim.targets import assignments, nearest
 
 HELP = """\
 ampsim {version}: learn a guitar amplifier from a recording of its input and output
@@ -389,7 +389,7 @@ def store_words(tracking: dict[str, Any]) -> str:
 
 def run_name(config: dict[str, Any], overrides: Sequence[str]) -> str:
     """A readable name from the choices and what was overridden: virtual_amp-dense-layers=2-optimizer=sgd."""
-    chosen = dict(override.lstrip("+").partition("=")[::2] for override in overrides if not override.startswith("~"))
+    chosen = assignments(overrides)
     whole = chosen.pop("experiment", "null")  # a whole run has said what data and model are
     kind = config["model"]["_target_"].rpartition(".")[2].lower()
     usual = {"data": "virtual_amp", "model": kind} if whole == "null" else {}

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ampsim.metrics.legend import SCORES
+from ampsim.targets import assignments
 
 PLAIN_EVERY_S = 10.0  # between two lines where no terminal can redraw one
 
@@ -125,7 +126,7 @@ def sweep_table(result: Any) -> Table:
         table.add_column(header, justify="right")
     table.add_column("\ntime", justify="right")
     for number, row in enumerate(result.rows):
-        values = dict(word.lstrip("+").partition("=")[::2] for word in row.job.overrides)
+        values = assignments(row.job.overrides)
         finished = row.status == "finished"
         shown = [SCORES[form][1].format(row.metrics[key]) if finished else "" for key, form, _ in SWEEP_SCORES]
         status = "best" if number in result.best else "" if finished else row.status

@@ -17,7 +17,7 @@ from scipy import stats
 from ampsim import AmpsimError
 from ampsim.metrics import Blocks, Verdict, referee
 from ampsim.metrics.referee import ERRORS
-from ampsim.targets import nearest
+from ampsim.targets import assignments, nearest
 
 # What MLflow's parameters hold beside the config, and what of the config does not change what a run comes to.
 NOT_COMPARED = re.compile(r"recording\..*|listening_gain_db|name|seed|training\.(resume|checkpoint_every_s)")
@@ -235,8 +235,8 @@ def factors(trials: Sequence[Trial]) -> dict[str, list[str]]:
 
 
 def typed_levels(overrides: str) -> dict[str, str]:
-    words = (word.partition("=") for word in re.split(r"\s+(?=[~+]*[\w./@]+=)", overrides.strip()))
-    return {key.lstrip("+"): value for key, _, value in words if not NOT_COMPARED.fullmatch(key) and key != ""}
+    words = assignments(re.split(r"\s+(?=[~+]*[\w./@]+=)", overrides.strip()))
+    return {key: value for key, value in words.items() if not NOT_COMPARED.fullmatch(key) and key != ""}
 
 
 def differing(rows: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:

@@ -20,7 +20,7 @@ from ampsim import AmpsimError, DivergedError, comparison, plots
 from ampsim.audio import sha256
 from ampsim.jobs import Job, Task, buildable, isolated, start_warm
 from ampsim.search import Seeker
-from ampsim.targets import NOT_OF_THE_RUN, without
+from ampsim.targets import NOT_OF_THE_RUN, assignments, without
 from ampsim.tracking import NOTE, PARENT, SWEEP, Store, TrackedRun, ended_as
 
 Notice = Callable[[str], None]
@@ -371,10 +371,6 @@ def drawn(result: Result) -> dict[str, Any]:
         columns = [[result.rows[n].metrics[name] for n in complete] for name in names]
         figures["pareto"] = plots.trade_off([labels[n] for n in complete], *columns)
     return figures
-
-
-def assignments(overrides: Sequence[str]) -> dict[str, str]:
-    return dict(word.lstrip("+").partition("=")[::2] for word in overrides if not word.startswith("~"))
 
 
 def differing(jobs: Sequence[Job]) -> list[str]:

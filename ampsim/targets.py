@@ -127,3 +127,9 @@ def without(config: dict[str, Any], keys: Sequence[str]) -> dict[str, Any]:
         for key, value in flattened(config).items()
         if not any(key == k or key.startswith(f"{k}.") for k in keys)
     }
+
+
+def assignments(overrides: Sequence[str]) -> dict[str, str]:
+    """The words `key=value` of a command by key; a value as it was meant, without Hydra's backslashes."""
+    words = (word.lstrip("+").partition("=") for word in overrides if not word.startswith("~"))
+    return {key: re.sub(r"\\([\\()\[\]{}:=,\s])", r"\1", value) for key, _, value in words}

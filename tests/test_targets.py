@@ -7,7 +7,7 @@ import pytest
 from ampsim import AmpsimError, targets
 from ampsim.pairs import Stereo
 from ampsim.schedules import Cosine
-from ampsim.targets import build, flattened, nearest
+from ampsim.targets import assignments, build, flattened, nearest
 
 
 def test_a_section_is_the_constructors_keyword_arguments():
@@ -219,3 +219,8 @@ def test_an_argument_of_a_wrong_type_is_refused(section: dict, sentence: str):
 
 def test_a_whole_number_is_a_number():
     assert build({"_target_": "ampsim.schedules.Cosine", "final": 1}) == Cosine(final=1)
+
+
+def test_what_was_assigned_is_told_without_hydras_backslashes():
+    words = [r"data.splits.train=190\ s", "+model.x=[1,2]", "~loss.terms.dc", r"name=a\=b"]
+    assert assignments(words) == {"data.splits.train": "190 s", "model.x": "[1,2]", "name": "a=b"}
