@@ -37,6 +37,9 @@ from ampsim.targets import NOT_OF_THE_RUN, build, without
 from ampsim.tracking import Store, TrackedRun
 from ampsim.training import Progress, State, Trainer, distribution, ignore
 
+SURE = 10.0  # confidence of a delay; of two signals that have none in common it is about 5
+APART = 10  # samples by which the delays of takes may differ, since each is measured on its own playing
+
 Notice = Callable[[str], None]
 Config = dict[str, Any]
 
@@ -191,8 +194,21 @@ def first_interrupt(notice: Notice) -> Iterator[Callable[[], bool]]:
 
 
 def align(takes: list[AudioPair], delay: int | str, notice: Notice) -> tuple[list[AudioPair], Delay]:
-    """The takes with their common delay taken out: as configured or, for "auto", as estimated."""
+    """The takes with their common delay taken out: as configured or, for "auto", as estimated.
+
+    Raises:
+        AmpsimError: the takes have no common delay, and none is configured.
+    """
     estimate = estimate_delay(takes)
+    if delay == "auto" and len(takes) > 1:
+        each = {take.name: estimate_delay([take]) for take in takes}
+        sure = {name: one.samples for name, one in each.items() if one.confidence and one.confidence > SURE}
+        if sure and max(sure.values()) - min(sure.values()) > APART:
+            told = ", ".join(f"{name} {samples}" for name, samples in sure.items())
+            raise AmpsimError(
+                f"the amp's signal lags by other samples in each take ({told}), and a model learns one delay: shift them "
+                "against each other, train on the takes apart, or set the delay for all with data.delay="
+            )
     found = estimate if delay == "auto" else Delay(int(delay), estimate.inverted, estimated=False)
     lead = "leads" if found.samples < 0 else "lags"
     how = "estimated" if found.estimated else "as configured"

@@ -110,8 +110,10 @@ class Store:
             for tag in {*ENDS, NOTE} & set(self.client.get_run(run_id).data.tags):
                 self.client.delete_tag(run_id, tag)
             return self.tracked(self.client.get_run(run_id))
-        except MlflowException:
-            return None
+        except MlflowException as error:
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):  # gone, or in the bin
+                return None
+            raise AmpsimError(f"the MLflow store {self.uri} does not answer: {first_line(error)}") from error
 
     def begun(self, tags: Mapping[str, str]) -> list[str]:
         """The ids of runs with these tags that did not come to an end, newest first."""
@@ -245,7 +247,7 @@ class TrackedRun:
 
         def keep(folder: Path) -> None:
             with (folder / "record.jsonl").open("a", encoding="utf-8") as file:
-                file.write(json.dumps(entry) + "\n")
+                file.write("\n" + json.dumps(entry) + "\n")  # the first ends a line that a power cut tore
 
         self.send(lambda: self.tell(**entry), keep)
 
@@ -277,7 +279,7 @@ class TrackedRun:
                 self.client.log_artifacts(self.id, str(folder))
             record = self.unsent / "record.jsonl"
             for line in record.read_text(encoding="utf-8").splitlines() if record.exists() else []:
-                with suppress(json.JSONDecodeError):  # a line that a power cut or a full disk tore
+                with suppress(json.JSONDecodeError):  # an empty line, or one that a power cut or a full disk tore
                     self.tell(**json.loads(line))
             shutil.rmtree(self.unsent)
         self.away = False
@@ -326,7 +328,8 @@ class TrackedRun:
         try:
             return Path(self.client.download_artifacts(self.id, path))
         except (MlflowException, OSError) as error:
-            raise AmpsimError(f"run {self.name} holds no {path}: did it finish?") from error
+            reason = first_line(error)
+            raise AmpsimError(f"run {self.name}: {path} cannot be fetched ({reason}); did the run finish?") from error
 
     def register(self, name: str, file: Path, *, loader: str, example: np.ndarray, requirements: list[str]) -> str:
         """Put a model file into the registry as the next version of `name`; returns the version.
@@ -346,8 +349,11 @@ class TrackedRun:
                     pip_requirements=requirements,  # given, as MLflow takes half a minute to infer them
                 )
                 self.client.log_artifacts(self.id, folder)
-            if not any(model.name == name for model in self.client.search_registered_models(f"name = '{name}'")):
+            try:
                 self.client.create_registered_model(name)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
             source = f"{self.artifacts}/registered"
             return str(self.client.create_model_version(name, source, run_id=self.id).version)
         except (MlflowException, SQLAlchemyError, OSError) as error:
@@ -382,13 +388,13 @@ def sync(folder: Path, *, notice: Callable[[str], None]) -> None:
         notice(f"{folder / 'unsent'} holds nothing that waits to be sent")
     for path in waiting:
         uri = path.read_text(encoding="utf-8")
-        refuse_unreachable(uri)
         client = MlflowClient(uri)
         try:
+            refuse_unreachable(uri)
             run = TrackedRun(client, client.get_run(path.parent.name), unsent=path.parent)
             run.sync()
             notice(f"sent: {run.name} to {uri}")
-        except FAULTS as error:
+        except (AmpsimError, *FAULTS) as error:  # another server may answer
             left = f"{path.parent} is not sent: {first_line(error)}"
     if left:
         raise AmpsimError(left)

@@ -476,3 +476,11 @@ def test_doctor_looks_at_the_common_part_of_files_that_end_apart(tmp_path: Path,
 def test_numbers_that_are_not_finite_are_null_in_json():
     found = doctor.Diagnosis("a", RATE, 1.0, (Finding("ok", "noise", "quiet", values={"level_db": -np.inf}),))
     assert json.loads(page.as_json(found))["findings"][0]["values"] == {"level_db": None}
+
+
+def test_floats_above_full_scale_have_not_clipped():
+    take = pair()
+    loud = replace(take, target=3 * take.target / np.abs(take.target).max())
+    found = {each.topic: each for each in quick(loud)[0]}
+    assert found["clipping"].severity == "warning"
+    assert "peaks at +9.5 dBFS" in found["clipping"].text

@@ -4,7 +4,12 @@ import os
 from pathlib import Path
 from types import SimpleNamespace
 
-from ampsim import experiment
+import numpy as np
+import pytest
+from synthetic import RATE, amp, guitar
+
+from ampsim import AmpsimError, experiment
+from ampsim.pairs import AudioPair
 
 
 def test_resuming_wakes_the_newest_unfinished_run_that_is_still_there_and_no_other(tmp_path: Path):
@@ -26,3 +31,12 @@ def test_resuming_wakes_the_newest_unfinished_run_that_is_still_there_and_no_oth
     assert tracked.id == "newest"
     assert checkpoint.parent.name == f"{mark}-newest"
     assert woken == ["deleted", "newest", "going on with the unfinished run newest"]
+
+
+def test_takes_that_lag_by_other_samples_are_refused_unless_a_delay_is_set():
+    played = guitar(4 * RATE, seed=5)
+    one, two = (AudioPair(played, np.roll(amp(played), lag), RATE, f"{lag}.wav") for lag in (20, 400))
+    with pytest.raises(AmpsimError, match=r"20\.wav 20, 400\.wav 400.*data\.delay="):
+        experiment.align([one, two], "auto", print)
+    assert experiment.align([one, one], "auto", print)[1].samples == 20
+    assert experiment.align([one, two], 20, print)[1].samples == 20

@@ -63,30 +63,39 @@ def clipping(pair: AudioPair) -> Iterator[Finding]:
     found = False
     for side, samples, name in sides(pair):
         starts, stops = runs(np.abs(samples) >= FULL_SCALE, CLIPPED_RUN)
-        count = int((stops - starts).sum())
-        if count:
+        count, over = int((stops - starts).sum()), decibels(peak(samples))
+        if count and peak(samples) <= 2 - FULL_SCALE:
             at_s = tuple(float(start) / pair.sample_rate for start in starts[:10])
             text = f"{name} clips at {clock(at_s[0])} ({count:,} samples at full scale)"
             values = {"samples": count, "places": len(starts), "level_db": 0.0}
             yield Finding("error", "clipping", text, "lower the level and record again", at_s, values)
             found = True
             continue
-        for sign in (1, -1):
-            level = float(np.max(sign * samples))
-            starts, stops = runs(sign * samples >= level * (1 - 1e-6), CLIPPED_RUN)
-            if len(starts) >= FLAT_TOPS:
-                at_s = tuple(float(start) / pair.sample_rate for start in starts[:10])
-                count = int((stops - starts).sum())
-                text = (
-                    f"{name} has {len(starts):,} flat tops at {decibels(level):.1f} dBFS, the first at {clock(at_s[0])} "
-                    f"({count:,} samples): it clipped before it was turned down"
-                )
-                fix = "lower the level at the interface and record again"
-                fix += "" if side == "input" else " (unless the amp is a plugin that clips so)"
-                values = {"samples": count, "places": len(starts), "level_db": decibels(level)}
-                yield Finding("warning", "clipping", text, fix, at_s, values)
-                found = True
-                break
+        tops = [
+            (level, *runs(sign * samples >= level * (1 - 1e-6), CLIPPED_RUN))
+            for sign, level in ((1, float(np.max(samples))), (-1, -float(np.min(samples))))
+            if level > 0
+        ]
+        tops = [(level, starts, stops) for level, starts, stops in tops if len(starts) >= FLAT_TOPS]
+        if tops:
+            starts = np.sort(np.concatenate([starts for _, starts, _ in tops]))
+            at_s = tuple(float(start) / pair.sample_rate for start in starts[:10])
+            count = sum(int((stops - starts).sum()) for _, starts, stops in tops)
+            level = max(level for level, _, _ in tops)
+            text = (
+                f"{name} has {len(starts):,} flat tops at {decibels(level):.1f} dBFS, the first at {clock(at_s[0])} "
+                f"({count:,} samples): it clipped before it was turned {'down' if level < 1 else 'up'}"
+            )
+            fix = "lower the level at the interface and record again"
+            fix += "" if side == "input" else " (unless the amp is a plugin that clips so)"
+            values = {"samples": count, "places": len(starts), "level_db": decibels(level)}
+            yield Finding("warning", "clipping", text, fix, at_s, values)
+            found = True
+        elif over > 0.1:
+            text = f"{name} peaks at {over:+.1f} dBFS: nothing is lost in a file of floats, and would be in any other"
+            fix = "turn it down before it is exported as 16 or 24 bits"
+            yield Finding("warning", "clipping", text, fix, values={"samples": 0, "places": 0, "level_db": over})
+            found = True
     if not found:
         peaks = [decibels(peak(samples)) for _, samples, _ in sides(pair)]
         text = f"nothing clips: the direct signal peaks at {peaks[0]:.1f} dBFS, the amp at {peaks[1]:.1f}"
