@@ -417,7 +417,7 @@ def doctor(words: list[str]) -> None:
     from ampsim.doctor import diagnosed, loaded, page
 
     for path in filter(None, (options.json, options.html)):
-        if Path(path).exists() and not options.overwrite:
+        if Path(path).expanduser().exists() and not options.overwrite:
             raise AmpsimError(f"{path} exists; say overwrite=true to replace it")
     console = new_console()
     with console.status("listening ..."):

@@ -100,18 +100,27 @@ def original(
             ("pace.json", list),
         )
     )
-    if pace and not all(isinstance(seconds, int | float) for seconds in pace):
+    if pace and not all(map(is_number, pace)):
         raise AmpsimError(f"the pace.json of {name} holds something else than seconds")
+    files, scores = (recording or {}).get("files", []), (kept or {}).get("scores") or logged or {}
+    if not isinstance(files, list) or not all(isinstance(file, dict) for file in files):
+        raise AmpsimError(f"the recording.json of {name} holds no list of files")
+    if not isinstance(scores, dict) or not all(value is None or is_number(value) for value in scores.values()):
+        raise AmpsimError(f"the scores.json of {name} holds something else than numbers")
     return Original(
         name=name,
         config=config,
         id=id,
         recording=recording or {},
         environment=environment or {},
-        scores=(kept or {}).get("scores") or logged or {},
+        scores=scores,
         pace=pace,
         model=found("model.keras"),
     )
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def read_json(path: Path | None, kind: type) -> Any:
@@ -119,7 +128,7 @@ def read_json(path: Path | None, kind: type) -> Any:
         return None
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise AmpsimError(f"{path} cannot be read as what a run keeps there: {error}") from error
     if not isinstance(value, kind):
         raise AmpsimError(f"{path} is not what a run keeps there")

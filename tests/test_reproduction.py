@@ -311,3 +311,13 @@ def test_files_of_a_section_inside_another_are_looked_for_too(tmp_path: Path) ->
     assert there["input"] is None
     assert there["teacher"] == str(tmp_path / "t.nam")
     assert there["recording"] == {"path": [str(tmp_path / "one.wav"), str(tmp_path / "two.wav")], "delay": 0}
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [("recording.json", '{"files": [1]}'), ("scores.json", '{"scores": {"esr": "low"}}'), ("pace.json", '["slow"]')],
+)
+def test_forged_company_of_a_config_is_refused_in_a_sentence(file: str, text: str, tmp_path: Path) -> None:
+    (tmp_path / file).write_text(text, encoding="utf-8")
+    with pytest.raises(AmpsimError, match=file.replace(".", r"\.")):
+        reproduction.of_file(tmp_path / "config.yaml", {})

@@ -193,8 +193,8 @@ def memory(pair: AudioPair) -> tuple[list[Finding], dict[str, Array]]:
         f"{f', {future} of them ahead' if future > 1 else ''}"
     )
     fix = (
-        f"model.window={window} model.future={future} is a start; distortion, sag and a room may remember longer than a "
-        "filter shows"
+        f"with model=dense, model.window={window} model.future={future} is a start; distortion, sag and a room may "
+        "remember longer than a filter shows"
     )
     arrays = {
         "windows": np.array(windows),
