@@ -34,7 +34,7 @@ from ampsim.rendering import Renderer
 from ampsim.report import listening_page
 from ampsim.segments import Segments
 from ampsim.targets import NOT_OF_THE_RUN, build, without
-from ampsim.tracking import Store, TrackedRun
+from ampsim.tracking import Store, TrackedRun, alone, busy
 from ampsim.training import Progress, State, Trainer, distribution, ignore
 
 SURE = 10.0  # confidence of a delay; of two signals that have none in common it is about 5
@@ -126,7 +126,8 @@ def run(
     tracked, checkpoint = begin(
         store, config, takes, name=name, overrides=overrides, tags=tags, resume=resume, notice=notice
     )
-    with closing(tracked), tempfile.TemporaryDirectory() as folder:
+    refusal = f"another process has just gone on with {tracked.name}"
+    with alone(checkpoint.parent, refusal=refusal), closing(tracked), tempfile.TemporaryDirectory() as folder:
         record_setting(tracked, Path(folder), config, takes, delay, splits)
         with strategy.scope():
             trainer = Trainer(
@@ -261,7 +262,9 @@ def begin(
     names = [path.name.partition("-")[2] for path in reversed(earlier)]
     # One that was killed right after it was made has no folder yet.
     names += store.begun({"config_hash": mark, "host": platform.node()}) if resume else []
-    going_on = (store.resume(name) for name in names)
+    if trained_now := [name for name in dict.fromkeys(names) if busy(unfinished / f"{mark}-{name}")]:
+        notice(f"another process trains {', '.join(trained_now)}, which is left to it")
+    going_on = (store.resume(name) for name in names if name not in trained_now)
     tracked = next((found for found in going_on if found), None)  # no further than the newest that is still there
     if tracked:
         notice(f"going on with the unfinished run {tracked.name}")

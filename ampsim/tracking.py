@@ -424,14 +424,28 @@ def answering(uri: str) -> Iterator[None]:
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """One process at a time on this machine is inside for a folder."""
+def alone(folder: Path, *, refusal: str = "") -> Iterator[None]:
+    """One process at a time on this machine is inside for a folder: the next waits or, with a `refusal`, gets that."""
     handle = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | (fcntl.LOCK_NB if refusal else 0))
+        except BlockingIOError as error:
+            raise AmpsimError(refusal) from error
         yield
     finally:
         os.close(handle)
+
+
+def busy(folder: Path) -> bool:
+    """Whether another process is inside `alone` for a folder."""
+    try:
+        with alone(folder, refusal=f"{folder} is in use"):
+            return False
+    except FileNotFoundError:
+        return False
+    except AmpsimError:
+        return True
 
 
 def ended_as(run: Run) -> str:

@@ -10,6 +10,7 @@ from synthetic import RATE, amp, guitar
 
 from ampsim import AmpsimError, experiment
 from ampsim.pairs import AudioPair
+from ampsim.tracking import alone
 
 
 def test_resuming_wakes_the_newest_unfinished_run_that_is_still_there_and_no_other(tmp_path: Path):
@@ -31,6 +32,11 @@ def test_resuming_wakes_the_newest_unfinished_run_that_is_still_there_and_no_oth
     assert tracked.id == "newest"
     assert checkpoint.parent.name == f"{mark}-newest"
     assert woken == ["deleted", "newest", "going on with the unfinished run newest"]
+    woken.clear()
+    with alone(checkpoint.parent):  # as a process that trains it is
+        tracked, _ = experiment.begin(store, config, [], name="", overrides=[], resume=True, notice=woken.append)
+    assert tracked.id == "oldest"
+    assert woken[:2] == ["another process trains newest, which is left to it", "deleted"]
 
 
 def test_takes_that_lag_by_other_samples_are_refused_unless_a_delay_is_set():
