@@ -189,7 +189,7 @@ def write(store: Store, ranking: Ranking, folder: Path, *, title: str) -> None:
             csv_file, markdown, png, page = (Path(temporary) / name for name in FILES)
             csv_file.write_text(table(ranking), encoding="utf-8")
             markdown.write_text(summary(ranking, title), encoding="utf-8")
-            plots.comparison(drawn, ranking.metric).savefig(png, dpi=110)
+            plots.save(plots.comparison(drawn, ranking.metric), png)
             best = heard(store, ranking)
             listening_page(
                 page,

@@ -360,7 +360,7 @@ def record_result(tracked: TrackedRun, folder: Path, state: State, evaluation: E
     }
     (folder / "figures").mkdir()
     for name, figure in figures.items():
-        figure.savefig(folder / "figures" / f"{name}.png", dpi=110)
+        plots.save(figure, folder / "figures" / f"{name}.png")
     # One gain for all, so that they stay as loud against each other as they are.
     loudest = max(audio.peak(samples) for samples in signals.values())
     gain = 0.9 / loudest if loudest > 0 else 1.0

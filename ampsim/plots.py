@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle
+from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator
 from scipy import signal as dsp
@@ -104,6 +106,12 @@ def spectra(signals: Mapping[str, Signal], sample_rate: int) -> Figure:
     return figure
 
 
+def save(figure: Figure, path: Path) -> None:
+    """Write a PNG. It is drawn once; `Figure.savefig` would draw it twice."""
+    figure.set_dpi(110)
+    FigureCanvasAgg(figure).print_png(path)
+
+
 def spectrograms(signals: Mapping[str, Signal], sample_rate: int) -> Figure:
     """One spectrogram under another, on one colour scale."""
     figure, rows = panels(len(signals), "Spectrograms", height=2.2, share_y=True)
@@ -112,11 +120,12 @@ def spectrograms(signals: Mapping[str, Signal], sample_rate: int) -> Figure:
         frequency, time, density = dsp.spectrogram(
             samples, sample_rate, nperseg=size, noverlap=size // 2, scaling="spectrum"
         )
-        level = 10 * np.log10(np.maximum(density, 1e-14))
-        # No more columns than a screen shows, so that a long take does not make a slow picture.
-        step = max(1, len(time) // 1500)
+        # No more columns than a screen shows, so that a long take does not make a slow picture, and of the frequencies,
+        # which crowd at the top of such an axis, no more rows: the loudest of each stands for it.
+        step, bins = max(1, len(time) // 1500), np.unique(np.geomspace(1, len(frequency) - 1, 400).astype(int))
+        level = 10 * np.log10(np.maximum(np.maximum.reduceat(density[:, ::step], bins), 1e-14))
         image = axes.pcolormesh(
-            time[::step], frequency, level[:, ::step], vmin=FLOOR_DB - 20, vmax=-20, cmap="magma", rasterized=True
+            time[::step], frequency[bins], level, vmin=FLOOR_DB - 20, vmax=-20, cmap="magma", rasterized=True
         )
         axes.set_title(name, loc="left", fontsize="medium")
         axes.set_ylabel("frequency (Hz)")

@@ -346,7 +346,7 @@ def conclude(store: Store, parent: TrackedRun, jobs: list[Job], seeker: Seeker |
         (Path(folder) / "sweep.csv").write_text(table(result), encoding="utf-8")
         (Path(folder) / "figures").mkdir()
         for title, figure in drawn(result).items():
-            figure.savefig(Path(folder) / "figures" / f"{title}.png", dpi=110)
+            plots.save(figure, Path(folder) / "figures" / f"{title}.png")
         parent.log_folder(Path(folder))
     if sum(row.status == "finished" for row in rows) > 1:
         try:
