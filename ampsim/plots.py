@@ -35,8 +35,9 @@ class Row:
 def training_curves(rounds: Sequence[Mapping[str, float]], best_step: int) -> Figure:
     """Training and validation loss and validation ESR against epochs, with the kept weights marked."""
     figure, (losses, esr) = panels(2, "Training")
-    epochs = [row["epoch"] for row in rounds]
-    losses.plot(epochs, [row["loss"] for row in rounds], color=COLOURS["train"], marker=".", label="training loss")
+    trained = [row for row in rounds if "loss" in row]  # and not solved for, at the end
+    epochs = [row["epoch"] for row in trained]
+    losses.plot(epochs, [row["loss"] for row in trained], color=COLOURS["train"], marker=".", label="training loss")
     validated = [row for row in rounds if "validation_loss" in row]
     for axes, key, label in ((losses, "validation_loss", "validation loss"), (esr, "validation_esr", "validation ESR")):
         values = [row[key] for row in validated]

@@ -1,6 +1,7 @@
 """Training examples: contiguous segments drawn from the spans of a split."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -20,7 +21,7 @@ class Segments:
     """
 
     def __init__(self, spans: Sequence[Span], *, history: int, lookahead: int, segment_length: int) -> None:
-        context = history + lookahead
+        context = self.context = history + lookahead
         inputs, targets, starts, offset = [], [], [], 0
         for span in spans:
             inputs.append(span.input(history=history, lookahead=lookahead))
@@ -45,6 +46,16 @@ class Segments:
         starts = np.concatenate([first + np.arange(0, room + 1, self.segment_length) for first, room in self.starts])
         chosen = starts[np.linspace(0, len(starts) - 1, min(most, len(starts))).astype(int)]
         return np.stack([self.target[start : start + self.segment_length] for start in chosen])
+
+    def stretches(self, length: int, most: int) -> list[tuple[Signal, Signal]]:
+        """Up to `most` contiguous stretches of about `length` samples, spread evenly: input with its context, and target."""
+        pieces = []
+        for first, room in self.starts:
+            end = first + room + self.segment_length
+            edges = np.linspace(first, end, max(1, round((end - first) / length)) + 1).astype(int)
+            pieces += [*pairwise(edges)]
+        chosen = np.linspace(0, len(pieces) - 1, min(most, len(pieces))).astype(int)
+        return [(self.input[a : b + self.context], self.target[a:b]) for a, b in (pieces[n] for n in chosen)]
 
     def epoch(self, number: int, *, batch_size: int, seed: int) -> np.ndarray:
         """Start positions of one epoch, (num_steps, batch_size): every segment once, in an order of its own.

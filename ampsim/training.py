@@ -55,6 +55,9 @@ def ignore(_: Any) -> None:
     pass
 
 
+SOLVED_LENGTH, SOLVED_STRETCHES = 400_000, 8  # samples of training audio that a model may solve for weights from
+
+
 class Trainer:
     """One fit of one model.
 
@@ -180,7 +183,25 @@ class Trainer:
         if not self.stopped:  # which has saved already
             self.save()  # scoring and writing may fail, and what was learnt would be lost
         self.set_weights(self.best)
+        self.solve(time.perf_counter() - started, on_round)
         return self.state
+
+    def solve(self, elapsed_s: float, on_round: Callable[[dict[str, float]], None]) -> None:
+        """What the model solves for after its training is kept if the validation split is the better for it.
+
+        It comes after the last checkpoint and is no step of the training: one that goes on does without it.
+        """
+        began = time.perf_counter()
+        if not self.model.solve(self.segments.stretches(SOLVED_LENGTH, SOLVED_STRETCHES)):
+            return
+        found = self.validate()
+        if not found["validation_loss"] < self.state.best_loss:
+            self.set_weights(self.best)
+            return
+        self.state.best_loss, self.state.best_step = found["validation_loss"], self.state.step + 1
+        row = {"step": self.state.best_step, "epoch": self.state.step / self.epoch_steps, **found}
+        self.state.rounds.append(row | {"elapsed_s": elapsed_s + time.perf_counter() - began})
+        on_round(self.state.rounds[-1])
 
     def call(self) -> int:
         """Take the next steps in one call of the compiled function; the samples trained on."""

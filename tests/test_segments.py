@@ -135,3 +135,17 @@ def test_targets_are_spread_over_all_spans():
     assert found.shape == (15, LENGTH)
     assert_array_equal(found[[0, 9, 10, 14], 0], [-1, -901, -3001, -3401])
     assert_array_equal(segments(Span(take, 0, 1000), Span(take, 3000, 3500)).targets(2)[:, 0], [-1, -3401])
+
+
+def test_stretches_are_spread_over_all_spans_and_bring_their_context():
+    take = ramp(5000)
+    found = segments(Span(take, 1000, 2000), Span(take, 2500, 4500)).stretches(500, 4)
+    assert [(-target[[0, -1]]).astype(int).tolist() for _, target in found] == [
+        [1001, 1500],
+        [1501, 2000],
+        [3001, 3500],
+        [4001, 4500],
+    ]
+    for heard, target in found:
+        assert_array_equal(heard[HISTORY : HISTORY + len(target)], -target)
+        assert len(heard) == len(target) + HISTORY + LOOKAHEAD

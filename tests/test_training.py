@@ -505,3 +505,33 @@ def test_a_validation_loss_that_is_nan_does_not_pass_for_a_result():
 
 def test_a_fresh_state_is_that_of_no_step():
     assert (State().step, State().best_loss, State().rounds) == (0, math.inf, [])
+
+
+@pytest.mark.parametrize("better", [True, False])
+def test_what_a_model_solves_for_is_kept_if_validation_is_the_better_for_it(better: bool, tmp_path: Path):
+    plain, fit = trainer(epochs=1), trainer(epochs=1, checkpoint=tmp_path / "checkpoint.npz")
+    trained = plain.fit() and weights(plain)
+
+    solved: list[int] = []
+    told: list[dict[str, float]] = []
+    validate = fit.validate
+
+    def solve(examples: list) -> bool:
+        solved.append(sum(len(target) for _, target in examples))
+        fit.model.variables[-1].assign(0 * fit.model.variables[-1])
+        return True
+
+    object.__setattr__(fit.model, "solve", solve)
+    fit.validate = lambda: validate() | ({"validation_loss": 1e-9 if better else 1e9} if solved else {})
+    state = fit.fit(on_round=told.append)
+    assert solved == [9400]
+    if better:
+        assert told[-1]["step"] == state.best_step == state.step + 1
+        assert "loss" not in told[-1]
+    else:
+        assert told == state.rounds[: len(told)]
+        for one, other in zip(weights(fit), trained, strict=True):
+            assert_array_equal(one, other)
+    again = trainer(epochs=1, checkpoint=tmp_path / "checkpoint.npz", resume=True)
+    for one, other in zip(again.best, trained, strict=True):  # the checkpoint is of the training alone
+        assert_array_equal(one, other)

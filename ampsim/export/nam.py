@@ -101,16 +101,12 @@ def wavenet(model: WaveNet) -> dict[str, Any]:
     cabinet = model.cabinet.kernel.numpy() if isinstance(model, WaveNetCab) else None
     gain_before, gain_after = gains(model)
     for array in model.arrays:
-        first, last = array is model.arrays[0], array is model.arrays[-1]
-        head = convolution(array.head)
-        if last and cabinet is not None:
-            # The filter after the head and the head are one filter on each channel.
-            head = [head[0] * cabinet, head[1] * cabinet.sum()]
+        first = array is model.arrays[0]
         layers.append(
             {
                 "input_size": inputs,
                 "condition_size": 1,
-                **head_sizes(array.head, head[0].shape[2], new=cabinet is not None),
+                **head_sizes(array.head.channels, array.head.use_bias, new=cabinet is not None),
                 "channels": array.channels,
                 "kernel_size": array.stack[0].convolution.kernel_size,
                 "dilations": [layer.convolution.dilation for layer in array.stack],
@@ -124,18 +120,33 @@ def wavenet(model: WaveNet) -> dict[str, Any]:
             weights += (
                 convolution(layer.convolution) + convolution(layer.mixin, gain_before) + convolution(layer.residual)
             )
-        weights += head
+        weights += convolution(array.head)
         inputs = array.channels
+    if cabinet is not None:
+        # One more array, of one channel: its layer is silent, so its head hears what the arrays before play, and is the
+        # filter. In the head of an array of 12 channels that would be 12 filters, and 12 times the work.
+        silent = {"kernel_size": 1, "dilations": [1], "activation": NAMES["tanh"], "gated": False}
+        layers.append(
+            {
+                "input_size": inputs,
+                "condition_size": 1,
+                **head_sizes(1, False, new=True, kernel_size=len(cabinet)),
+                "channels": 1,
+                **silent,
+            }
+        )
+        nothing = [inputs, 1, 1, 1, 1, 1]  # rechannel, convolution and its bias, mixin, residual and its bias
+        weights += [np.zeros(sum(nothing)), cabinet]
     scale = model.head_scale * gain_after
     config = {"layers": layers, "head": None, "head_scale": scale}
     found = {"architecture": "WaveNet", "config": config, "weights": flat([*weights, np.array(scale)])}
     return found if cabinet is None else {"version": HEAD_VERSION, **found}
 
 
-def head_sizes(head: Convolution, kernel_size: int, *, new: bool) -> dict[str, Any]:
+def head_sizes(channels: int, bias: bool, *, new: bool, kernel_size: int = 1) -> dict[str, Any]:
     if new:
-        return {"head": {"out_channels": head.channels, "kernel_size": kernel_size, "bias": head.use_bias}}
-    return {"head_size": head.channels, "head_bias": head.use_bias}
+        return {"head": {"out_channels": channels, "kernel_size": kernel_size, "bias": bias}}
+    return {"head_size": channels, "head_bias": bias}
 
 
 def convolution(layer: Convolution, gain: float = 1.0) -> list[Array]:

@@ -126,7 +126,7 @@ def wavenet(model: WaveNet, block: tf.Tensor, past: Past) -> tf.Tensor:
             features += layer.residual(activated)
         head = array.head(head)
     output = model.head_scale * head
-    return model.cabinet(past.heard(output, model.taps - 1)) if isinstance(model, WaveNetCab) else output
+    return model.cabinet(past.heard(output, model.cabinet.taps - 1)) if isinstance(model, WaveNetCab) else output
 
 
 def tcn(model: Tcn, block: tf.Tensor, past: Past) -> tf.Tensor:

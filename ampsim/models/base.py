@@ -2,10 +2,13 @@
 
 import inspect
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
+
+from ampsim.audio import Signal
 
 
 class AmpModel(keras.Model):
@@ -102,6 +105,14 @@ class AmpModel(keras.Model):
         if self.levelled and input_rms > 0 and target_rms > 0:
             self.input_gain, self.output_gain = 1 / input_rms, target_rms
             self._arguments.update(input_gain=self.input_gain, output_gain=self.output_gain)
+
+    def solve(self, examples: Sequence[tuple[Signal, Signal]]) -> bool:
+        """After training: find those weights that have a closed form once the others are learnt; whether there are any.
+
+        Args:
+            examples: input with `history` samples before and `lookahead` after it, and target, (n,).
+        """
+        return False
 
     def get_config(self) -> dict[str, Any]:
         return {**self._arguments, "name": self.name}

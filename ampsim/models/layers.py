@@ -113,9 +113,9 @@ class Fir(keras.layers.Layer):
         self.kernel.assign(impulse)
         self.built = True
 
-    def call(self, segment: tf.Tensor) -> tf.Tensor:
-        """(batch, taps - 1 + n) -> (batch, n)."""
-        return tf.reverse(filter_bank(segment, self.kernel[:, None])[0], [1])
+    def call(self, segment: tf.Tensor, skip: int = 0) -> tf.Tensor:
+        """(batch, taps - 1 + n) -> (batch, n); without the `skip` oldest taps, from a segment that is so much shorter."""
+        return tf.reverse(filter_bank(segment, self.kernel[skip:, None])[0], [1])
 
 
 def activation_named(name: str) -> Any:

@@ -1,24 +1,35 @@
 """A small WaveNet for the amp and a long filter for the cabinet: more for a minute of training than either."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
+from scipy import linalg
 
+from ampsim.audio import Signal
+from ampsim.metrics.limits import correlations
 from ampsim.models.layers import Fir, check_sizes
 from ampsim.models.wavenet import WaveNet
+
+REGULARISATION = 1e-6  # noise, of the power of what the filter hears, that it must not amplify
 
 
 @keras.saving.register_keras_serializable("ampsim")
 class WaveNetCab(WaveNet):
     """One array of a WaveNet, then one learnt filter by FFT.
 
-    The filter gives the memory that a cabinet has at almost no cost, so that the net needs none of it.
+    The filter gives the memory that a cabinet has at almost no cost, so that the net needs none of it. Coupling
+    capacitors let go of what a lopsided distortion charges them with even more slowly, below 40 Hz. To hear that in
+    training would double its work, so that part of the filter, the tail, is solved for at the end: a filter of what the
+    net plays has a closed form (Wiener).
 
     Args:
         layers: of the array; the dilation doubles from 1 on.
         channels, kernel_size, activation, gated, head_scale: as of `WaveNet`.
-        taps: length of the filter, `future` of it on the current sample and later ones.
+        taps: length of the filter in training, `future` of it on the current sample and later ones.
+        tail: older taps than these; zeros until `solve`.
     """
 
     def __init__(
@@ -31,6 +42,7 @@ class WaveNetCab(WaveNet):
         gated: bool = False,
         head_scale: float = 1.0,
         taps: int = 1024,
+        tail: int = 0,
         future: int = 1,
         sample_rate: int | None = None,
         **keras_arguments: Any,
@@ -38,7 +50,9 @@ class WaveNetCab(WaveNet):
         check_sizes(layers=layers, taps=taps)
         if future > taps:
             raise ValueError(f"future={future} and taps={taps}: the future is part of the filter")
-        self.taps = taps
+        if tail < 0:
+            raise ValueError(f"tail={tail}: it is 0 or more")
+        self.taps, self.tail = taps, tail
         super().__init__(
             channels=channels,
             dilations=[[2**number for number in range(layers)]],
@@ -50,15 +64,34 @@ class WaveNetCab(WaveNet):
             sample_rate=sample_rate,
             **keras_arguments,
         )
-        self.cabinet = Fir(taps, future=future)
+        self.cabinet = Fir(taps + tail, future=future)
 
     @property
     def receptive_field(self) -> int:
-        return super().receptive_field + self.taps - 1
+        return super().receptive_field + self.taps + self.tail - 1
 
     def build(self, input_shape: object = None) -> None:
         super().build()
         self.cabinet.build()
 
     def transform(self, segment: tf.Tensor, training: bool = False) -> tf.Tensor:
-        return self.cabinet(super().transform(segment))
+        skip = self.tail if training else 0
+        return self.cabinet(super().transform(segment[:, skip:]), skip=skip)
+
+    def solve(self, examples: Sequence[tuple[Signal, Signal]]) -> bool:
+        """The filter, tail included, by least squares: what is added to it is that of the error that is left."""
+        if not self.tail:
+            return False
+        automatic, crossed = np.zeros(self.cabinet.taps), np.zeros(self.cabinet.taps)
+        for heard, target in examples:
+            played = super().transform(self.input_gain * tf.constant(heard[None], tf.float32))
+            error = target / self.output_gain - self.cabinet(played)[0].numpy()
+            # What is played begins earlier than the error by what the filter remembers.
+            late = np.pad(error, (self.cabinet.taps - 1, 0))
+            found = correlations([(played[0].numpy(), late)], self.cabinet.taps, 1)
+            automatic, crossed = automatic + found[0], crossed + found[1]
+        automatic[0] *= 1 + REGULARISATION
+        if not automatic[0] > 0:
+            return False
+        self.cabinet.kernel.assign_add(linalg.solve_toeplitz(automatic, crossed)[::-1].astype(np.float32))
+        return True

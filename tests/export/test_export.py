@@ -33,7 +33,7 @@ FAMILIES: dict[str, tuple[type, dict[str, Any]]] = {
     "tcn": (models.Tcn, {"channels": 3, "dilations": [1, 2, 4], "future": 2}),
     "wavenet": (models.WaveNet, {"channels": 4, "dilations": [[1, 2, 4], [1, 8]]}),
     "wavenet_gated": (models.WaveNet, {"channels": [3], "dilations": [[1, 2]], "gated": True, "future": 5}),
-    "wavenet_cab": (models.WaveNetCab, {"channels": 3, "layers": 2, "taps": 40, "future": 6}),
+    "wavenet_cab": (models.WaveNetCab, {"channels": 3, "layers": 2, "taps": 40, "tail": 10, "future": 6}),
     "lstm": (models.Lstm, {"units": 8, "burn_in": 60}),
     "lstm_two_layers": (models.Lstm, {"units": 3, "layers": 2, "burn_in": 60, "future": 4}),
     "lstm_skip": (models.Lstm, {"units": 8, "burn_in": 60, "skip": True}),
@@ -196,7 +196,7 @@ def test_a_nam_file_tells_about_the_amp(tmp_path: Path):
 def test_a_nam_file_with_a_cabinet_needs_a_newer_player(tmp_path: Path):
     found = json.loads(export_one(made("wavenet_cab"), "nam", tmp_path).path.read_text())
     assert found["version"] == "0.7.0"
-    assert found["config"]["layers"][-1]["head"] == {"out_channels": 1, "kernel_size": 40, "bias": True}
+    assert found["config"]["layers"][-1]["head"] == {"out_channels": 1, "kernel_size": 50, "bias": False}
 
 
 def test_the_presets_have_as_many_weights_as_nams_own(tmp_path: Path):

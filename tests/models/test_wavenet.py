@@ -63,3 +63,40 @@ def test_the_cabinet_is_a_filter_behind_it() -> None:
     segment = np.random.default_rng(0).normal(size=(1, 1600)).astype(np.float32)
     expected = np.convolve(WaveNet.transform(model, segment)[0], np.arange(1024)[::-1] / 1024, "valid")
     np.testing.assert_allclose(model(segment)[0], expected, rtol=1e-3, atol=1e-4)
+
+
+def with_tail(tail: int, *, future: int = 3) -> WaveNetCab:
+    model = WaveNetCab(channels=3, layers=3, taps=20, tail=tail, future=future, input_gain=2.0, output_gain=0.5)
+    model.build()
+    random = np.random.default_rng(3)
+    model.set_weights([weight + 0.3 * random.normal(size=weight.shape) for weight in model.get_weights()])
+    model.cabinet.kernel.assign(np.concatenate([np.zeros(tail), model.cabinet.kernel.numpy()[tail:]]))
+    return model
+
+
+def test_training_does_without_the_tail_and_hears_as_much() -> None:
+    model = with_tail(100)
+    segment = np.random.default_rng(0).normal(size=(2, model.receptive_field - 1 + 50)).astype(np.float32)
+    assert model.receptive_field == 1 + 2 * 7 + 120 - 1
+    np.testing.assert_allclose(model(segment, training=True), model(segment), atol=1e-6)
+
+
+def test_the_filter_that_is_solved_for_is_the_one_that_made_the_target() -> None:
+    model, amp = with_tail(100), with_tail(100)
+    amp.set_weights(model.get_weights())
+    # As long as both filters; what is to be found lies in the tail and in what was trained.
+    amp.cabinet.kernel.assign_add(0.2 * np.random.default_rng(1).normal(size=120) * np.exp(np.arange(-119, 1) / 60))
+    random = np.random.default_rng(2)
+    heard = [random.normal(size=(1, model.receptive_field - 1 + n)).astype(np.float32) for n in (20_000, 5_000)]
+    examples = [(samples[0], amp(samples).numpy()[0]) for samples in heard]
+    assert model.solve(examples)
+    np.testing.assert_allclose(model.cabinet.kernel, amp.cabinet.kernel, atol=5e-3)
+    assert model.solve(examples)  # what is left of the error, by its ends
+    np.testing.assert_allclose(model.cabinet.kernel, amp.cabinet.kernel, atol=1e-4)
+    assert not with_tail(0).solve(examples)
+
+
+def test_silence_leaves_the_filter_as_it_is() -> None:
+    model = with_tail(30)
+    model.set_weights([0 * weight for weight in model.get_weights()])
+    assert not model.solve([(np.zeros(model.receptive_field + 99, np.float32), np.zeros(100, np.float32))])
