@@ -212,7 +212,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:  # a disk, a folder or a name that the system refuses, wherever that comes up
         if os.environ.get("AMPSIM_DEBUG"):
             traceback.print_exc()
-        print(f"ampsim: {error.filename or 'the system'}: {error.strerror or error}", file=sys.stderr)
+        print(printable(f"ampsim: {error.filename or 'the system'}: {error.strerror or error}"), file=sys.stderr)
         return AmpsimError.exit_code
     except Exception as error:
         # NumPy's and TensorFlow's, wherever memory ends; TensorFlow may not be imported to ask for its own.

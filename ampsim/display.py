@@ -10,10 +10,16 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from ampsim import printable
 from ampsim.metrics.legend import SCORES
 from ampsim.targets import assignments
 
 PLAIN_EVERY_S = 10.0  # between two lines where no terminal can redraw one
+
+
+def worded(text: str, **options: Any) -> Text:
+    """A text as it is: no markup in it, and nothing that steers the terminal, since names may come from elsewhere."""
+    return Text(printable(text), **options)
 
 
 def duration(seconds: float) -> str:
@@ -41,10 +47,10 @@ class ProgressLine:
 
     def show(self, line: str) -> None:
         if self.live:
-            self.live.update(Text(line, no_wrap=True, overflow="ellipsis"))
+            self.live.update(worded(line, no_wrap=True, overflow="ellipsis"))
         elif time.monotonic() - self.shown >= PLAIN_EVERY_S and line != self.line:
             self.shown, self.line = time.monotonic(), line
-            self.console.print(Text(line), soft_wrap=True)
+            self.console.print(worded(line), soft_wrap=True)
 
     def training(self, progress: Any) -> None:
         """A line about a `training.Progress`."""
@@ -62,7 +68,7 @@ def findings_table(findings: Sequence[Any]) -> Table:
     table = Table(show_header=False, box=None, padding=(0, 1, 0, 0))
     for each in findings:
         mark, style = MARKS[each.severity]
-        text = Text(each.text)
+        text = worded(each.text)
         if each.fix and each.severity != "ok":
             text.append(f"\n→ {each.fix}", style="dim")
         table.add_row(Text(mark, style=style), text)
@@ -70,7 +76,7 @@ def findings_table(findings: Sequence[Any]) -> Table:
 
 
 def score_table(scores: Mapping[str, float], title: str) -> Table:
-    table = Table(title=Text(title), title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0))
+    table = Table(title=worded(title), title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_column(style="bold")
     table.add_column(justify="right")
     table.add_column(style="dim")
@@ -85,13 +91,13 @@ def ranking_table(ranking: Any, title: str, *, told: Any, width: int) -> Table:
     metric = ranking.metric
     others = [name for name in ("a_weighted_esr", "flutter_db", "real_time_factor") if name != metric]
     others = [name for name in others if name in ranking.groups[0].trials[0].scores] if width >= 110 else []
-    table = Table(title=Text(title), title_justify="left", box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table = Table(title=worded(title), title_justify="left", box=None, padding=(0, 2, 0, 0), header_style="bold")
     columns = [("", "right"), ("config", "left"), ("seeds", "right"), (named(metric), "right"), ("±", "right")]
     for header, side in [*columns, ("to the row above", "right"), *((named(name), "right") for name in others)]:
         table.add_column(header, justify=side)  # type: ignore[arg-type]
     for number, (group, change) in enumerate(zip(ranking.groups, [None, *ranking.differences], strict=True), 1):
         spread = group.spread(metric)
-        cells: list[Any] = [str(number), Text(group.label), str(len(group.trials)), shown(metric, group.mean(metric))]
+        cells: list[Any] = [str(number), worded(group.label), str(len(group.trials)), shown(metric, group.mean(metric))]
         cells += ["" if spread != spread else f"{spread:.2g}", told(change, metric) if number > 1 else ""]
         table.add_row(*cells, *(shown(name, group.mean(name)) for name in others))
     return table
@@ -118,7 +124,7 @@ SWEEP_SCORES = (
 
 def sweep_table(result: Any) -> Table:
     """The jobs of a `sweeps.Result`: what differs between them and what they came to."""
-    table = Table(title=Text(result.name), title_justify="left", box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table = Table(title=worded(result.name), title_justify="left", box=None, padding=(0, 2, 0, 0), header_style="bold")
     for key in result.keys:
         table.add_column(f"\n{key.rpartition('.')[2]}")
     table.add_column("")
@@ -131,7 +137,7 @@ def sweep_table(result: Any) -> Table:
         shown = [SCORES[form][1].format(row.metrics[key]) if finished else "" for key, form, _ in SWEEP_SCORES]
         status = "best" if number in result.best else "" if finished else row.status
         took = duration(row.duration_s) if row.run_id else ""
-        table.add_row(*(Text(values.get(key, "")) for key in result.keys), status, *shown, took)
+        table.add_row(*(worded(values.get(key, "")) for key in result.keys), status, *shown, took)
     return table
 
 
@@ -151,12 +157,12 @@ def abx_table(found: Any) -> Table:
     from ampsim.votes import chance
 
     title = f"ABX: {found.pair[0]} against {found.pair[1]} ({found.title})"
-    table = Table(title=Text(title), title_justify="left", box=None, padding=(0, 2, 0, 0))
+    table = Table(title=worded(title), title_justify="left", box=None, padding=(0, 2, 0, 0))
     for heading in ("", "right", "trials", "p, one-sided", "share right, 95 %"):
         table.add_column(heading, justify="right" if heading else "left")
     for name, (correct, trials) in found.listeners.items():
         table.add_row(
-            Text(name), f"{correct}", f"{trials}", f"{chance(correct, trials):.2g}", f"{correct / trials:.0%}"
+            worded(name), f"{correct}", f"{trials}", f"{chance(correct, trials):.2g}", f"{correct / trials:.0%}"
         )
     share = f"{found.correct / found.trials:.0%}, {found.low:.0%} to {found.high:.0%}"
     table.add_row("all", f"{found.correct}", f"{found.trials}", f"{found.p:.2g}", share, style="bold")
@@ -167,12 +173,12 @@ def mushra_table(found: Any) -> Table:
     """A `votes.Mushra`: a line a stimulus, best first."""
     count = len(found.listeners)
     title = f"MUSHRA: mean ratings of {count} listener{'' if count == 1 else 's'} ({found.title})"
-    table = Table(title=Text(title), title_justify="left", box=None, padding=(0, 2, 0, 0))
+    table = Table(title=worded(title), title_justify="left", box=None, padding=(0, 2, 0, 0))
     for heading in ("", "mean", "95 %"):
         table.add_column(heading, justify="right" if heading else "left")
     words = {"reference": "{} (hidden reference)", "anchor": "{} (low-pass)", "model": "{}"}
     for each in found.ratings:
         kind, name = each.stimulus
         interval = "one listener" if math.isnan(each.low) else f"{each.low:.0f} to {each.high:.0f}"
-        table.add_row(Text(words[kind].format(name)), f"{each.mean:.1f}", interval)
+        table.add_row(worded(words[kind].format(name)), f"{each.mean:.1f}", interval)
     return table

@@ -120,7 +120,7 @@ def original(
 
 
 def is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and not math.isinf(value)
 
 
 def read_json(path: Path | None, kind: type) -> Any:
@@ -292,7 +292,7 @@ def changes_of_place(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[st
         one, other = before.get(key, "not known"), after.get(key, "not known")
         if one != other and key != "config_hash":
             found.append(f"{names.get(key, key).removeprefix('versions.')}: {one} then, {other} now")
-    if before.get("mlflow.source.git.commit", "").endswith("-dirty"):
+    if str(before.get("mlflow.source.git.commit", "")).endswith("-dirty"):
         found.append("code: the original was made with changes that no commit holds")
     return list(dict.fromkeys(found))
 

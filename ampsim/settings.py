@@ -132,7 +132,10 @@ def split_flags(words: Sequence[str]) -> tuple[list[str], bool]:
     refused = [f"--{name.replace('_', '-')}" for name, value in vars(known).items() if value and name not in FLAGS]
     if unknown := refused + [word for word in rest if word.startswith("-")]:
         raise AmpsimError(f"there is no option {unknown[0]}; `ampsim train --help` tells what there is")
-    return [*known.overrides, *rest], bool(known.multirun)
+    overrides = [*known.overrides, *rest]
+    if any(word.lstrip("+~").startswith("hydra.searchpath") for word in overrides):  # a stranger's YAML, as above
+        raise AmpsimError("hydra.searchpath cannot be set: a config of yours goes into conf/, or comes as key=value")
+    return overrides, bool(known.multirun)
 
 
 def refuse_unreadable(override: str) -> None:

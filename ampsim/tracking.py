@@ -387,10 +387,10 @@ def sync(folder: Path, *, notice: Callable[[str], None]) -> None:
     if not waiting:
         notice(f"{folder / 'unsent'} holds nothing that waits to be sent")
     for path in waiting:
-        uri = path.read_text(encoding="utf-8")
-        client = MlflowClient(uri)
         try:
+            uri = path.read_text(encoding="utf-8")
             refuse_unreachable(uri)
+            client = MlflowClient(uri)
             run = TrackedRun(client, client.get_run(path.parent.name), unsent=path.parent)
             run.sync()
             notice(f"sent: {run.name} to {uri}")

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,7 +109,9 @@ def summaries(paths: Sequence[Path], *, notice: Callable[[str], None]) -> tuple[
     Raises:
         AmpsimError: a file is not there or is not a votes file, or there is nothing to sum up.
     """
-    tests = finished([test for path in paths for test in read(path)], notice)
+    stems = Counter(path.stem for path in paths)
+    names = [path.stem if stems[path.stem] == 1 else str(path.with_suffix("")) for path in paths]
+    tests = finished([test for path, name in zip(paths, names, strict=True) for test in read(path, name)], notice)
     if not tests:
         raise AmpsimError(
             "these files hold no finished test: finish one on a listening page, then save its votes again"
@@ -187,8 +190,8 @@ def grouped(items: Iterable[Any], key: Callable[[Any], Any]) -> list[list[Any]]:
 # ---- Votes files: they come by mail from anyone, so nothing in them is taken for granted ----------------------------
 
 
-def read(path: Path) -> list[Test]:
-    """The tests in a votes file; the listener is who it names, or the file's own name.
+def read(path: Path, unnamed: str) -> list[Test]:
+    """The tests in a votes file; the listener is who it names, or `unnamed`.
 
     Raises:
         AmpsimError: the file cannot be read or is not what a listening page saves.
@@ -220,7 +223,7 @@ def read(path: Path) -> list[Test]:
         about = {
             "page": field(page, "id", str, "the page"),
             "title": field(page, "title", str, "the page"),
-            "listener": field(votes, "listener", str, "the file").strip() or path.stem,
+            "listener": field(votes, "listener", str, "the file").strip() or printable(unnamed),
             "file": path,
         }
         abx = [abx_test(each, f"ABX test {k}", about) for k, each in numbered(votes, "abx", "the file")]

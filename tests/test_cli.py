@@ -60,6 +60,7 @@ QUICK = {
     "no such capture": ["render", "capture=nothing.nam", f"input={__file__}", "output=out.wav"],
     "flag of Hydra that runs a pickle": ["train", "--experimental-rerun=x.pickle"],
     "flag of Hydra that reads other YAML": ["train", "-cd", "/tmp"],
+    "search path of other YAML": ["train", "hydra.searchpath=[file:///tmp]"],
     "flag of Hydra with a typo": ["train", "--cfg", "job", "model.layrs=2"],
 }
 

@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -227,3 +228,22 @@ def test_what_is_no_text_is_refused(tmp_path: Path):
         summaries([tmp_path / "x.json"], notice=print)
     with pytest.raises(AmpsimError, match="cannot be read: Is a directory"):
         summaries([tmp_path], notice=print)
+
+
+def test_unnamed_listeners_of_files_with_one_name_are_two(tmp_path: Path):
+    paths = [tmp_path / folder / "votes.json" for folder in ("anna", "ben")]
+    for number, path in enumerate(paths):
+        path.parent.mkdir()
+        path.write_text(json.dumps(ballot(abx=[abx(8, 2, id=f"test {number}")])), encoding="utf-8")
+    ((pair,), _) = summaries(paths, notice=print)
+    assert list(pair.listeners) == [str(path.with_suffix("")) for path in paths]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with a name")
+def test_a_pipe_and_a_giant_file_are_no_votes(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe.json")
+    with (tmp_path / "giant.json").open("wb") as file:
+        file.truncate(20_000_000)
+    for name in ("pipe.json", "giant.json"):
+        with pytest.raises(AmpsimError, match=f"{name} is no votes file"):
+            summaries([tmp_path / name], notice=print)
