@@ -146,7 +146,8 @@ def run(
 
         def on_round(row: dict[str, float]) -> None:
             tracked.log_round(row)
-            judge(row)
+            if "loss" in row:  # what is solved for after the training can save nothing by being given up
+                judge(row)
 
         with first_interrupt(notice) if interruptible else nullcontext(lambda: False) as stop:
             state = trainer.fit(report=report, on_round=on_round, stop=stop)

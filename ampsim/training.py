@@ -55,7 +55,7 @@ def ignore(_: Any) -> None:
     pass
 
 
-SOLVED_LENGTH, SOLVED_STRETCHES = 400_000, 8  # samples of training audio that a model may solve for weights from
+SOLVED_LENGTH, SOLVED_STRETCHES = 200_000, 8  # samples of training audio that a model may solve for weights from
 
 
 class Trainer:
