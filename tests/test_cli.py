@@ -252,7 +252,7 @@ BROKEN = {
     "clips.wav": ([guitar(RATE), 9 * guitar(RATE)], ["clips.wav", "clips at 0:0"]),
     "silent.wav": ([guitar(RATE), 0 * guitar(RATE)], ["silent.wav", "is silent from 0:00.0 to 0:01.0"]),
     "mono.wav": ([guitar(RATE)], ["mono.wav", "has 1 channel"]),
-    "short.wav": ([guitar(RATE), 0.5 * noise(RATE)], ["too short", "model's memory of 1,534 samples"]),
+    "short.wav": ([guitar(RATE), 0.5 * noise(RATE)], ["too short", "model's memory of 4,606 samples"]),
 }
 
 
