@@ -1,4 +1,4 @@
-"""What Hydra loads of ampsim: sweepers that leave a sweep's story to `ampsim.sweeps`, and a launcher for Ray.
+"""What Hydra loads of ampsim: sweepers that leave a sweep's story to `ampsim.studies.sweeps`, and a launcher for Ray.
 
 Hydra imports this with every command, so nothing heavy is imported at the top.
 """
@@ -30,7 +30,7 @@ class Grid(BasicSweeper):
 
 
 class Optuna(Grid):
-    """The same for a search; its options are read by `ampsim.settings`, and `ampsim.search` asks Optuna for the jobs."""
+    """The same for a search; `ampsim.studies` reads its options and asks Optuna for the jobs."""
 
     def __init__(self, params: dict[str, str] | None = None, **options: Any) -> None:
         super().__init__(None, params)

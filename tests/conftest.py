@@ -4,9 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from synthetic import RATE, amp, guitar, shifted, write_pcm
-
-DELAY = 7  # samples by which the amp lags in the recording on disk
+from synthetic import DELAY, RATE, amp, guitar, shifted, write_pcm
 
 
 @pytest.fixture(autouse=True)

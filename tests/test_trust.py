@@ -21,10 +21,14 @@ from fuzz import wounded
 from synthetic import RATE, noise, write_pcm
 
 import ampsim
-from ampsim import AmpsimError, audio, cli, locations, settings
-from ampsim.captures import read as read_capture
-from ampsim.settings import composed
-from ampsim.targets import build
+from ampsim import AmpsimError
+from ampsim.cli import main as cli
+from ampsim.config import saved, settings
+from ampsim.config.settings import composed
+from ampsim.config.targets import build
+from ampsim.players import read as read_capture
+from ampsim.runs import locations
+from ampsim.signals import audio
 
 # ---- configs --------------------------------------------------------------------------------------------------------
 
@@ -42,13 +46,13 @@ ATTACKS: dict[str, tuple[str, Any]] = {
     "numpy that unpickles": ("model", {"_target_": "numpy.load", "file": "{hit}", "allow_pickle": True}),
     "Hydra's own": ("optimizer", {"_target_": "hydra.utils.instantiate", "config": CODE}),
     "a method": ("data", {"_target_": "pathlib.Path.write_text", "self": "{hit}", "data": ""}),
-    "through a module of ours": ("model._target_", "ampsim.pairs.virtual_amp.os.system"),
-    "import by ours": ("model._target_", "ampsim.targets.importlib.import_module"),
-    "loader by ours": ("model._target_", "ampsim.audio.np.load"),
+    "through a module of ours": ("model._target_", "ampsim.recordings.pairs.virtual_amp.os.system"),
+    "import by ours": ("model._target_", "ampsim.config.targets.importlib.import_module"),
+    "loader by ours": ("model._target_", "ampsim.signals.audio.np.load"),
     "a module that Keras imports": ("optimizer._target_", "keras.optimizers.os"),
     "a function of Keras": ("optimizer._target_", "keras.optimizers.deserialize"),
-    "a function of ours that writes": ("data", {"_target_": "ampsim.audio.write", "path": "{hit}"}),
-    "a class of ours that writes": ("data", {"_target_": "ampsim.tracking.Store", "folder": "{hit}"}),
+    "a function of ours that writes": ("data", {"_target_": "ampsim.signals.audio.write", "path": "{hit}"}),
+    "a class of ours that writes": ("data", {"_target_": "ampsim.runs.tracking.Store", "folder": "{hit}"}),
     "a lambda layer": ("model", {"_target_": "keras.layers.Lambda", "function": "print"}),
     "a model of Keras": ("model", {"_target_": "keras.Sequential"}),
     "a private attribute": ("model._target_", "ampsim.models.Dense.__init__.__globals__"),
@@ -72,8 +76,8 @@ ATTACKS: dict[str, tuple[str, Any]] = {
     "a resolver in a target": ("model._target_", "ampsim.models.${oc.env:AMPSIM_TARGET}"),
     "a resolver as seed": ("seed", "${oc.env:AMPSIM_SEED}"),
     "a model as recording": ("data", {"_target_": "ampsim.models.Fir"}),
-    "a recording as model": ("model", {"_target_": "ampsim.pairs.Stereo", "path": "x.wav"}),
-    "a schedule as optimizer": ("optimizer", {"_target_": "ampsim.schedules.Constant"}),
+    "a recording as model": ("model", {"_target_": "ampsim.recordings.Stereo", "path": "x.wav"}),
+    "a schedule as optimizer": ("optimizer", {"_target_": "ampsim.training.schedules.Constant"}),
 }
 
 
@@ -103,36 +107,37 @@ def test_a_config_made_to_do_harm_is_refused_before_anything_is_loaded(
     assert errors.startswith(f"ampsim: {path}: ")
     assert errors.count("\n") == 1
     assert os.listdir(tmp_path) == ["config.yaml"]  # noqa: PTH208
-    assert not {"this", "runpy", "mlflow", "ampsim.experiment"} & (set(sys.modules) - before)
+    assert not {"this", "runpy", "mlflow", "ampsim.runs.experiment"} & (set(sys.modules) - before)
 
 
 @pytest.mark.parametrize(
     "extra", [{"_partial_": True}, {"_args_": ["x"]}, {"_recursive_": False}, {"_convert_": "all"}], ids=str
 )
 def test_the_keys_by_which_hydra_builds_differently_mean_nothing_here(extra: dict):
-    with pytest.raises(AmpsimError, match=r"ampsim\.schedules\.Cosine takes no `_"):
-        build({"_target_": "ampsim.schedules.Cosine", **extra})
+    with pytest.raises(AmpsimError, match=r"ampsim\.training\.schedules\.Cosine takes no `_"):
+        build({"_target_": "ampsim.training.schedules.Cosine", **extra})
 
 
 def test_a_resolver_in_a_saved_config_stays_text(tmp_path: Path):
     path = tmp_path / "config.yaml"
     told = changed(composed(["data=stereo", "data.path=x.wav"]), "data.path", "${oc.env:HOME}/x.wav")
     path.write_text(yaml.safe_dump(told), encoding="utf-8")
-    source = build(settings.saved(path)[0]["data"])
+    source = build(saved.read_config(path)[0]["data"])
     with pytest.raises(AmpsimError, match=re.escape("${oc.env:HOME}/x.wav does not exist")):
         source.load()
 
 
 def test_a_config_cannot_name_the_folder_in_which_a_made_recording_is_kept(tmp_path: Path):
     with pytest.raises(AmpsimError, match=r"a config cannot name data\.cache"):
-        build({"_target_": "ampsim.pairs.VirtualAmp", "cache": str(tmp_path / "elsewhere")})
+        build({"_target_": "ampsim.recordings.VirtualAmp", "cache": str(tmp_path / "elsewhere")})
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_saved_config_writes_into_the_store_that_the_command_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Neither its tracking.folder, nor a server that it names, nor a name that climbs, is heeded."""
-    from ampsim import experiment, reproduction
-    from ampsim.tracking import Store
+    from ampsim.comparing import reproduction
+    from ampsim.runs import experiment
+    from ampsim.runs.tracking import Store
 
     asked: list[dict] = []
 
@@ -310,7 +315,7 @@ def test_silence_in_a_flac_is_no_lie(tmp_path: Path):
     assert len(audio.read(tmp_path / "silence.flac").samples) == 200_000
 
 
-@pytest.mark.parametrize("reader", [audio.read, read_capture, settings.read_yaml])
+@pytest.mark.parametrize("reader", [audio.read, read_capture, saved.read_yaml])
 def test_what_never_ends_is_not_read(tmp_path: Path, reader: Callable[[Path], object]):
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "link.wav").symlink_to("/dev/zero")
@@ -363,7 +368,7 @@ def test_a_name_that_is_no_text_is_refused(tmp_path: Path, capsys: pytest.Captur
 
 def test_a_letter_that_the_terminal_lacks_is_no_error(tmp_path: Path):
     done = subprocess.run(
-        [sys.executable, "-m", "ampsim.cli", "votes", "🎸.json", "größer.json"],
+        [sys.executable, "-m", "ampsim", "votes", "🎸.json", "größer.json"],
         cwd=tmp_path,
         env={**os.environ, "PYTHONIOENCODING": "ascii"},
         capture_output=True,
@@ -398,7 +403,8 @@ def test_help_shows_every_option_apart_from_what_it_means(command: str, capsys: 
 
 
 def test_help_and_the_readme_tell_every_command_and_exit_code():
-    from ampsim import reproduction, training
+    from ampsim.comparing import reproduction
+    from ampsim.training import trainer as training
 
     readme = (settings.config_folder().parent / "README.md").read_text(encoding="utf-8")
     for text in (cli.HELP, readme):
@@ -425,7 +431,7 @@ def test_an_ordinary_run_says_what_is_needed_and_no_more(tmp_path: Path):
     words = "model=dense model.window=64 model.future=1 model.layers=1 model.units=8 training.epochs=1"
     name = "[/b] <script>alert(1)</script> ../ü 🎸"
     done = subprocess.run(
-        [sys.executable, "-m", "ampsim.cli", "train", *words.split(), "data.duration_s=6", f'name="{name}"'],
+        [sys.executable, "-m", "ampsim", "train", *words.split(), "data.duration_s=6", f'name="{name}"'],
         cwd=tmp_path,
         capture_output=True,
         encoding="utf-8",

@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 from scipy import fft
 from scipy import signal as dsp
 
-from ampsim.audio import clock
-from ampsim.doctor.channels import runs
-from ampsim.doctor.findings import Finding
-from ampsim.metrics.limits import FRAME_S, frame_powers
-from ampsim.pairs import AudioPair
+from ampsim.recordings.channels import runs
+from ampsim.recordings.findings import Finding
+from ampsim.recordings.pairs import AudioPair
+from ampsim.signals.audio import clock
+from ampsim.signals.linear import FRAME_S, frame_powers
 
 Array = NDArray[np.float64]
 

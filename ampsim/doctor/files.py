@@ -3,9 +3,10 @@
 from dataclasses import replace
 
 from ampsim import AmpsimError
-from ampsim.audio import AudioFile, clock, opened, read
-from ampsim.doctor.findings import Finding
-from ampsim.pairs import AudioPair, Pair, Stereo
+from ampsim.recordings.findings import Finding
+from ampsim.recordings.pairs import AudioPair
+from ampsim.recordings.sources import Pair, Stereo
+from ampsim.signals.audio import AudioFile, clock, opened, read
 
 
 def loaded(

@@ -7,11 +7,11 @@ import numpy as np
 from scipy import fft
 from scipy import signal as dsp
 
-from ampsim.audio import Signal, rms
-from ampsim.doctor.channels import sides
-from ampsim.doctor.findings import Finding
 from ampsim.metrics import noise_floor
-from ampsim.pairs import AudioPair
+from ampsim.recordings.channels import sides
+from ampsim.recordings.findings import Finding
+from ampsim.recordings.pairs import AudioPair
+from ampsim.signals.audio import Signal, rms
 
 MAINS_HZ = (50, 60)
 HARMONICS = 8

@@ -13,9 +13,9 @@ from string import Template
 from typing import Any
 
 from ampsim import AmpsimError, __version__
-from ampsim.audio import clock
-from ampsim.doctor.findings import Diagnosis, Finding
 from ampsim.doctor.response import BANDS_HZ
+from ampsim.recordings.findings import Diagnosis, Finding
+from ampsim.signals.audio import clock
 
 
 def as_json(found: Diagnosis) -> str:
@@ -68,7 +68,7 @@ def item(finding: Finding) -> str:
 
 def figures(found: Diagnosis) -> Iterator[tuple[Any, str]]:
     """Figures and what to see in them."""
-    from ampsim import plots
+    from ampsim.report import plots
 
     shown = found.curves
     if "levels_db" in shown:

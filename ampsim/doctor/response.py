@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from scipy import fft, linalg
 from scipy import signal as dsp
 
-from ampsim.audio import clock
-from ampsim.doctor.findings import Finding
-from ampsim.metrics.limits import correlations
-from ampsim.pairs import AudioPair
+from ampsim.recordings.findings import Finding
+from ampsim.recordings.pairs import AudioPair
+from ampsim.signals.audio import clock
+from ampsim.signals.linear import correlations
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.float32]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ampsim import AmpsimError
-from ampsim.audio import current_umask
+from ampsim.config.targets import nearest
 from ampsim.export.aidax import AidaX
 from ampsim.export.formats import LIMIT, Details, Format, Proof
 from ampsim.export.keras import Keras
@@ -15,7 +15,7 @@ from ampsim.export.nam import GEAR_TYPES, TONE_TYPES, Nam
 from ampsim.export.onnx import Onnx
 from ampsim.export.rtneural import RTNeural
 from ampsim.models import AmpModel
-from ampsim.targets import nearest
+from ampsim.signals.audio import current_umask
 
 __all__ = ["FORMATS", "Details", "Export", "Format", "Proof", "export", "formats_named"]
 

@@ -3,12 +3,12 @@
 import json
 from pathlib import Path
 
-from ampsim import virtual_amp
-from ampsim.audio import decibels
-from ampsim.captures import rtneural
 from ampsim.export.formats import Details, Format, Play, family, gains
 from ampsim.export.rtneural import layers
 from ampsim.models import AmpModel, Gru, Lstm
+from ampsim.players import rtneural
+from ampsim.recordings import virtual_amp
+from ampsim.signals.audio import decibels
 
 BATCH = 2048  # samples of input and of output that a file carries, which a player checks itself against
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from ampsim import virtual_amp
-from ampsim.audio import Signal, peak
 from ampsim.models import AmpModel
 from ampsim.models.recurrent import Recurrent
-from ampsim.rendering import Renderer
+from ampsim.models.rendering import Renderer
+from ampsim.recordings import virtual_amp
+from ampsim.signals.audio import Signal, peak
 
 LIMIT = 1e-5  # of full scale: float rounding stays below, any error in a layout is far above
 PROOF_S = 5.0  # of guitar

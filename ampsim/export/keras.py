@@ -9,10 +9,10 @@ import keras
 import numpy as np
 
 from ampsim import AmpsimError
-from ampsim.audio import Signal
 from ampsim.export.formats import Details, Format, Play, played
 from ampsim.models import AmpModel
-from ampsim.rendering import Renderer
+from ampsim.models.rendering import Renderer
+from ampsim.signals.audio import Signal
 
 CONFIG_BYTES = 1_000_000  # of a model's arguments; ours have a thousand
 

@@ -7,13 +7,13 @@ from typing import Any
 import keras
 import numpy as np
 
-from ampsim.captures import nam
-from ampsim.captures.loudness import gain, loudness_db
-from ampsim.captures.player import Array
 from ampsim.export.formats import Details, Format, Play, family, gains
 from ampsim.models import AmpModel, Fir, Lstm, WaveNet, WaveNetCab
 from ampsim.models.layers import Convolution
-from ampsim.rendering import Renderer
+from ampsim.models.rendering import Renderer
+from ampsim.players import nam
+from ampsim.players.loudness import gain, loudness_db
+from ampsim.players.player import Array
 
 VERSION = "0.5.4"  # what most published files are; older plugins read it, and so do new ones
 HEAD_VERSION = "0.7.0"  # the first whose head may be a filter: newer plugins only

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from ampsim.captures.player import Array
 from ampsim.export.formats import Details, Format, Play, gains
 from ampsim.export.streaming import Step, by_blocks, step
 from ampsim.models import AmpModel, Gru, Lstm
+from ampsim.players.player import Array
 
 OPSET = 18  # of 2022: what runtimes have caught up with
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from ampsim.captures import rtneural
-from ampsim.captures.player import Array
 from ampsim.export.formats import Details, Format, Play, family, gains
 from ampsim.models import AmpModel, Dense, Fir, Gru, Lstm
+from ampsim.players import rtneural
+from ampsim.players.player import Array
 
 KNOWN = tuple(name or "linear" for name in rtneural.ACTIVATION_NAMES)
 

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from ampsim.audio import Signal
 from ampsim.export.formats import gains, settled_state
 from ampsim.models import AmpModel, Ssm, Tcn, WaveNet, WaveNetCab
 from ampsim.models.convolution import without_fft
 from ampsim.models.layers import Convolution
 from ampsim.models.ssm import Oscillators
+from ampsim.signals.audio import Signal
 
 AFTER = "_next"  # ends the name of a state that a step gives back
 Run = Callable[[list[Signal]], list[Any]]

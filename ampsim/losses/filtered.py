@@ -4,8 +4,9 @@ import numpy as np
 import tensorflow as tf
 from scipy.fft import next_fast_len
 
-from ampsim import AmpsimError, filters
+from ampsim import AmpsimError
 from ampsim.losses.loss import Loss, Tensor
+from ampsim.signals import filters
 
 DIRECT_TO = 8  # taps up to which a filter is a sum of shifted signals rather than an FFT convolution
 

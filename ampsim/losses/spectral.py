@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from ampsim import AmpsimError, filters
+from ampsim import AmpsimError
 from ampsim.losses.loss import Loss, Tensor
+from ampsim.signals import filters
 
 TINY = 1e-20  # a power far below any floor; keeps a root's gradient finite
 

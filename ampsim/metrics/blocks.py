@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ampsim import filters
 from ampsim.metrics.spectra import Pairs
+from ampsim.signals import filters
 
 BLOCK_S = 0.5
 

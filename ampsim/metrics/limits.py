@@ -1,19 +1,17 @@
 """What a recording itself says: how far a filter alone gets, the noise that no model can predict, its gain curve."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft, linalg
+from scipy import linalg
 from scipy import signal as dsp
 
 from ampsim.metrics.waveform import scores
+from ampsim.signals.linear import FRAME_S, Takes, correlations, frame_powers, framed
 
 Array = NDArray[np.float64]
-Takes = Sequence[tuple[NDArray[np.floating], NDArray[np.floating]]]  # (input, target), each (num_samples,)
-FRAME_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -53,19 +51,6 @@ def linear_floor(
     answers = [fitted.valid(given) if len(given) > len(target) else fitted(given) for given, target in test]
     esr = scores([(target, answer) for (_, target), answer in zip(test, answers, strict=True)])["esr"]
     return LinearFloor(esr, taps, future)
-
-
-def correlations(takes: Takes, num_taps: int, future: int) -> tuple[Array, Array]:
-    """The normal equations of a filter: autocorrelation of the inputs, from lag 0, and cross-correlation with the targets,
-    from `future - 1` samples ahead; (num_taps,) each, summed over the takes."""
-    automatic, crossed = np.zeros(num_taps), np.zeros(num_taps)
-    lags = np.arange(num_taps) - (future - 1)
-    for given, wanted in takes:
-        size = fft.next_fast_len(len(given) + num_taps, real=True)
-        spectrum, target = (fft.rfft(np.asarray(x, np.float64), size) for x in (given, wanted))
-        automatic += fft.irfft(np.square(np.abs(spectrum)), size)[:num_taps]
-        crossed += fft.irfft(np.conj(spectrum) * target, size)[lags]
-    return automatic, crossed
 
 
 @dataclass(frozen=True)
@@ -130,12 +115,3 @@ def gain_curve(
             low, middle, high = np.percentile((out - level)[here], (25, 50, 75))
             rows.append((number * step_db, middle, low, high, float(np.median((peak - out)[here]))))
     return GainCurve(*np.array(rows, float).reshape(-1, 5).T)
-
-
-def framed(signal: NDArray[np.floating], sample_rate: int) -> Array:
-    length = max(1, round(FRAME_S * sample_rate))
-    return np.asarray(signal[: len(signal) // length * length], np.float64).reshape(-1, length)
-
-
-def frame_powers(signal: NDArray[np.floating], sample_rate: int) -> Array:
-    return np.mean(np.square(framed(signal, sample_rate)), axis=1)

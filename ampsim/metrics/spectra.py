@@ -13,7 +13,7 @@ import pyloudnorm
 from numpy.typing import NDArray
 from scipy import fft
 
-from ampsim import filters
+from ampsim.signals import filters
 
 Pairs = Sequence[tuple[NDArray[np.floating], NDArray[np.floating]]]
 SIZES_MS = (11.61, 23.22, 46.44)  # the loss `MultiResolutionSTFT`

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ampsim.audio import decibels
+from ampsim.signals.audio import decibels
 
 Signals = Iterable[tuple[NDArray[np.floating], NDArray[np.floating]]]
 

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from ampsim.audio import Signal
+from ampsim.signals.audio import Signal
 
 
 class AmpModel(keras.Model):

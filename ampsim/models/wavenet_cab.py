@@ -8,10 +8,10 @@ import numpy as np
 import tensorflow as tf
 from scipy import linalg
 
-from ampsim.audio import Signal
-from ampsim.metrics.limits import correlations
 from ampsim.models.layers import Fir, check_sizes
 from ampsim.models.wavenet import WaveNet
+from ampsim.signals.audio import Signal
+from ampsim.signals.linear import correlations
 
 REGULARISATION = 1e-6  # noise, of the power of what the filter hears, that it must not amplify
 

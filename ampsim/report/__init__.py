@@ -1,5 +1,1 @@
-"""The page to listen with: `listening_page` writes one self-contained HTML file for a run or a comparison."""
-
-from ampsim.report.page import listening_page
-
-__all__ = ["listening_page"]
+"""What people look at and listen to: figures, the listening page, and the votes of listeners."""

@@ -16,11 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from ampsim import AmpsimError, __version__, audio
-from ampsim.audio import Signal
+from ampsim import AmpsimError, __version__
 from ampsim.metrics import esr, esr_over_time, loudness
 from ampsim.metrics.legend import SCORES
-from ampsim.plots import COLOURS, MODEL_COLOURS
+from ampsim.report.plots import COLOURS, MODEL_COLOURS
+from ampsim.signals import audio
+from ampsim.signals.audio import Signal
 
 BYTES_PER_SIGNAL = 1_600_000  # of the page: three models, the amp and the direct signal make 8 MB at most
 CEILING = 0.98  # of the loudest peak that is played

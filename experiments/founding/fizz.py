@@ -17,8 +17,8 @@ FROM_HZ = 5000.0
 
 
 def main() -> None:
-    from ampsim import comparison
-    from ampsim.tracking import Store, TrackedRun
+    from ampsim.comparing import comparison
+    from ampsim.runs.tracking import Store, TrackedRun
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", default="runs", help="where the runs are kept")

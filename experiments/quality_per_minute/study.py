@@ -48,8 +48,9 @@ def fit_ours(name: str, data: str, seconds: float, seed: int) -> dict:
     import contextlib
     import io
 
-    from ampsim import experiment, settings
-    from ampsim.targets import build
+    from ampsim.config import settings
+    from ampsim.config.targets import build
+    from ampsim.runs import experiment
 
     chosen = OURS[name] if any("experiment=" in word for word in OURS[name]) else ["experiment=minute", *OURS[name]]
     with tempfile.TemporaryDirectory() as folder:
@@ -82,10 +83,12 @@ def fit_peer(command: str, data: str, seconds: float, seed: int, folder: Path) -
 
 def prepared(data: str, folder: Path) -> list[str]:
     """The recording as two mono files, takes one after another, and the splits as spans of them."""
-    from ampsim import audio, experiment, settings
+    from ampsim.config import settings
+    from ampsim.config.targets import build
     from ampsim.doctor import checked
-    from ampsim.pairs import split
-    from ampsim.targets import build
+    from ampsim.recordings.splits import split
+    from ampsim.runs import experiment
+    from ampsim.signals import audio
 
     source = build(settings.composed(["experiment=minute", f"data={data}"])["data"])
     takes, _ = experiment.align(checked(source, notice=lambda _: None), source.delay, lambda _: None)

@@ -22,7 +22,7 @@ RATE, PART_S, PARTS = 48000, 30.0, 10
 
 
 def made(path: Path) -> None:
-    from ampsim import virtual_amp
+    from ampsim.recordings import virtual_amp
 
     both = np.stack(virtual_amp.record(duration_s=PART_S, sample_rate=RATE), axis=1)
     random = np.random.default_rng(0)
@@ -33,13 +33,13 @@ def made(path: Path) -> None:
 def measured(part: str, path: str) -> dict[str, float]:
     wall, cpu = time.perf_counter(), time.process_time()
     if part == "whole":
-        from ampsim import cli
+        from ampsim.cli import main as cli
 
         folder = Path(path).parent
         cli.main(["doctor", f"input={path}", f"html={folder / 'a.html'}", f"json={folder / 'a.json'}"])
     else:
         from ampsim.doctor import quick
-        from ampsim.pairs import Stereo
+        from ampsim.recordings.sources import Stereo
 
         (take,) = Stereo(path=path).load()
         wall, cpu = time.perf_counter(), time.process_time()

@@ -24,11 +24,11 @@ def made(options: argparse.Namespace, loss: str):
     """A trainer of the founding experiment with another loss (and model), past its compilation."""
     import keras
 
-    from ampsim import settings
-    from ampsim.pairs import split
-    from ampsim.segments import Segments
-    from ampsim.targets import build
-    from ampsim.training import Trainer
+    from ampsim.config import settings
+    from ampsim.config.targets import build
+    from ampsim.recordings.splits import split
+    from ampsim.training.segments import Segments
+    from ampsim.training.trainer import Trainer
 
     config = settings.composed(["experiment=founding", f"loss={loss}", f"model={options.model}", "data.duration_s=60"])
     source = build(config["data"])
@@ -67,14 +67,14 @@ def evaluation(options: argparse.Namespace) -> None:
     """Every metric and figure of a run on two minutes, the rendering of these minutes apart."""
     import keras
 
-    from ampsim import settings
-    from ampsim.evaluation import evaluate, limits
-    from ampsim.experiment import record_result
-    from ampsim.pairs import Span
-    from ampsim.rendering import Renderer
-    from ampsim.targets import build
-    from ampsim.tracking import Store
-    from ampsim.training import State
+    from ampsim.config import settings
+    from ampsim.config.targets import build
+    from ampsim.models.rendering import Renderer
+    from ampsim.recordings.pairs import Span
+    from ampsim.runs.evaluation import evaluate, limits
+    from ampsim.runs.experiment import record_result
+    from ampsim.runs.tracking import Store
+    from ampsim.training.trainer import State
 
     data = settings.composed(["data.duration_s=240"])["data"]
     (take,) = build(data).load()

@@ -46,9 +46,10 @@ def measured(name: str, form: str, block: int, seconds: float) -> dict:
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     import numpy as np
 
-    from ampsim import captures, settings
+    from ampsim import captures
+    from ampsim.config import settings
+    from ampsim.config.targets import build
     from ampsim.export import FORMATS, Details
-    from ampsim.targets import build
 
     config = settings.composed(MODELS[name] or [f"model={name}"])["model"]
     model = build(config, sample_rate=SAMPLE_RATE)

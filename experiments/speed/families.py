@@ -24,12 +24,12 @@ import numpy as np
 def measure(name: str, seconds: float) -> dict:
     import keras
 
-    from ampsim import settings
-    from ampsim.pairs import split
-    from ampsim.rendering import Renderer
-    from ampsim.segments import Segments
-    from ampsim.targets import build
-    from ampsim.training import Trainer
+    from ampsim.config import settings
+    from ampsim.config.targets import build
+    from ampsim.models.rendering import Renderer
+    from ampsim.recordings.splits import split
+    from ampsim.training.segments import Segments
+    from ampsim.training.trainer import Trainer
 
     config = settings.composed(["experiment=minute", f"model={name}", "data.duration_s=60"])
     source = build(config["data"])
@@ -67,7 +67,7 @@ def measure(name: str, seconds: float) -> dict:
 
 
 def main() -> None:
-    from ampsim import settings
+    from ampsim.config import settings
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", default=settings.choices("model"))
@@ -96,8 +96,8 @@ def main() -> None:
 
 
 def peer(options: argparse.Namespace) -> float:
-    from ampsim import audio
-    from ampsim.pairs import VirtualAmp
+    from ampsim.recordings.sources import VirtualAmp
+    from ampsim.signals import audio
 
     (take,) = VirtualAmp(duration_s=60.0).load()
     with tempfile.TemporaryDirectory() as folder:

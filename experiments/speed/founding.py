@@ -111,10 +111,11 @@ def recipe_learn(spans: dict, options: argparse.Namespace) -> dict:
 
 def ampsim_trainer(spans: dict, options: argparse.Namespace, **budget: float):
     """The net of conf/model/dense.yaml at the founding sizes, trained as conf/experiment/founding.yaml says."""
-    from ampsim import experiment, settings
-    from ampsim.segments import Segments
-    from ampsim.targets import build
-    from ampsim.training import Trainer
+    from ampsim.config import settings
+    from ampsim.config.targets import build
+    from ampsim.runs import experiment
+    from ampsim.training.segments import Segments
+    from ampsim.training.trainer import Trainer
 
     config = settings.composed(["experiment=founding", f"model.window={options.window}", *options.overrides])
     experiment.make_deterministic(options.seed)
@@ -143,7 +144,7 @@ def ampsim_memory(spans: dict, options: argparse.Namespace) -> dict:
 
 def ampsim_render(spans: dict, options: argparse.Namespace) -> dict:
     from ampsim.models import Dense
-    from ampsim.rendering import Renderer
+    from ampsim.models.rendering import Renderer
 
     direct = np.tile(whole(spans["test"])[0], 8)[: 30 * options.rate]
     model = Dense(window=WINDOW, future=FUTURE, layers=LAYERS, units=UNITS)
@@ -160,7 +161,7 @@ def ampsim_hour(spans: dict, options: argparse.Namespace) -> dict:
     import soundfile
 
     from ampsim.models import Dense
-    from ampsim.rendering import Renderer, render_file
+    from ampsim.models.rendering import Renderer, render_file
 
     model = Dense(window=WINDOW, future=FUTURE, layers=LAYERS, units=UNITS, sample_rate=options.rate)
     model.build()
@@ -179,7 +180,7 @@ def ampsim_hour(spans: dict, options: argparse.Namespace) -> dict:
 
 
 def ampsim_learn(spans: dict, options: argparse.Namespace) -> dict:
-    from ampsim.evaluation import evaluate
+    from ampsim.runs.evaluation import evaluate
 
     model, trainer = ampsim_trainer(spans, options, seconds=options.seconds)
     state = trainer.fit()
@@ -191,7 +192,9 @@ def ampsim_learn(spans: dict, options: argparse.Namespace) -> dict:
 
 def spans_of(options: argparse.Namespace) -> dict:
     """Aligned train, validation and test spans of the recording, the training part cut to `--windows` samples."""
-    from ampsim.pairs import Span, Stereo, VirtualAmp, aligned, estimate_delay, split
+    from ampsim.recordings.pairs import Span, aligned, estimate_delay
+    from ampsim.recordings.sources import Stereo, VirtualAmp
+    from ampsim.recordings.splits import split
 
     if options.stereo:
         tests = {"test": [Path(options.stereo[-1]).name]} if len(options.stereo) > 1 else {"test": 0.1}

@@ -16,15 +16,16 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from ampsim import virtual_amp
 from ampsim.doctor import checked
-from ampsim.experiment import align, levels
 from ampsim.losses import ESR, Sum
 from ampsim.models import Dense
-from ampsim.pairs import Stereo, split
-from ampsim.schedules import Constant
-from ampsim.segments import Segments
-from ampsim.training import Trainer
+from ampsim.recordings import virtual_amp
+from ampsim.recordings.sources import Stereo
+from ampsim.recordings.splits import split
+from ampsim.runs.experiment import align, levels
+from ampsim.training.schedules import Constant
+from ampsim.training.segments import Segments
+from ampsim.training.trainer import Trainer
 
 RATE = 48_000
 GB = 1e9

@@ -25,7 +25,7 @@ RUNS, WRITERS, POINTS = 25, 4, 40
 
 WRITER = """
 import sys
-from ampsim.tracking import Store
+from ampsim.runs.tracking import Store
 for number in range(int(sys.argv[2])):
     run = Store(sys.argv[1]).start(f"writer {sys.argv[3]}", params={f"p{n}": n for n in range(60)}, tags={"whole": "no"})
     for step in range(1, int(sys.argv[4]) + 1):
@@ -47,7 +47,7 @@ def sweep(words: list[str], jobs: int) -> tuple[float, float]:
     """Seconds of a command that trains `jobs` equal nets (but for the seed), and of the training in it."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        command = [sys.executable, "-m", "ampsim.cli", "train", "-m", *JOB, *words, f"seed=range({jobs})"]
+        command = [sys.executable, "-m", "ampsim", "train", "-m", *JOB, *words, f"seed=range({jobs})"]
         started = time.perf_counter()
         subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
         seconds = time.perf_counter() - started

@@ -15,9 +15,10 @@ import pytest
 import soundfile
 from synthetic import RATE, guitar, write_pcm
 
-from ampsim import AmpsimError, captures, export, models, virtual_amp
-from ampsim.captures import rtneural
+from ampsim import AmpsimError, export, models, players
 from ampsim.export import formats
+from ampsim.players import rtneural
+from ampsim.recordings import virtual_amp
 
 FAMILIES: dict[str, tuple[type, dict[str, Any]]] = {
     "dense": (
@@ -115,7 +116,7 @@ def test_a_model_that_hears_the_future_is_late_and_says_so(tmp_path: Path):
     model = made("wavenet_cab")
     assert export_one(model, "nam", tmp_path).latency == "5 samples (0.6 ms)"
     signal = guitar(RATE)
-    late = captures.read(tmp_path / "ampsim.nam").player(signal)
+    late = players.read(tmp_path / "ampsim.nam").player(signal)
     np.testing.assert_allclose(late[5:], formats.played(model, signal)[:-5], atol=1e-6)
     assert export_one(made("lstm"), "nam", tmp_path / "b").latency == ""
 
@@ -139,7 +140,7 @@ def test_an_existing_file_stays_unless_told(tmp_path: Path):
         export_one(model, "nam", tmp_path / "amp.nam")
     assert (tmp_path / "amp.nam").read_text() == "mine"
     export.export(model, export.formats_named("nam"), tmp_path / "amp.nam", export.Details(), overwrite=True)
-    assert captures.read(tmp_path / "amp.nam").architecture == "Linear"
+    assert players.read(tmp_path / "amp.nam").architecture == "Linear"
     assert [path.name for path in tmp_path.iterdir()] == ["amp.nam"]
 
 
@@ -200,9 +201,9 @@ def test_a_nam_file_with_a_cabinet_needs_a_newer_player(tmp_path: Path):
 
 
 def test_the_presets_have_as_many_weights_as_nams_own(tmp_path: Path):
-    from ampsim import settings
+    from ampsim.config import settings
+    from ampsim.config.targets import build
     from ampsim.export.nam import net
-    from ampsim.targets import build
 
     for preset, count in (("standard", 13_802), ("lite", 6_554), ("feather", 3_026), ("nano", 842)):
         model = build(settings.composed([f"model=wavenet_{preset}"])["model"], sample_rate=RATE)
@@ -298,7 +299,7 @@ def test_neural_amp_modeler_in_python_plays_the_same(nam_files: SimpleNamespace)
         [python, "-c", NAM_PYTHON, str(nam_files.folder / "in.npy"), *files], check=True, capture_output=True
     )
     for family, file in zip(PLAYED, files, strict=True):
-        expected = captures.read(file).player(nam_files.signal)
+        expected = players.read(file).player(nam_files.signal)
         start = RATE if family.startswith("lstm") else 0  # Python plays no zeros through an LSTM before it begins
         np.testing.assert_allclose(np.load(f"{file}.npy").ravel()[start:], expected[start:], atol=1e-5)
 
@@ -313,7 +314,7 @@ def test_the_player_in_plugins_plays_the_same(nam_files: SimpleNamespace):
         command = [player, str(path), str(nam_files.folder / "in.wav"), str(nam_files.folder / "out.wav")]
         subprocess.run(command, check=True, capture_output=True)
         found, _ = soundfile.read(nam_files.folder / "out.wav", dtype="float32")
-        np.testing.assert_allclose(found, captures.read(path).player(nam_files.signal), atol=1e-6)
+        np.testing.assert_allclose(found, players.read(path).player(nam_files.signal), atol=1e-6)
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from ampsim import models
-from ampsim.rendering import Renderer
+from ampsim.models.rendering import Renderer
 
 TINY: dict[str, tuple[type, dict[str, Any]]] = {
     "dense": (models.Dense, {"window": 70, "future": 3, "layers": 2, "units": 4, "activation": "tanh"}),

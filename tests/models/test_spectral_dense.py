@@ -7,7 +7,7 @@ import tensorflow as tf
 from scipy import signal as dsp
 
 from ampsim.models import SpectralDense
-from ampsim.rendering import Renderer
+from ampsim.models.rendering import Renderer
 
 RATE = 8000
 random = np.random.default_rng(0)

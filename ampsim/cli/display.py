@@ -1,0 +1,184 @@
+"""What a command shows: a live line in a terminal, plain lines elsewhere, and tables."""
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from ampsim import printable
+from ampsim.config.targets import assignments
+from ampsim.metrics.legend import SCORES
+
+PLAIN_EVERY_S = 10.0  # between two lines where no terminal can redraw one
+
+
+def worded(text: str, **options: Any) -> Text:
+    """A text as it is: no markup in it, and nothing that steers the terminal, since names may come from elsewhere."""
+    return Text(printable(text), **options)
+
+
+def duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+class ProgressLine:
+    """Shows one changing line while entered; where output is no terminal, a plain line now and then."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.live = Live(console=console, refresh_per_second=8, transient=True) if console.is_terminal else None
+        self.shown, self.line = -PLAIN_EVERY_S, ""
+
+    def __enter__(self) -> "ProgressLine":
+        if self.live:
+            self.live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.live:
+            self.live.stop()
+
+    def show(self, line: str) -> None:
+        if self.live:
+            self.live.update(worded(line, no_wrap=True, overflow="ellipsis"))
+        elif time.monotonic() - self.shown >= PLAIN_EVERY_S and line != self.line:
+            self.shown, self.line = time.monotonic(), line
+            self.console.print(worded(line), soft_wrap=True)
+
+    def training(self, progress: Any) -> None:
+        """A line about a `training.Progress`."""
+        self.show(
+            f"{progress.done:6.1%}  epoch {progress.epoch:.2f}  loss {progress.loss:.3g}  "
+            f"{progress.samples_per_s:,.0f} samples/s  {duration(progress.remaining_s)} left"
+        )
+
+
+MARKS = {"error": ("✗", "bold red"), "warning": ("!", "bold yellow"), "note": ("·", "cyan"), "ok": ("✓", "green")}
+
+
+def findings_table(findings: Sequence[Any]) -> Table:
+    """What the doctor found, a row each, with the remedy below it."""
+    table = Table(show_header=False, box=None, padding=(0, 1, 0, 0))
+    for each in findings:
+        mark, style = MARKS[each.severity]
+        text = worded(each.text)
+        if each.fix and each.severity != "ok":
+            text.append(f"\n→ {each.fix}", style="dim")
+        table.add_row(Text(mark, style=style), text)
+    return table
+
+
+def score_table(scores: Mapping[str, float], title: str) -> Table:
+    table = Table(title=worded(title), title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_column(style="bold")
+    table.add_column(justify="right")
+    table.add_column(style="dim")
+    for key, (name, form, meaning) in SCORES.items():
+        if key in scores:
+            table.add_row(name, form.format(scores[key]), meaning)
+    return table
+
+
+def ranking_table(ranking: Any, title: str, *, told: Any, width: int) -> Table:
+    """A `ranking.Ranking`, best first; `told` puts a difference to the row above into words."""
+    metric = ranking.metric
+    others = [name for name in ("a_weighted_esr", "flutter_db", "real_time_factor") if name != metric]
+    others = [name for name in others if name in ranking.groups[0].trials[0].scores] if width >= 110 else []
+    table = Table(title=worded(title), title_justify="left", box=None, padding=(0, 2, 0, 0), header_style="bold")
+    columns = [("", "right"), ("config", "left"), ("seeds", "right"), (named(metric), "right"), ("±", "right")]
+    for header, side in [*columns, ("to the row above", "right"), *((named(name), "right") for name in others)]:
+        table.add_column(header, justify=side)  # type: ignore[arg-type]
+    for number, (group, change) in enumerate(zip(ranking.groups, [None, *ranking.differences], strict=True), 1):
+        spread = group.spread(metric)
+        cells: list[Any] = [str(number), worded(group.label), str(len(group.trials)), shown(metric, group.mean(metric))]
+        cells += ["" if spread != spread else f"{spread:.2g}", told(change, metric) if number > 1 else ""]
+        table.add_row(*cells, *(shown(name, group.mean(name)) for name in others))
+    return table
+
+
+def named(score: str) -> str:
+    return SCORES[score][0] if score in SCORES else score
+
+
+def shown(score: str, value: float) -> str:
+    return SCORES[score][1].format(value) if score in SCORES else f"{value:.4g}"
+
+
+# Of a sweep's table: metric in the store, how SCORES writes it, header.
+SWEEP_SCORES = (
+    ("best_validation_esr", "esr", "validation\nESR"),
+    ("test_esr", "esr", "test\nESR"),
+    ("test_a_weighted_esr", "a_weighted_esr", "A-weighted\nESR"),
+    ("test_multi_resolution_stft", "multi_resolution_stft", "\nMR-STFT"),
+    ("test_real_time_factor", "real_time_factor", "real\ntime"),
+    ("test_parameters", "parameters", "para-\nmeters"),
+)
+
+
+def sweep_table(result: Any) -> Table:
+    """The jobs of a `sweeps.Result`: what differs between them and what they came to."""
+    table = Table(title=worded(result.name), title_justify="left", box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for key in result.keys:
+        table.add_column(f"\n{key.rpartition('.')[2]}")
+    table.add_column("")
+    for _, _, header in SWEEP_SCORES:
+        table.add_column(header, justify="right")
+    table.add_column("\ntime", justify="right")
+    for number, row in enumerate(result.rows):
+        values = assignments(row.job.overrides)
+        finished = row.status == "finished"
+        shown = [SCORES[form][1].format(row.metrics[key]) if finished else "" for key, form, _ in SWEEP_SCORES]
+        status = "best" if number in result.best else "" if finished else row.status
+        took = duration(row.duration_s) if row.run_id else ""
+        table.add_row(*(worded(values.get(key, "")) for key in result.keys), status, *shown, took)
+    return table
+
+
+def standing_line(standing: Any) -> str:
+    """A line about a `sweeps.Standing`."""
+    left = "" if standing.remaining_s is None else f", {duration(standing.remaining_s)} left"
+    failed = f", {standing.failed} failed" if standing.failed else ""
+    line = f"{standing.done} of {standing.total} jobs{failed}{left}"
+    if standing.current:
+        name, progress = standing.current
+        line += f" | {name} {progress.done:.0%}  loss {progress.loss:.3g}  {duration(progress.remaining_s)}"
+    return line
+
+
+def abx_table(found: Any) -> Table:
+    """A `votes.Abx`: a line a listener, and all of them together."""
+    from ampsim.report.votes import chance
+
+    title = f"ABX: {found.pair[0]} against {found.pair[1]} ({found.title})"
+    table = Table(title=worded(title), title_justify="left", box=None, padding=(0, 2, 0, 0))
+    for heading in ("", "right", "trials", "p, one-sided", "share right, 95 %"):
+        table.add_column(heading, justify="right" if heading else "left")
+    for name, (correct, trials) in found.listeners.items():
+        table.add_row(
+            worded(name), f"{correct}", f"{trials}", f"{chance(correct, trials):.2g}", f"{correct / trials:.0%}"
+        )
+    share = f"{found.correct / found.trials:.0%}, {found.low:.0%} to {found.high:.0%}"
+    table.add_row("all", f"{found.correct}", f"{found.trials}", f"{found.p:.2g}", share, style="bold")
+    return table
+
+
+def mushra_table(found: Any) -> Table:
+    """A `votes.Mushra`: a line a stimulus, best first."""
+    count = len(found.listeners)
+    title = f"MUSHRA: mean ratings of {count} listener{'' if count == 1 else 's'} ({found.title})"
+    table = Table(title=worded(title), title_justify="left", box=None, padding=(0, 2, 0, 0))
+    for heading in ("", "mean", "95 %"):
+        table.add_column(heading, justify="right" if heading else "left")
+    words = {"reference": "{} (hidden reference)", "anchor": "{} (low-pass)", "model": "{}"}
+    for each in found.ratings:
+        kind, name = each.stimulus
+        interval = "one listener" if math.isnan(each.low) else f"{each.low:.0f} to {each.high:.0f}"
+        table.add_row(worded(words[kind].format(name)), f"{each.mean:.1f}", interval)
+    return table

@@ -1,0 +1,1 @@
+"""Runs put beside each other: rankings, comparisons and reproductions."""

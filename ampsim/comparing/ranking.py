@@ -1,0 +1,424 @@
+"""Puts runs in order: grouped over their seeds, told apart only where the evidence can, and what made the difference.
+
+Plain data in, plain data out; where runs come from and where a table goes to is not known here.
+"""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from ampsim import AmpsimError
+from ampsim.config.targets import assignments, nearest
+from ampsim.metrics import Blocks, Verdict, referee
+from ampsim.metrics.referee import ERRORS
+
+# What MLflow's parameters hold beside the config, and what of the config does not change what a run comes to.
+NOT_COMPARED = re.compile(r"recording\..*|listening_gain_db|name|seed|training\.(resume|checkpoint_every_s)")
+ABSENT = "—"
+# Quotients: a change is a share of them. Others (dB, LU) are compared by their difference.
+RATIOS = ("esr", "a_weighted_esr", "worst_second_esr", "multi_resolution_stft", "mse", "mae", "real_time_factor")
+LARGER_IS_BETTER = ("real_time_factor",)
+DRAWS = 2000
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One run: its config flattened, as MLflow keeps it, what was typed for it, and what it scored on the test split.
+
+    `ended` is empty for a run that finished, else it says how the run stands: diverged, failed, ...
+    """
+
+    id: str
+    name: str
+    config: Mapping[str, str]
+    scores: Mapping[str, float]
+    overrides: str = ""
+    blocks: Blocks | None = None
+    ended: str = ""
+
+    @property
+    def seed(self) -> str:
+        return self.config.get("seed", ABSENT)
+
+    @property
+    def described(self) -> tuple[tuple[str, str], ...]:
+        """The config but for its seed, as something that is equal where two runs differ by their seed only."""
+        return tuple(sorted((key, value) for key, value in self.config.items() if not NOT_COMPARED.fullmatch(key)))
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that differ by their seed only; `levels` says what sets them apart from the others."""
+
+    label: str
+    levels: Mapping[str, str]
+    trials: list[Trial]
+
+    def values(self, metric: str) -> NDArray[np.float64]:
+        found = np.array([trial.scores.get(metric, math.nan) for trial in self.trials], np.float64)
+        return np.abs(found) if metric in ERRORS else found  # a difference of level counts by its size
+
+    def mean(self, metric: str) -> float:
+        return float(np.mean(self.values(metric)))
+
+    def spread(self, metric: str) -> float:
+        """Standard deviation over the seeds; NaN for one."""
+        return float(np.std(self.values(metric), ddof=1)) if len(self.trials) > 1 else math.nan
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much larger a metric is in one group than in another: a share for RATIOS, else in its unit.
+
+    From `low` to `high` lie 95 % of what chance would make of it; where that holds 0, it is a tie. `basis` says what
+    chance was asked about: "segments and seeds", or one of them.
+    """
+
+    change: float
+    low: float
+    high: float
+    basis: str
+
+    @property
+    def tie(self) -> bool:
+        return self.low <= 0 <= self.high
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What one factor does: the mean of each level over all else, and the share of the variance that it explains (eta
+    squared: sum of squares between its levels over the total, on the logarithm for RATIOS).
+
+    `by_chance` is the share that as many levels would explain if they did nothing; `p` is how likely the spread of the
+    seeds alone would give this share or a larger one, NaN where that is not known. `trend` is Spearman's coefficient of
+    level and metric over the runs, NaN for levels that are no numbers.
+    """
+
+    factor: str
+    levels: Mapping[str, float]
+    share: float
+    by_chance: float
+    p: float
+    trend: float
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Groups, best first; `differences[k]` is that of group k + 1 to group k, None where nothing can be said."""
+
+    metric: str
+    groups: list[Group]
+    differences: list[Difference | None]
+    effects: list[Effect]
+    seed_share: float  # of the variance; NaN where no group has two seeds
+    verdict: Verdict
+    left_out: list[tuple[str, str]]  # name, why
+    notes: list[str]
+
+
+def ranked(trials: Sequence[Trial], metric: str = "esr") -> Ranking:
+    """Group, order and tell apart runs by one of their scores.
+
+    Raises:
+        AmpsimError: no run has this score, or fewer than two finished.
+    """
+    finished = [trial for trial in trials if not trial.ended]
+    left_out = [(trial.name, trial.ended) for trial in trials if trial.ended]
+    known = {name for trial in finished for name in trial.scores}
+    if finished and metric not in known:
+        raise AmpsimError(f"no run has a score `{metric}`{nearest(metric, sorted(known))}")
+    usable = []
+    for trial in finished:
+        if math.isfinite(trial.scores.get(metric, math.nan)):
+            usable.append(trial)
+        else:
+            left_out.append((trial.name, f"has no {metric}"))
+    if len(usable) < 2:
+        outs = "".join(f"; {name} {why}" for name, why in left_out[:5])
+        raise AmpsimError(f"a comparison needs two finished runs, and there {are(len(usable))}{outs}")
+    groups, repeated = grouped(usable)
+    left_out += [(trial.name, "repeats a seed of its config, which another run counts for") for trial in repeated]
+    groups.sort(key=lambda group: group.mean(metric), reverse=metric in LARGER_IS_BETTER)
+    differences = [difference(*pair, metric) for pair in pairwise(groups)]
+    effects = sorted(factor_effects(groups, metric), key=lambda effect: -effect.share)
+    means = {group.label: {name: group.mean(name) for name in known} for group in groups}
+    verdict = referee(means, by=metric if metric in ERRORS else "mse")
+    return Ranking(
+        metric, groups, differences, effects, seed_share(groups, metric), verdict, left_out, notes(groups, metric)
+    )
+
+
+def are(number: int) -> str:
+    return "is one" if number == 1 else "is none"
+
+
+def notes(groups: list[Group], metric: str) -> list[str]:
+    """What a reader must know before believing the order."""
+    trials, found = [trial for group in groups for trial in group.trials], []
+    held_out = {trial.blocks.target for trial in trials if trial.blocks}
+    if len(held_out) > 1:
+        found.append(
+            f"not comparable: the runs were tested on {len(held_out)} different signals (another recording, split or "
+            "delay), so that their order says as much about these as about the models, and no tie can be tested"
+        )
+    if without := sum(trial.blocks is None for trial in trials):
+        found.append(
+            f"{without} of {len(trials)} runs keep no scores.json: these are told apart by their seeds at most"
+        )
+    if all(len(group.trials) == 1 for group in groups) and len(groups) > 1:
+        found.append("one seed each: what another seed would change is not known; add seed=0,1,2 to the sweep")
+    elif any(len(group.trials) == 1 for group in groups):
+        found.append(
+            "a config of one seed is judged as if its seeds spread like those of the row that it is held against"
+        )
+    return found
+
+
+# ---- Groups and what sets them apart --------------------------------------------------------------------------------
+
+
+def grouped(trials: Sequence[Trial]) -> tuple[list[Group], list[Trial]]:
+    """Trials as groups over seeds; and those that repeat a seed of an earlier one, which would count twice."""
+    levels = factors(trials)
+    short = shortened(list(levels))
+    members: dict[tuple, list[int]] = {}
+    repeated = []
+    for number, trial in enumerate(trials):
+        group = members.setdefault(trial.described, [])
+        if trial.seed in {trials[other].seed for other in group}:
+            repeated.append(trial)
+        else:
+            group.append(number)
+    groups = []
+    for numbers in members.values():
+        mine = {factor: column[numbers[0]] for factor, column in levels.items()}
+        label = " ".join(f"{short[factor]}={level}" for factor, level in mine.items())
+        groups.append(Group(label or trials[numbers[0]].name, mine, [trials[number] for number in numbers]))
+    return groups, repeated
+
+
+def factors(trials: Sequence[Trial]) -> dict[str, list[str]]:
+    """What differs between the trials beside the seed: its name, and the level that each trial has.
+
+    Where the words that were typed (`model.layers=2 optimizer=sgd`) tell the configs apart, these are the factors. Else
+    they are the keys of the configs, without those that follow from another: an optimizer brings settings of its own.
+    """
+    described = [trial.described for trial in trials]
+    typed = differing([typed_levels(trial.overrides) for trial in trials])
+    if typed and partition(list(zip(*typed.values(), strict=True))) == partition(described):
+        return {key: ["default" if level == ABSENT else level for level in column] for key, column in typed.items()}
+    columns = differing([dict(each) for each in described])
+    found: dict[str, list[str]] = {}
+    for section in dict.fromkeys(key.partition(".")[0] for key in columns):
+        inside = {key: column for key, column in columns.items() if key.partition(".")[0] == section}
+        # Of what kind a section is: which classes it names, and which keys there are.
+        kinds = [
+            tuple((key, at[row] if key.endswith("_target_") else "") for key, at in inside.items() if at[row] != ABSENT)
+            for row in range(len(trials))
+        ]
+        if len(set(kinds)) > 1:
+            follow = [key for key, at in inside.items() if len(set(zip(at, kinds, strict=True))) == len(set(kinds))]
+            own = {key: at for key, at in inside.items() if key not in follow}
+            inside = {section: kind_names(kinds)} | own
+        found |= inside
+    # Of those that change together in every run, the first speaks for all.
+    distinct = {partition(column): name for name, column in reversed(found.items())}
+    return {name: column for name, column in found.items() if name in distinct.values()}
+
+
+def typed_levels(overrides: str) -> dict[str, str]:
+    words = assignments(re.split(r"\s+(?=[~+]*[\w./@]+=)", overrides.strip()))
+    return {key: value for key, value in words.items() if not NOT_COMPARED.fullmatch(key) and key != ""}
+
+
+def differing(rows: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
+    """The columns of a table that are not the same in each of its rows."""
+    columns = {key: [row.get(key, ABSENT) for row in rows] for key in dict.fromkeys(key for row in rows for key in row)}
+    return {key: column for key, column in columns.items() if len(set(column)) > 1}
+
+
+def kind_names(kinds: Sequence[tuple[tuple[str, str], ...]]) -> list[str]:
+    """A level for each kind of a section: its class (`sgd`), or the names of the parts that it has (`esr+dc`)."""
+    names = {}
+    for kind in kinds:
+        parents = {key.removesuffix("._target_"): value for key, value in kind if key.endswith("_target_")}
+        outer = {key: value for key, value in parents.items() if not any(key.startswith(f"{p}.") for p in parents)}
+        parts = [
+            key.rpartition(".")[2] if "." in key else name.rpartition(".")[2].lower() for key, name in outer.items()
+        ]
+        names[kind] = "+".join(parts) or "other"
+    if len(set(names.values())) < len(names):
+        names = {kind: f"{name} ({number})" for number, (kind, name) in enumerate(names.items(), 1)}
+    return [names[kind] for kind in kinds]
+
+
+def partition(column: Sequence) -> tuple[int, ...]:
+    """Which entries are equal, as numbers: (a, b, a) and (x, y, x) have the same."""
+    numbers: dict = {}
+    return tuple(numbers.setdefault(value, len(numbers)) for value in column)
+
+
+def shortened(keys: list[str]) -> dict[str, str]:
+    """Each key by its last word, where that is the only one."""
+    last = Counter(key.rpartition(".")[2] for key in keys)
+    return {key: key.rpartition(".")[2] if last[key.rpartition(".")[2]] == 1 else key for key in keys}
+
+
+# ---- Telling two groups apart ---------------------------------------------------------------------------------------
+
+
+def difference(first: Group, second: Group, metric: str) -> Difference | None:
+    """How much larger `metric` is in the second group than in the first, and how sure that is.
+
+    A bootstrap (Efron and Tibshirani, 1993) draws the held-out signal's blocks of half a second anew, the same for both
+    groups, and the seeds of each, n - 1 out of n, which gives their mean its true variance (Rao and Wu, 1988). Three
+    seeds say little about their own spread, so the interval is Student's t with the degrees of freedom after Welch and
+    Satterthwaite, rather than the percentiles, which would tell every fourth equal pair apart. Seeds are no pairs: in
+    another net the same seed draws other weights. A group of one seed is given the spread of the other.
+
+    Returns:
+        None where neither segments nor seeds can say anything.
+    """
+    groups, random = (first, second), np.random.default_rng(0)
+    sums = [block_parts(group, metric) for group in groups]
+    if len({trial.blocks.target for group in groups for trial in group.trials if trial.blocks}) > 1:
+        return None
+    paired, several = None not in sums, any(len(group.trials) > 1 for group in groups)
+    if not paired and not several:
+        return None
+    num_blocks = sums[0][0].shape[1] if paired and sums[0] else 0
+    weights = random.multinomial(num_blocks, np.full(num_blocks, 1 / num_blocks), DRAWS) if paired else None
+    one, other = (replicates(group, metric, part, weights, random) for group, part in zip(groups, sums, strict=True))
+    relative = metric in RATIOS and min(group.mean(metric) for group in groups) > 0
+    scale = np.log if relative else np.asarray
+    centre = float(scale(second.mean(metric)) - scale(first.mean(metric)))
+
+    by_seeds, not_drawn, squares = seed_variance(groups, metric, relative=relative)
+    variance = float(np.var(scale(other) - scale(one))) + not_drawn
+    if num_blocks > 1:
+        squares += max(variance - by_seeds, 0.0) ** 2 / (num_blocks - 1)
+    freedom = max(variance**2 / squares, 1.0) if squares else math.inf
+    reach = float(stats.t.ppf(0.5 + LEVEL / 2, freedom)) * math.sqrt(variance)
+    change, low, high = (math.expm1(x) if relative else x for x in (centre, centre - reach, centre + reach))
+    return Difference(change, low, high, " and ".join(["segments"] * paired + ["seeds"] * several))
+
+
+def seed_variance(groups: Sequence[Group], metric: str, *, relative: bool) -> tuple[float, float, float]:
+    """Of the difference of two groups' means: the variance that the seeds make, the part of it that a group of one seed
+    could not draw, and its sum of squares over degrees of freedom (Welch, 1947)."""
+    counts = [len(group.trials) for group in groups]
+    spreads = [
+        group.spread(metric) ** 2 / (group.mean(metric) ** 2 if relative else 1.0)
+        for group in groups
+        if len(group.trials) > 1
+    ]
+    if not spreads:
+        return 0.0, 0.0, 0.0
+    if len(spreads) == 1:
+        total = spreads[0] / counts[0] + spreads[0] / counts[1]
+        return total, spreads[0], total**2 / (max(counts) - 1)
+    parts = [spread / count for spread, count in zip(spreads, counts, strict=True)]
+    return sum(parts), 0.0, sum(part**2 / (count - 1) for part, count in zip(parts, counts, strict=True))
+
+
+def block_parts(group: Group, metric: str) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """Numerators and denominators of a group, each (num_seeds, num_blocks)."""
+    parts = [trial.blocks and trial.blocks.parts(metric) for trial in group.trials]
+    if any(part is None for part in parts):
+        return None
+    above, below = zip(*[part for part in parts if part is not None], strict=True)
+    return np.array(above), np.array(below)
+
+
+def replicates(
+    group: Group,
+    metric: str,
+    sums: tuple[NDArray[np.float64], NDArray[np.float64]] | None,
+    weights: NDArray[np.int64] | None,
+    random: np.random.Generator,
+) -> NDArray[np.float64]:
+    """The group's mean score in each draw: (DRAWS,)."""
+    if weights is None or sums is None:
+        values = np.broadcast_to(group.values(metric), (DRAWS, len(group.trials)))
+    else:
+        values = (weights @ sums[0].T) / np.maximum(weights @ sums[1].T, 1e-30)
+    count = len(group.trials)
+    if count > 1:
+        values = np.take_along_axis(values, random.integers(count, size=(DRAWS, count - 1)), axis=1)
+    return values.mean(axis=1)
+
+
+# ---- Which factor matters -------------------------------------------------------------------------------------------
+
+
+def factor_effects(groups: Sequence[Group], metric: str) -> list[Effect]:
+    """The main effect of each factor over all runs, each run counting once.
+
+    In a balanced set (every combination of levels as often) the shares of the factors, the seeds and their interplay
+    add up to 1, and an F test holds each factor against the seeds (analysis of variance); else shares may overlap.
+    """
+    values, inverse = scaled(groups, metric)
+    every = np.concatenate(values)
+    total, within = squares(every), sum(map(squares, values))
+    freedom = len(every) - len(groups)
+    found = []
+    for factor in groups[0].levels:
+        names = sorted({group.levels[factor] for group in groups}, key=natural)
+        columns = [
+            np.concatenate([mine for group, mine in zip(groups, values, strict=True) if group.levels[factor] == name])
+            for name in names
+        ]
+        between = float(sum(len(column) * (column.mean() - every.mean()) ** 2 for column in columns))
+        more = len(names) - 1
+        testable = within > 0 and freedom > 0 and balanced(groups)
+        p = float(stats.f.sf(between / more / (within / freedom), more, freedom)) if testable else math.nan
+        means = {name: float(inverse(column.mean())) for name, column in zip(names, columns, strict=True)}
+        trend = math.nan
+        if total and len(names) > 2 and all(natural(name)[0] == 0 for name in names):
+            numbers = [float(group.levels[factor]) for group in groups for _ in group.trials]
+            trend = float(stats.spearmanr(numbers, every).statistic)
+        found.append(Effect(factor, means, between / total if total else 0.0, more / (len(every) - 1), p, trend))
+    return found
+
+
+def seed_share(groups: Sequence[Group], metric: str) -> float:
+    """The share of the variance that lies between runs which differ by their seed only."""
+    if all(len(group.trials) == 1 for group in groups):
+        return math.nan
+    values, _ = scaled(groups, metric)
+    total = squares(np.concatenate(values))
+    return sum(map(squares, values)) / total if total else 0.0
+
+
+def squares(values: NDArray[np.float64]) -> float:
+    """Sum of squared deviations from the mean."""
+    return float(np.sum(np.square(values - values.mean())))
+
+
+def scaled(groups: Sequence[Group], metric: str):
+    """The scores of each group on the scale on which effects add up, and the way back."""
+    values = [group.values(metric) for group in groups]
+    if metric in RATIOS and min(float(mine.min()) for mine in values) > 0:
+        return [np.log(mine) for mine in values], np.exp
+    return values, np.asarray
+
+
+def balanced(groups: Sequence[Group]) -> bool:
+    """Whether every combination of the factors' levels is there, with as many seeds."""
+    combinations = math.prod(len({group.levels[factor] for group in groups}) for factor in groups[0].levels)
+    return len(groups) == combinations and len({len(group.trials) for group in groups}) == 1
+
+
+def natural(text: str) -> tuple[int, float, str]:
+    try:
+        return (0, float(text), "")
+    except ValueError:
+        return (1, 0.0, text)

@@ -1,0 +1,1 @@
+"""Configs: composed, saved, and built."""

@@ -1,0 +1,102 @@
+"""A config that was saved, perhaps by someone else: it is data, and nothing of it is composed, resolved or imported."""
+
+import re
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from ampsim import AmpsimError
+from ampsim.config.schema import Training, checked
+from ampsim.config.targets import RENAMED, nearest, refuse_foreign
+
+# Sections that name what they build, and where that may be from.
+PARTS = {
+    "data": ("ampsim.recordings.",),
+    "model": ("ampsim.models.",),
+    "loss": ("ampsim.losses.",),
+    "optimizer": ("keras.optimizers.",),
+    "schedule": ("ampsim.training.schedules.",),
+}
+REST = ("training", "seed", "name", "tracking")
+
+
+def read_config(path: Path) -> tuple[dict[str, Any], list[str]]:
+    """The config in a run's config.yaml, and what must be said about it. It is data: nothing is composed, resolved or
+    imported.
+
+    Raises:
+        AmpsimError: the file is not there or no YAML of plain values; a section or key is missing, unknown or of a wrong
+            type; a `_target_` is none that a config may name.
+    """
+    config = read_yaml(path)
+    try:
+        for name in (*PARTS, "training"):
+            if not isinstance(config.get(name), dict):
+                raise AmpsimError(f"it has no section `{name}`, as the config of a run has")
+        for name in config:
+            if name not in (*PARTS, *REST):
+                raise AmpsimError(f"a config has no `{name}`{nearest(str(name), [*PARTS, *REST])}")
+        for name in PARTS:
+            if "_target_" not in config[name]:
+                raise AmpsimError(f"{name} has no _target_, so that it is not known what to build")
+        refuse_foreign(config)
+        for name, places in PARTS.items():
+            target = config[name]["_target_"] = RENAMED.get(config[name]["_target_"], config[name]["_target_"])
+            if not target.startswith(places):
+                raise AmpsimError(f"{name} asks for `_target_: {config[name]['_target_']}`, which is no {name}")
+        if not isinstance(config.get("name"), str | None):
+            raise AmpsimError(f"name={config['name']!r}: it is text or null")
+        training, notes = typed_training(config["training"], str(path))
+        return checked({**config, "training": training, "seed": config.get("seed")}), notes
+    except AmpsimError as error:
+        raise AmpsimError(f"{path}: {error}") from error
+
+
+def typed_training(section: dict[str, Any], where: str) -> tuple[dict[str, Any], list[str]]:
+    """The section `training` with its types; a key that a version before this one did not write takes its default."""
+    schema = OmegaConf.structured(Training)
+    for key, value in section.items():
+        if isinstance(value, list | dict) or "${" in str(value):  # what was saved had been resolved
+            raise AmpsimError(f"training.{key}={value!r}: it is one plain value")
+    try:
+        training: Any = OmegaConf.to_container(OmegaConf.merge(schema, section), enum_to_str=True)
+    except OmegaConfBaseException as error:
+        first = str(error).strip().splitlines()[0]
+        unknown = re.match(r"Key '(.*)' not in", first)
+        known = nearest(unknown[1], [each.name for each in fields(Training)]) if unknown else ""
+        raise AmpsimError(
+            f"training has no `{unknown[1]}`{known}" if unknown else f"training.{error.full_key}: {first}"
+        ) from error
+    missing = [key for key in training if key not in section]
+    return training, [f"{where} says nothing of training.{key}: it is {training[key]}" for key in missing]
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A mapping of plain values from a YAML file, with its faults in the user's words."""
+    if path.is_char_device() or path.is_fifo():  # which may never end
+        raise AmpsimError(f"{path} is no file, but a device or a pipe")
+    try:
+        text = path.read_text(encoding="utf-8")
+        # A few lines of them can stand for more than a machine holds, or for themselves.
+        if alias := next((event for event in yaml.parse(text) if isinstance(event, yaml.AliasEvent)), None):
+            raise AmpsimError(f"{path} holds a reference (*{alias.anchor}): a config says everything in its place")
+        found = yaml.safe_load(text)
+    except OSError as error:
+        raise AmpsimError(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise AmpsimError(f"{path} is not text in UTF-8: is it a config?") from error
+    except yaml.constructor.ConstructorError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise AmpsimError(f"{path}{line}: a config holds plain values only ({error.problem})") from error
+    except (yaml.YAMLError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise AmpsimError(f"{path}{where}: this is no YAML ({problem})") from error
+    if not isinstance(found, dict):
+        raise AmpsimError(f"{path} is not the config of a run: it holds {type(found).__name__}, not sections")
+    return found

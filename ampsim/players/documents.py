@@ -1,0 +1,107 @@
+"""Files that hold a net as JSON: read, checked and unpacked, with every fault told in a sentence."""
+
+import json
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ampsim import AmpsimError
+from ampsim.players.player import Array
+
+LARGEST = 1 << 29  # bytes; captures have some hundred thousand
+LEEWAY = 1 << 20  # weights that a file may lack before reading ends, so that a made-up size never fills the memory
+
+
+def read_json(path: Path, kind: str) -> dict[str, Any]:
+    """The object in a file; `kind` says in an error what the file was taken for.
+
+    Raises:
+        AmpsimError: the file is missing, not text, not JSON, broken off, or holds something other than an object.
+    """
+    if not path.exists():
+        raise AmpsimError(f"{path} does not exist (looked from {Path.cwd()})")
+    if path.is_dir():
+        raise AmpsimError(f"{path} is a folder; name a file in it")
+    if not path.is_file():
+        raise AmpsimError(f"{path} is no file, but a device or a pipe")
+    try:
+        if path.stat().st_size > LARGEST:
+            raise AmpsimError(f"{path} is no {kind}: it has {path.stat().st_size >> 20} MiB")
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise AmpsimError(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError:
+        raise AmpsimError(f"{path} is no {kind}: it is not text") from None
+    except json.JSONDecodeError as error:
+        text = error.doc.strip()
+        whole_file = text[:1] not in ("", "{") or text.endswith("}")
+        fault = f"it is not JSON from character {error.pos} on" if whole_file else "it breaks off"
+        raise AmpsimError(f"{path} is no {kind} that can be read: {fault}; download or export it again") from error
+    except RecursionError:
+        raise AmpsimError(f"{path} is no {kind}: it is nested too deep") from None
+    if not isinstance(found, dict):
+        raise AmpsimError(f"{path} is no {kind}: it is JSON, but not an object")
+    return found
+
+
+@contextmanager
+def understood(path: Path, what: str) -> Iterator[None]:
+    """Tell of whatever goes wrong inside as a fault of the file."""
+    try:
+        yield
+    except KeyError as error:
+        raise AmpsimError(f"{path}: {what} has no {error}") from error
+    except (TypeError, ValueError, IndexError, AttributeError, OverflowError, MemoryError) as error:
+        raise AmpsimError(f"{path}: {what} is not understood ({error})") from error
+
+
+def whole(value: Any, name: str, *, least: int = 1, most: int = 1 << 20) -> int:
+    """A whole number in its bounds. Raises ValueError."""
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or value != int(value)
+        or not least <= value <= most
+    ):
+        raise ValueError(f"{name} is {value!r:.60}, and not a whole number from {least} to {most:,}")
+    return int(value)
+
+
+def numbers(values: Any, name: str = "weights") -> Array:
+    """Nested lists of finite numbers as an array. Raises ValueError."""
+    if not isinstance(values, list):
+        raise ValueError(f"{name} is no list of numbers")
+    try:
+        found = np.array(values, np.float64)
+    except (ValueError, TypeError):
+        raise ValueError(f"{name} is no list of numbers, or one with rows of different lengths") from None
+    if not np.isfinite(found).all():
+        raise ValueError(f"{name} holds {np.count_nonzero(~np.isfinite(found)):,} numbers that are NaN or infinite")
+    if found.size and np.abs(found).max() > np.finfo(np.float32).max:
+        raise ValueError(f"{name} holds a number beyond what a float holds")
+    return found.astype(np.float32)
+
+
+class Weights:
+    """A flat list of numbers, taken from the front in the order that a format lays down."""
+
+    def __init__(self, values: Any, precision: Any) -> None:
+        self.values, self.taken = numbers(values).astype(precision), 0
+
+    def take(self, *shape: int) -> Array:
+        size = math.prod(shape)
+        self.taken += size
+        if self.taken > 2 * len(self.values) + LEEWAY:
+            raise ValueError(f"it has {len(self.values):,} weights, and its config calls for more than {self.taken:,}")
+        # A list that is too short is told of in `finish`, where it is known how many there should be.
+        found = self.values[self.taken - size : self.taken]
+        return found.reshape(shape) if len(found) == size else np.zeros(shape, self.values.dtype)
+
+    def finish(self) -> None:
+        """Raises ValueError where the list did not have as many numbers as were taken."""
+        if self.taken != len(self.values):
+            raise ValueError(f"it has {len(self.values):,} weights, and its config calls for {self.taken:,}")

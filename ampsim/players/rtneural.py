@@ -1,0 +1,177 @@
+"""Reads and plays RTNeural's JSON, and the form of it that AIDA-X plays, from the rules of the two players."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ampsim.players.documents import numbers, read_json, understood, whole
+from ampsim.players.player import ACTIVATIONS, Array, Player, Recurrent
+from ampsim.signals.audio import Signal
+
+DENSE_NAMES = ("dense", "time-distributed-dense")
+ACTIVATION_NAMES = ("tanh", "relu", "sigmoid", "softmax", "elu", "")  # any other name makes RTNeural crash
+AIDAX_UNITS = (8, 12, 16, 20, 24, 32, 40, 64, 80)
+State = list[Any]
+
+
+class Chain(Player):
+    """Layers one after another, each from zero states: RTNeural's `reset`."""
+
+    def __init__(self, layers: list["Layer"]) -> None:
+        self.layers = layers
+
+    def reset_state(self) -> State:
+        return [layer.reset_state() for layer in self.layers]
+
+    def stream(self, block: Signal, state: State) -> tuple[Signal, State]:
+        features: Array = block[:, None].astype(np.float64)
+        after = []
+        for layer, before in zip(self.layers, state, strict=True):
+            features, ended = layer.stream(features, before)
+            after.append(ended)
+        return features[:, 0].astype(np.float32), after
+
+
+class Layer:
+    """A map of (n, inputs) to (n, outputs) with whatever state it keeps."""
+
+    def reset_state(self) -> Any:
+        return None
+
+    def stream(self, features: Array, state: Any) -> tuple[Array, Any]:
+        raise NotImplementedError
+
+
+class Dense(Layer):
+    def __init__(self, kernel: Array, bias: Array, activation: Callable[[Array], Array]) -> None:
+        self.kernel, self.bias, self.activation = kernel, bias, activation
+
+    def stream(self, features: Array, state: Any) -> tuple[Array, Any]:
+        return self.activation((features @ self.kernel + self.bias).T).T, None
+
+
+class Convolution(Layer):
+    """Causal: it starts as if zeros had come before."""
+
+    def __init__(self, kernel: Array, bias: Array, dilation: int, activation: Callable[[Array], Array]) -> None:
+        self.kernel, self.bias, self.dilation, self.activation = kernel, bias, dilation, activation
+
+    def reset_state(self) -> Array:
+        return np.zeros(((len(self.kernel) - 1) * self.dilation, self.kernel.shape[1]))
+
+    def stream(self, features: Array, state: Array) -> tuple[Array, Array]:
+        heard = np.concatenate([state, features])
+        n = len(features)
+        total = np.zeros((n, self.kernel.shape[2])) + self.bias
+        for number, tap in enumerate(self.kernel):
+            total += heard[number * self.dilation : number * self.dilation + n] @ tap
+        return self.activation(total.T).T, heard[n:]
+
+
+class Cells(Layer):
+    def __init__(self, layer: Recurrent) -> None:
+        self.layer = layer
+
+    def reset_state(self) -> list[Array]:
+        return self.layer.reset_state()
+
+    def stream(self, features: Array, state: list[Array]) -> tuple[Array, list[Array]]:
+        return self.layer.stream(features, state)
+
+
+class Skip(Chain):
+    """AIDA-X: gains at both ends, and the input added to the output where `in_skip` is 1."""
+
+    def __init__(self, layers: list[Layer], *, skip: bool, in_gain_db: float, out_gain_db: float) -> None:
+        super().__init__(layers)
+        self.skip, self.gains = skip, (10 ** (in_gain_db / 20), 10 ** (out_gain_db / 20))
+
+    def stream(self, block: Signal, state: State) -> tuple[Signal, State]:
+        heard = self.gains[0] * block
+        played, after = super().stream(heard, state)
+        return (self.gains[1] * (played + heard if self.skip else played)).astype(np.float32), after
+
+
+def read(path: Path) -> Chain:
+    """A chain of layers as RTNeural would play it.
+
+    Raises:
+        AmpsimError: the file cannot be read, is not RTNeural's, or holds what would make RTNeural skip a layer or crash.
+    """
+    document = read_json(path, "RTNeural model")
+    with understood(path, "its chain of layers"):
+        return Chain(chain(document))
+
+
+def read_aidax(path: Path) -> Skip:
+    """The same for AIDA-X, which plays one recurrent layer of certain sizes and one dense layer.
+
+    Raises:
+        AmpsimError: as `read`; or AIDA-X would refuse the net; or `output_batch` is not what the net makes of
+            `input_batch`.
+    """
+    document = read_json(path, "AIDA-X model")
+    with understood(path, "its chain of layers"):
+        layers = chain(document)
+        first = document["layers"][0]
+        if len(layers) != 2 or first["type"] not in ("lstm", "gru") or first["shape"][-1] not in AIDAX_UNITS:
+            raise ValueError(
+                f"AIDA-X plays one lstm or gru of {', '.join(map(str, AIDAX_UNITS))} units and a dense layer"
+            )
+        skip = whole(document.get("in_skip", 0), "in_skip", least=0, most=1)
+        gains = {f"{name}_db": float(document.get(name, 0.0)) for name in ("in_gain", "out_gain")}
+        heard, expected = (numbers(document[name], name) for name in ("input_batch", "output_batch"))
+        plain = Skip(layers, skip=bool(skip), in_gain_db=0.0, out_gain_db=0.0)
+        if heard.shape != expected.shape or not np.allclose(plain(heard), expected, atol=1e-5):
+            raise ValueError("its output_batch is not what it makes of its input_batch")
+        player = Skip(layers, skip=bool(skip), **gains)
+        stated = document.get("metadata", {}).get("samplerate")
+        player.sample_rate = int(float(stated)) if stated else None
+        return player
+
+
+def chain(document: dict[str, Any]) -> list[Layer]:
+    inputs = whole(document["in_shape"][-1], "in_shape", most=1)
+    layers = []
+    for number, entry in enumerate(document["layers"]):
+        outputs = whole(entry["shape"][-1], f"the shape of layer {number}")
+        layers.append(layer(entry, inputs, outputs, number))
+        inputs = outputs
+    if inputs != 1 or not layers:
+        raise ValueError(f"it ends with {inputs} outputs")
+    return layers
+
+
+def layer(entry: dict[str, Any], inputs: int, outputs: int, number: int) -> Layer:
+    kind, where = entry["type"], f"layer {number}"
+    weights: list[Array] = [numbers(part, f"the weights of {where}").astype(np.float64) for part in entry["weights"]]
+    if kind in ("lstm", "gru"):
+        gates = 4 if kind == "lstm" else 3
+        bias = (gates * outputs,) if kind == "lstm" else (2, gates * outputs)
+        check(weights, where, (inputs, gates * outputs), (outputs, gates * outputs), bias)
+        return Cells(Recurrent(kind, *weights))
+    name = entry.get("activation", "")
+    if name not in ACTIVATION_NAMES:
+        raise ValueError(f"the activation of {where} is {name!r:.40}, which RTNeural does not know")
+    activation = ACTIVATIONS[name or "linear"]
+    if kind in DENSE_NAMES:
+        check(weights, where, (inputs, outputs), (outputs,))
+        return Dense(weights[0], weights[1], activation)
+    if kind == "conv1d":
+        size, dilation, groups = (first(entry.get(key, 1)) for key in ("kernel_size", "dilation", "groups"))
+        whole(groups, "groups", most=1)
+        check(weights, where, (whole(size, "kernel_size"), inputs, outputs), (outputs,))
+        return Convolution(weights[0], weights[1], whole(dilation, "dilation"), activation)
+    raise ValueError(f"{where} is a {kind!r:.40}, which this reader does not play")
+
+
+def first(value: Any) -> Any:
+    return value[0] if isinstance(value, list) else value
+
+
+def check(weights: list[Array], where: str, *shapes: tuple[int, ...]) -> None:
+    found = [part.shape for part in weights]
+    if found != list(shapes):
+        raise ValueError(f"the weights of {where} have the shapes {found}, and not {list(shapes)}")

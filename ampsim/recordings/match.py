@@ -1,0 +1,209 @@
+"""What the two channels are to each other: which is which, how they lie in time, and whether one of them is cut."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import signal as dsp
+
+from ampsim.recordings.channels import LARGER_BUFFER, runs
+from ampsim.recordings.findings import Finding
+from ampsim.recordings.pairs import UNSURE, AudioPair
+from ampsim.signals.alignment import SURE, Timing, part, resampled
+from ampsim.signals.audio import Signal, clock
+from ampsim.signals.linear import frame_powers
+
+Array = NDArray[np.float64]
+
+SWAPPED = (
+    -1.5,
+    -0.15,
+)  # dB of level range and log of kurtosis that the "amp" has more of; amps take 2 to 30 and 0.4 to 3
+DRIFT_SAMPLES = 2.5  # over the take; what is played moves the lag by up to 1
+DRIFT_SIGMAS = 4.5
+PLAUSIBLE_PPM = 300.0  # beyond, no clock is that far off
+GATE_FRAME_S = 0.02
+GATE_DB = 20.0  # how far the amp falls below what it makes of loud playing; an amp that saturates rises instead
+GATE_RANGE_DB = 60.0  # below the direct signal's loudest frame
+CUT_DB = 45.0  # the same for a direct signal that is cut
+GATED_S = 0.1
+
+
+def swap(pair: AudioPair) -> Iterator[Finding]:
+    """Amps compress: they narrow the range of levels, and thin out the peaks."""
+    found = dynamics(pair)
+    values = {"level_range_db": found[0], "log_kurtosis": found[1]}
+    if all(value < limit for value, limit in zip(found, SWAPPED, strict=True)):
+        yield Finding(
+            "warning",
+            "swap",
+            f"{pair.name}: direct and amp look swapped (the amp's signal has the greater dynamics, by {-found[0]:.0f} dB)",
+            "exchange data.input_channel and data.target_channel, or data.input and data.target",
+            values=values,
+        )
+    else:
+        text = f"direct and amp are the right way round: the amp narrows the levels by {found[0]:.0f} dB"
+        if found[0] < 1 or found[1] < 0.2:
+            text = "nothing says that direct and amp are swapped (an amp that hardly compresses leaves it open)"
+        yield Finding("ok", "swap", text, values=values)
+
+
+def dynamics(pair: AudioPair) -> tuple[float, float]:
+    """By how much the direct signal exceeds the amp in its range of levels (10 to 90 % of the louder frames, dB) and in
+    the logarithm of its kurtosis."""
+    powers = [np.maximum(frame_powers(x, pair.sample_rate), 1e-16) for x in (pair.input, pair.target)]
+    levels = [10 * np.log10(power) for power in powers]
+    loud = np.all([level > level.max() - 40 for level in levels], axis=0)
+    ranges = [np.subtract(*np.percentile(level[loud], (90, 10))) if loud.sum() > 10 else 0.0 for level in levels]
+    squares = [np.square(x) for x in (pair.input, pair.target)]
+    kurtosis = [len(x) * float(np.dot(x, x)) / max(float(np.sum(x, dtype=np.float64)) ** 2, 1e-30) for x in squares]
+    return float(ranges[0] - ranges[1]), math.log(max(kurtosis[0], 1e-9) / max(kurtosis[1], 1e-9))
+
+
+def placed(pair: AudioPair, timing: Timing) -> Iterator[Finding]:
+    """Delay, polarity, drift and lost samples."""
+    rate, line = pair.sample_rate, timing.line
+    values = {
+        "samples": timing.samples,
+        "onset": timing.onset,
+        "peak": timing.delay,
+        "confidence": timing.confidence,
+    }
+    if timing.confidence < UNSURE:
+        yield Finding(
+            "error" if timing.confidence < SURE else "warning",
+            "delay",
+            f"{pair.name}: no clear delay between direct and amp (the best peak is {timing.confidence:.0f} times the average)",
+            "are these of the same take? Set data.delay if you know it",
+            values=values,
+        )
+        return
+    lead = "leads" if timing.samples < 0 else "lags"
+    text = (
+        f"the amp {lead} the direct signal by {abs(timing.samples)} samples ({1000 * timing.samples / rate:+.2f} ms): its "
+        f"response rises at {timing.onset:+.2f} and peaks at {timing.delay:+.2f} samples (confidence "
+        f"{timing.confidence:.0f}, chance reaches 5)"
+    )
+    fix = f"data.delay=auto takes it out, and so does data.delay={timing.samples}"
+    yield Finding("ok", "delay", text, fix, values=values)
+    turned = "the amp inverts the signal, as many do; the model learns that too"
+    text = turned if timing.inverted else "the amp does not invert the signal"
+    yield Finding("note" if timing.inverted else "ok", "polarity", text, values={"inverted": float(timing.inverted)})
+    yield from steps(pair, timing)
+    total = line.slope * pair.duration_s
+    values = {
+        "ppm": timing.drift_ppm,
+        "error_ppm": line.slope_error / rate * 1e6,
+        "samples": total,
+    }
+    if not drifts(timing, pair.duration_s):
+        if len(timing.lags) > 2:
+            text = f"the clocks of direct and amp agree ({timing.drift_ppm:+.2f} ± {values['error_ppm']:.2f} ppm)"
+            yield Finding("ok", "drift", text, values=values)
+    elif abs(timing.drift_ppm) < PLAUSIBLE_PPM:
+        text = (
+            f"{pair.name}: the amp's clock runs {abs(timing.drift_ppm):.1f} ppm {'faster' if total > 0 else 'slower'} than "
+            f"the direct signal's (± {values['error_ppm']:.1f}): {abs(total):.1f} samples over the take"
+        )
+        yield Finding(
+            "error", "drift", text, "data.drift=correct resamples it away; or record both on one device", values=values
+        )
+    else:
+        text = f"{pair.name}: the delay wanders by {total:.0f} samples over the take, more than clocks do"
+        yield Finding(
+            "error", "drift", text, "samples are missing, or the two were recorded at different rates", values=values
+        )
+
+
+def drifts(timing: Timing, duration_s: float) -> bool:
+    """Whether the clocks differ by what playing alone cannot feign."""
+    line = timing.line
+    return abs(line.slope) * duration_s > DRIFT_SAMPLES and abs(line.slope) > DRIFT_SIGMAS * line.slope_error
+
+
+def steps(pair: AudioPair, timing: Timing) -> Iterator[Finding]:
+    for step in timing.line.steps:
+        count = abs(round(step.samples))
+        who, other = ("amp", "direct signal") if step.samples < 0 else ("direct signal", "amp")
+        text = (
+            f"{pair.name}: {count:,} samples ({1000 * count / pair.sample_rate:.1f} ms) of the {who} are missing at "
+            f"{clock(step.at_s)}, or the {other} has them twice: from there on the delay differs"
+        )
+        values = {"samples": step.samples, "ms": 1000 * step.samples / pair.sample_rate}
+        yield Finding("error", "missing", text, LARGER_BUFFER, (step.at_s,), values)
+
+
+def straightened(pair: AudioPair, timing: Timing) -> AudioPair:
+    """The take with delay, drift and steps taken out, as far as they are known; as long as it was."""
+    target = pair.target
+    if drifts(timing, pair.duration_s) and abs(timing.drift_ppm) < PLAUSIBLE_PPM:
+        target = resampled(target, timing.drift_ppm, pair.sample_rate)
+    edges = [0, *(round(step.at_s * pair.sample_rate) for step in timing.line.steps), len(target)]
+    lags = timing.samples + np.cumsum([0, *(round(step.samples) for step in timing.line.steps)])
+    laid = [
+        later(target, start + int(lag), stop - start) for (start, stop), lag in zip(pairwise(edges), lags, strict=True)
+    ]
+    return replace(pair, target=np.concatenate(laid))
+
+
+def later(samples: Signal, start: int, length: int) -> Signal:
+    """A piece of a signal that may begin before it."""
+    early = min(max(-start, 0), length)
+    return np.concatenate([np.zeros(early, samples.dtype), part(samples, max(start, 0), length - early)])
+
+
+def gates(pair: AudioPair, *, hums_db: tuple[float, float] = (-np.inf, -np.inf)) -> Iterator[Finding]:
+    """An amp that falls silent while the direct signal plays, or the other way round; `pair` is aligned.
+
+    `hums_db` are the levels of hum in both, which is no playing.
+    """
+    direct, amp = (band_levels(x, pair.sample_rate) for x in (pair.input, pair.target))
+    size = min(len(direct), len(amp))
+    direct, amp = direct[:size], amp[:size]
+    gain = amp - direct
+    usual = float(np.median(gain[direct > direct.max() - 25]))
+    shortest = round(GATED_S / GATE_FRAME_S / 2)
+    closed = (direct > max(direct.max() - GATE_RANGE_DB, hums_db[0] + 10)) & (gain < usual - GATE_DB)
+    cut = (amp > max(amp.max() - 40, hums_db[1] + 10)) & (gain > usual + CUT_DB)
+    for topic, mask, level, text, fix in (
+        (
+            "gate",
+            closed,
+            direct,
+            "the amp falls silent while the direct signal plays on",
+            "switch the noise gate off; a model of a few milliseconds cannot learn one",
+        ),
+        (
+            "gate_direct",
+            cut,
+            amp,
+            "the direct signal is cut while the amp plays on",
+            "record the direct signal before any gate and without strip silence",
+        ),
+    ):
+        starts, stops = runs(mask, shortest)
+        seconds = float((stops - starts).sum() * GATE_FRAME_S)
+        if seconds >= GATED_S:
+            at_s = tuple(float(start * GATE_FRAME_S) for start in starts)
+            threshold = float(np.percentile(level[mask], 90))
+            where = f"where it is below about {threshold:.0f} dBFS" if topic == "gate" else "(a gate)"
+            yield Finding(
+                "warning",
+                topic,
+                f"{pair.name}: {text} {where}, {seconds:.1f} s in {len(starts)} places, first at {clock(at_s[0])}",
+                fix,
+                at_s[:10],
+                {"seconds": seconds, "places": len(starts), "threshold_db": threshold},
+            )
+
+
+def band_levels(samples: Signal, sample_rate: int) -> Array:
+    """Levels of frames of GATE_FRAME_S in dBFS, between 100 Hz and 4 kHz, where amps answer."""
+    band = dsp.butter(2, (100, min(4000, 0.4 * sample_rate)), "bandpass", fs=sample_rate, output="sos")
+    heard = dsp.sosfilt(band.astype(np.float32), samples)
+    length = round(GATE_FRAME_S * sample_rate)
+    frames = heard[: len(heard) // length * length].reshape(-1, length)
+    return 10 * np.log10(np.maximum(np.mean(np.square(frames, dtype=np.float64), axis=1), 1e-14))

@@ -1,0 +1,95 @@
+"""From a source to a recording that is fit to train on: checked, without drift, aligned."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from ampsim import AmpsimError
+from ampsim.recordings import channels, match
+from ampsim.recordings.findings import Finding
+from ampsim.recordings.pairs import AudioPair, Delay, aligned, estimate_delay
+from ampsim.recordings.sources import Source
+from ampsim.signals.alignment import Timing, resampled, timing
+
+Notice = Callable[[str], None]
+SHORTEST_S = 2.0  # with less, only the samples themselves are looked at
+SURE = 10.0  # confidence of a delay; of two signals that have none in common it is about 5
+APART = 10  # samples by which the delays of takes may differ, since each is measured on its own playing
+
+
+def quick(pair: AudioPair) -> tuple[list[Finding], Timing | None]:
+    """What a look at the samples and at the timing says: seconds before training, that may save hours.
+
+    Returns the findings, and the timing where the recording is fit to have one.
+    """
+    found = [*channels.broken(pair)]
+    if found:
+        return [*found, *(each for each in channels.clipping(pair) if each.severity == "error")], None
+    found += [*channels.clipping(pair), *channels.offset(pair), *channels.dropouts(pair), *match.swap(pair)]
+    if pair.duration_s < SHORTEST_S:
+        return found, None
+    measured = timing([(pair.input, pair.target)], pair.sample_rate)
+    return [*found, *match.placed(pair, measured)], measured
+
+
+def checked(source: Source, *, notice: Notice) -> list[AudioPair]:
+    """The takes of a source that have passed the quick part of the diagnosis, without drift where the source asks for that.
+
+    Raises:
+        AmpsimError: takes differ in rate, or hold NaN; or, when checks are strict, a take has a fault that spoils training.
+    """
+    takes = source.load()
+    rates = {take.sample_rate for take in takes}
+    if len(rates) > 1:
+        found = ", ".join(f"{take.name} {take.sample_rate} Hz" for take in takes)
+        raise AmpsimError(f"the takes differ in sample rate ({found}): export all at one rate")
+    return [passed(take, source, notice) for take in takes]
+
+
+def passed(take: AudioPair, source: Source, notice: Notice) -> AudioPair:
+    found, measured = quick(take)
+    if source.drift == "correct" and measured and match.drifts(measured, take.duration_s):
+        mended, ppm = without_drift(take, measured)
+        notice(f"{take.name}: a drift of {ppm:.2f} ppm is taken out")
+        take, found = mended, [each for each in found if each.topic != "drift"]
+    errors = [each.sentence for each in found if each.severity == "error"]
+    if any(each.topic == "finite" for each in found):
+        raise AmpsimError("\n".join(errors))
+    if errors and source.checks == "strict":
+        raise AmpsimError("\n".join(errors) + "\n(data.checks=warn goes on with a recording as it is)")
+    for each in found:
+        if each.severity in ("error", "warning"):
+            notice(f"warning: {each.sentence}")
+    return take
+
+
+def without_drift(take: AudioPair, measured: Timing) -> tuple[AudioPair, float]:
+    """The take with its target on the input's clock, and the drift in ppm; what is left is measured and taken out too."""
+    once = resampled(take.target, measured.drift_ppm, take.sample_rate)
+    rest = timing([(take.input, once)], take.sample_rate)
+    ppm = measured.drift_ppm + rest.drift_ppm
+    return replace(take, target=resampled(take.target, ppm, take.sample_rate)), ppm
+
+
+def align(takes: list[AudioPair], delay: int | str, notice: Notice) -> tuple[list[AudioPair], Delay]:
+    """The takes with their common delay taken out: as configured or, for "auto", as estimated.
+
+    Raises:
+        AmpsimError: the takes have no common delay, and none is configured.
+    """
+    estimate = estimate_delay(takes)
+    if delay == "auto" and len(takes) > 1:
+        each = {take.name: estimate_delay([take]) for take in takes}
+        sure = {name: one.samples for name, one in each.items() if one.confidence and one.confidence > SURE}
+        if sure and max(sure.values()) - min(sure.values()) > APART:
+            told = ", ".join(f"{name} {samples}" for name, samples in sure.items())
+            raise AmpsimError(
+                f"the amp's signal lags by other samples in each take ({told}), and a model learns one delay: shift them "
+                "against each other, train on the takes apart, or set the delay for all with data.delay="
+            )
+    found = estimate if delay == "auto" else Delay(int(delay), estimate.inverted, estimated=False)
+    lead = "leads" if found.samples < 0 else "lags"
+    how = "estimated" if found.estimated else "as configured"
+    notice(f"the amp's signal {lead} the direct signal by {abs(found.samples)} samples ({how}); taken out")
+    if found.inverted:
+        notice("the amp's signal is inverted against the direct signal, as many amps do; the model learns that too")
+    return [aligned(take, found.samples) for take in takes], found

@@ -1,0 +1,165 @@
+"""Where a recording comes from: the `data` section of the config."""
+
+import hashlib
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from ampsim import AmpsimError
+from ampsim.recordings import virtual_amp
+from ampsim.recordings.pairs import AudioPair, FileRecord
+from ampsim.signals.audio import AudioFile, clock, read
+
+DEFAULT_RATE = inspect.signature(virtual_amp.record).parameters["sample_rate"].default
+SPLITS = ("train", "validation", "test")
+
+Split = float | str | list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A recording as the config names it.
+
+    Args:
+        delay: samples by which the target lags the input, or "auto" to estimate it.
+        splits: for each of train, validation and test a share of the recording (0.8), a time ("30 s"), or a list of
+            takes (file names). Training is laid from the start, validation and test from the end.
+        checks: "strict" refuses a recording with a fault that spoils training, "warn" only tells.
+        drift: "correct" resamples a target whose clock runs faster or slower than the input's, "ignore" leaves it.
+    """
+
+    delay: int | Literal["auto"] = "auto"
+    splits: dict[str, Split] = field(default_factory=lambda: {"train": 0.8, "validation": 0.1, "test": 0.1})
+    checks: Literal["strict", "warn"] = "strict"
+    drift: Literal["ignore", "correct"] = "ignore"
+
+    def __post_init__(self) -> None:
+        if self.delay != "auto" and (isinstance(self.delay, bool) or not isinstance(self.delay, int)):
+            raise ValueError(f'data.delay is "auto" or a whole number of samples, not {self.delay!r}')
+        if self.checks not in ("strict", "warn"):
+            raise ValueError(f'data.checks is "strict" or "warn", not {self.checks!r}')
+        if self.drift not in ("ignore", "correct"):
+            raise ValueError(f'data.drift is "ignore" or "correct", not {self.drift!r}')
+        if set(self.splits) != set(SPLITS):
+            raise ValueError(f"data.splits names {', '.join(SPLITS)}, and not {', '.join(map(str, self.splits))}")
+
+    def load(self) -> list[AudioPair]:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stereo(Source):
+    """Files that hold the direct signal in one channel and the amp in another, one file a take."""
+
+    path: str | list[str]
+    input_channel: int = 0
+    target_channel: int = 1
+
+    def load(self) -> list[AudioPair]:
+        return [self.take(read(path)) for path in listed("data.path", self.path)]
+
+    def take(self, file: AudioFile) -> AudioPair:
+        if file.samples.shape[1] < 2:
+            raise AmpsimError(
+                f"{file.path} has 1 channel; a stereo recording holds direct and amp in two channels of one file "
+                "(use data=pair for two mono files)"
+            )
+        return AudioPair(
+            file.channel(self.input_channel),
+            file.channel(self.target_channel),
+            file.sample_rate,
+            file.path.name,
+            (record(file),),
+            f"{file.path} (channel {self.input_channel}, direct)",
+            f"{file.path} (channel {self.target_channel}, amp)",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair(Source):
+    """Two mono files a take: `input` (direct) and `target` (amp), each one path or a list in the same order."""
+
+    input: str | list[str]
+    target: str | list[str]
+
+    def load(self) -> list[AudioPair]:
+        inputs, targets = listed("data.input", self.input), listed("data.target", self.target)
+        if len(inputs) != len(targets):
+            raise AmpsimError(f"data.input names {len(inputs)} files and data.target {len(targets)}: a take needs both")
+        return [self.take(read(direct), read(amp)) for direct, amp in zip(inputs, targets, strict=True)]
+
+    def take(self, direct: AudioFile, amp: AudioFile) -> AudioPair:
+        for file in (direct, amp):
+            if file.samples.shape[1] != 1:
+                raise AmpsimError(
+                    f"{file.path} has {file.samples.shape[1]} channels; data=pair takes two mono files "
+                    "(use data=stereo for direct and amp in one file)"
+                )
+        if direct.sample_rate != amp.sample_rate:
+            raise AmpsimError(
+                f"{direct.path} has {direct.sample_rate} Hz and {amp.path} has {amp.sample_rate} Hz: export both at one rate"
+            )
+        shorter, longer = sorted((direct, amp), key=lambda file: len(file.samples))
+        if len(shorter.samples) != len(longer.samples):
+            raise AmpsimError(
+                f"{shorter.path} ends at {clock(shorter.duration_s)} and {longer.path} at {clock(longer.duration_s)} "
+                f"({len(longer.samples) - len(shorter.samples):,} samples more): export both from the same start to the "
+                "same end"
+            )
+        return AudioPair(
+            direct.channel(0),
+            amp.channel(0),
+            direct.sample_rate,
+            direct.path.name,
+            (record(direct), record(amp)),
+            str(direct.path),
+            str(amp.path),
+        )
+
+
+class VirtualAmp(Source):
+    """The embedded recording: a synthetic guitar through a simulated valve amp, the same on every machine.
+
+    Args:
+        recording: the settings of `virtual_amp.record`.
+    """
+
+    def __init__(
+        self,
+        *,
+        delay: int | Literal["auto"] = "auto",
+        splits: dict[str, Split] | None = None,
+        checks: Literal["strict", "warn"] = "strict",
+        drift: Literal["ignore", "correct"] = "ignore",
+        **recording: Any,
+    ) -> None:
+        super().__init__(delay=delay, checks=checks, drift=drift, **({} if splits is None else {"splits": splits}))
+        inspect.signature(virtual_amp.record).bind(**recording)  # an unknown setting is refused now, not after loading
+        if "cache" in recording:  # a config from elsewhere says what is made and not where files go
+            raise ValueError("a config cannot name data.cache; AMPSIM_CACHE does")
+        object.__setattr__(self, "recording", recording)
+
+    def load(self) -> list[AudioPair]:
+        recording: dict[str, Any] = self.recording  # type: ignore[attr-defined]
+        try:
+            direct, amp = virtual_amp.record(**recording)
+        except ValueError as error:
+            raise AmpsimError(f"data=virtual_amp: {error}") from error
+        sample_rate = recording.get("sample_rate", DEFAULT_RATE)
+        digest = hashlib.sha256(direct.tobytes() + amp.tobytes()).hexdigest()
+        made = FileRecord("virtual_amp (made, not recorded)", len(direct) / sample_rate, digest)
+        return [AudioPair(direct, amp, sample_rate, "virtual_amp", (made,))]
+
+
+def listed(key: str, paths: str | Sequence[str]) -> list[Path]:
+    """One path or several, `~` expanded; an empty list or a folder's worth of nothing is refused."""
+    names = [paths] if isinstance(paths, str) else list(paths)
+    if not names or not all(isinstance(name, str) and name for name in names):
+        raise AmpsimError(f"{key} names no file")
+    return [Path(name).expanduser() for name in names]
+
+
+def record(file: AudioFile) -> FileRecord:
+    return FileRecord(str(file.path.absolute()), file.duration_s, file.sha256)

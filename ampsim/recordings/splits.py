@@ -1,0 +1,96 @@
+"""Contiguous splits of a recording, with a gap as long as the model's memory between them."""
+
+from ampsim import AmpsimError
+from ampsim.recordings.pairs import AudioPair, Span
+from ampsim.recordings.sources import SPLITS, Split
+
+
+def split(takes: list[AudioPair], splits: dict[str, Split], *, gap: int) -> dict[str, list[Span]]:
+    """Contiguous spans for train, validation and test, with `gap` samples between two splits of one take.
+
+    Takes that a split names belong to it whole. The others form one timeline, in order: training from its start, test
+    at its end, validation before that. A share of training is cut to what the others leave.
+
+    Raises:
+        AmpsimError: a split names a take that is not there or that another has, the shares exceed the recording, or
+            a split is left without audio.
+    """
+    named = {name: takes_named(takes, names, name) for name, names in splits.items() if isinstance(names, list)}
+    taken = [take.name for chosen in named.values() for take in chosen]
+    if len(set(taken)) < len(taken):
+        raise AmpsimError(f"data.splits gives a take to two splits: {', '.join(sorted(taken))}")
+    spans = {name: [Span(take, 0, len(take.input)) for take in chosen] for name, chosen in named.items()}
+    rest = [take for take in takes if take.name not in taken]
+    shares = {name: share for name, share in splits.items() if name not in named}
+    for name, (start, stop) in bounds(rest, shares, gap=gap).items():
+        spans[name] = cut(rest, start, stop)
+    # A gap, so that the model's memory of one split never reaches the next.
+    minimum = max(gap, 1)
+    for name in SPLITS:
+        if max(map(len, spans[name]), default=0) < minimum:
+            available = sum(map(len, spans[name])) / takes[0].sample_rate
+            raise AmpsimError(
+                f"the recording is too short: {name} would hold {available:.1f} s in one piece, less than the model's memory "
+                f"of {minimum:,} samples ({minimum / takes[0].sample_rate:.2f} s): record more, or change "
+                f"data.splits.{name} or the model's window"
+            )
+    return {name: [span for span in spans[name] if len(span) >= minimum] for name in SPLITS}
+
+
+def takes_named(takes: list[AudioPair], names: list[str], split_name: str) -> list[AudioPair]:
+    known = {take.name: take for take in takes}
+    for name in names:
+        if sum(take.name == name for take in takes) > 1:
+            raise AmpsimError(
+                f"data.splits.{split_name} names {name}, which several takes are called: rename the files"
+            )
+        if name not in known:
+            raise AmpsimError(f"data.splits.{split_name} names {name}; the takes are {', '.join(known)}")
+    return [known[name] for name in names]
+
+
+def bounds(takes: list[AudioPair], shares: dict[str, Split], *, gap: int) -> dict[str, tuple[int, int]]:
+    """Start and stop of each share on the timeline of all takes, one after another."""
+    if not shares:
+        return {}
+    total = sum(len(take.input) for take in takes)
+    if not total:
+        raise AmpsimError(f"data.splits leaves no take for {', '.join(shares)}")
+    lengths = {name: share_length(share, total, takes[0].sample_rate, name) for name, share in shares.items()}
+    held_out = sum(length for name, length in lengths.items() if name != "train")
+    if held_out >= total or (isinstance(shares.get("train"), str) and sum(lengths.values()) > total + 1):
+        asked = ", ".join(f"{name} {length / takes[0].sample_rate:.1f} s" for name, length in lengths.items())
+        raise AmpsimError(f"data.splits asks for {asked}; the recording has {total / takes[0].sample_rate:.1f} s")
+    found: dict[str, tuple[int, int]] = {}
+    end = total
+    for name in ("test", "validation"):
+        if name in lengths:
+            found[name] = (max(end - lengths[name], 0), end)
+            end = found[name][0] - gap
+    if "train" in lengths:
+        found["train"] = (0, max(min(lengths["train"], end), 0))
+    return found
+
+
+def share_length(share: Split, total: int, sample_rate: int, name: str) -> int:
+    if isinstance(share, str):
+        number, _, unit = share.strip().partition("s")
+        try:
+            seconds = float(number)
+        except ValueError:
+            seconds = -1.0
+        if seconds > 0 and not unit and "s" in share:
+            return round(seconds * sample_rate)
+    elif not isinstance(share, bool) and isinstance(share, int | float) and 0 < share <= 1:
+        return int(share * total)
+    raise AmpsimError(f'data.splits.{name} is a share up to 1 (0.8), a time ("30 s") or a list of takes, not {share!r}')
+
+
+def cut(takes: list[AudioPair], start: int, stop: int) -> list[Span]:
+    spans, offset = [], 0
+    for take in takes:
+        first, last = max(start - offset, 0), min(stop - offset, len(take.input))
+        if first < last:
+            spans.append(Span(take, first, last))
+        offset += len(take.input)
+    return spans

@@ -1,0 +1,410 @@
+"""Figures. Each function returns a matplotlib Figure; the same signal has the same colour in all of them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import cycle
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator
+from scipy import signal as dsp
+
+from ampsim.metrics import Aliasing, ErrorCurve, Fingerprint, GainCurve
+from ampsim.signals.audio import Signal
+from ampsim.signals.filters import a_magnitude
+
+# Okabe & Ito's palette, which colour-blind readers can tell apart.
+COLOURS = {"direct": "#999999", "amp": "#0072B2", "prediction": "#D55E00", "error": "#CC79A7", "train": "#009E73"}
+# Of several models, in their order.
+MODEL_COLOURS = (COLOURS["prediction"], "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6BB1", "#B8A000")
+FLOOR_DB = -90.0
+
+
+@dataclass(frozen=True)
+class Row:
+    """One config in a comparison: its scores by seed, and whether it ties with the row above."""
+
+    label: str
+    values: Sequence[float]
+    tied: bool
+
+
+def training_curves(rounds: Sequence[Mapping[str, float]], best_step: int) -> Figure:
+    """Training and validation loss and validation ESR against epochs, with the kept weights marked."""
+    figure, (losses, esr) = panels(2, "Training")
+    trained = [row for row in rounds if "loss" in row]  # and not solved for, at the end
+    epochs = [row["epoch"] for row in trained]
+    losses.plot(epochs, [row["loss"] for row in trained], color=COLOURS["train"], marker=".", label="training loss")
+    validated = [row for row in rounds if "validation_loss" in row]
+    for axes, key, label in ((losses, "validation_loss", "validation loss"), (esr, "validation_esr", "validation ESR")):
+        values = [row[key] for row in validated]
+        axes.plot([row["epoch"] for row in validated], values, color=COLOURS["prediction"], marker=".", label=label)
+        axes.set_yscale("log")
+        for row in validated:
+            if row["step"] == best_step:
+                axes.plot(row["epoch"], row[key], "o", mfc="none", mec="black", ms=10, label="weights kept")
+    losses.set_ylabel("loss")
+    esr.set_ylabel("error-to-signal ratio")
+    esr.set_xlabel("epoch")
+    for axes in (losses, esr):
+        axes.legend()
+        if len(epochs) == 1:
+            axes.set_xlim(0, 2 * epochs[0])
+    return figure
+
+
+def waveforms(signals: Mapping[str, Signal], sample_rate: int, *, at_s: float, duration_s: float = 0.02) -> Figure:
+    """A close-up of the signals on one time axis, and of the prediction's error."""
+    figure, (close, error) = panels(2, f"Waveforms at {at_s:.2f} s", heights=(2, 1))
+    start = int(at_s * sample_rate)
+    part = slice(start, start + int(duration_s * sample_rate))
+    shown = {name: samples[part] for name, samples in signals.items()}
+    time_ms = 1000 * np.arange(len(shown["amp"])) / sample_rate
+    for name, samples in shown.items():
+        close.plot(time_ms, samples, color=COLOURS[name], label=name, lw=1.2, alpha=0.7 if name == "direct" else 1)
+    error.plot(time_ms, shown["prediction"] - shown["amp"], color=COLOURS["error"], label="prediction − amp", lw=1.2)
+    for axes in (close, error):
+        axes.set_ylabel("amplitude (full scale 1)")
+        axes.legend(loc="upper right")
+    error.set_xlabel(f"time from {at_s:.2f} s on (ms)")
+    return figure
+
+
+def spectra(signals: Mapping[str, Signal], sample_rate: int) -> Figure:
+    """The FFT comparison of amp and prediction: long-term power spectra, the same as the ear weighs them with the levels
+    of octave bands, and the difference."""
+    figure, (power, weighted, difference) = panels(3, "FFT comparison", heights=(2, 2, 1.3))
+    size = min(8192, len(next(iter(signals.values()))))
+    octaves = 1000 * 2.0 ** np.arange(-4, np.floor(np.log2(0.45 * sample_rate / 1000)) + 1)
+    levels, bands = {}, {}
+    for name, samples in signals.items():
+        frequency, density = dsp.welch(samples, sample_rate, nperseg=size, scaling="spectrum")
+        levels[name] = power_db(density)
+        power.plot(frequency, levels[name], color=COLOURS[name], label=name, lw=1)
+        heard = density * np.square(a_magnitude(frequency))
+        # Hann spreads a tone over 1.5 bins: without that, a band would read the sum of a tone's side bins.
+        inside = np.abs(np.log2(np.maximum(frequency, 1e-3)[:, None] / octaves)) < 0.5
+        bands[name] = power_db(heard @ inside / 1.5)
+        weighted.plot(frequency, power_db(heard), color=COLOURS[name], lw=0.7, alpha=0.6)
+        weighted.plot(octaves, bands[name], color=COLOURS[name], lw=1.5, marker="o", label=f"{name}, octave bands")
+    difference.axhline(0, color="black", lw=0.6)
+    fine = levels["prediction"] - levels["amp"]
+    difference.plot(frequency, fine, color=COLOURS["error"], lw=0.7, alpha=0.6, label="prediction − amp")
+    coarse = bands["prediction"] - bands["amp"]
+    difference.plot(octaves, coarse, color=COLOURS["error"], lw=1.5, marker="o", label="in octave bands, A-weighted")
+    for axes in (power, weighted, difference):
+        frequency_axis(axes, sample_rate)
+        axes.legend(loc="lower left" if axes is weighted else "upper right")
+    power.set_ylabel("level (dBFS)")
+    weighted.set_ylabel("A-weighted level (dBFS)")
+    weighted.set_ylim(bottom=max(FLOOR_DB - 40, weighted.get_ylim()[0]))
+    difference.set_ylabel("difference (dB)")
+    difference.set_ylim(-24, 24)
+    difference.set_xlabel("frequency (Hz)")
+    return figure
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a PNG. It is drawn once; `Figure.savefig` would draw it twice."""
+    figure.set_dpi(110)
+    FigureCanvasAgg(figure).print_png(path)
+
+
+def spectrograms(signals: Mapping[str, Signal], sample_rate: int) -> Figure:
+    """One spectrogram under another, on one colour scale."""
+    figure, rows = panels(len(signals), "Spectrograms", height=2.2, share_y=True)
+    size = min(2048, len(next(iter(signals.values()))))
+    for axes, (name, samples) in zip(rows, signals.items(), strict=True):
+        frequency, time, density = dsp.spectrogram(
+            samples, sample_rate, nperseg=size, noverlap=size // 2, scaling="spectrum"
+        )
+        # No more columns than a screen shows, so that a long take does not make a slow picture, and of the frequencies,
+        # which crowd at the top of such an axis, no more rows: the loudest of each stands for it.
+        step, bins = max(1, len(time) // 1500), np.unique(np.geomspace(1, len(frequency) - 1, 400).astype(int))
+        level = 10 * np.log10(np.maximum(np.maximum.reduceat(density[:, ::step], bins), 1e-14))
+        image = axes.pcolormesh(
+            time[::step], frequency[bins], level, vmin=FLOOR_DB - 20, vmax=-20, cmap="magma", rasterized=True
+        )
+        axes.set_title(name, loc="left", fontsize="medium")
+        axes.set_ylabel("frequency (Hz)")
+        axes.set_yscale("symlog", linthresh=200)
+        axes.yaxis.set_major_formatter(FuncFormatter(kilohertz))
+        axes.set_yticks([100, 1000, 5000, 10000])
+        axes.set_ylim(40, sample_rate / 2)
+        axes.grid(False)
+    rows[-1].set_xlabel("time (s)")
+    figure.colorbar(image, ax=list(rows), label="level (dBFS)")
+    return figure
+
+
+def error_over_time(curve: ErrorCurve) -> Figure:
+    """Error-to-signal ratio of a sliding second, with the worst one marked."""
+    figure, (axes,) = panels(1, "Error over time")
+    worst, at_s = curve.worst
+    axes.plot(curve.time_s, curve.esr, color=COLOURS["error"], lw=1.2, label="prediction − amp, one second at a time")
+    axes.plot(at_s, worst, "o", mfc="none", mec="black", ms=10, label=f"worst second: {worst:.3g} at {at_s:.1f} s")
+    if np.any(curve.esr > 0):
+        axes.set_yscale("log")
+        axes.margins(y=0.3)
+    axes.set_ylabel("error-to-signal ratio")
+    axes.set_xlabel("time (s)")
+    axes.legend(loc="upper right")
+    return figure
+
+
+def gain_curves(curves: Mapping[str, GainCurve]) -> Figure:
+    """Gain and crest factor against input level as the recording shows them; the band holds half of the frames."""
+    figure, (gain, crest) = panels(2, "Gain curve", heights=(2, 1))
+    for name, curve in curves.items():
+        gain.fill_between(curve.levels_db, curve.low_db, curve.high_db, color=COLOURS[name], alpha=0.2, lw=0)
+        gain.plot(
+            curve.levels_db, curve.gain_db, color=COLOURS[name], marker=".", label=f"{name}, median of 50 ms frames"
+        )
+        crest.plot(curve.levels_db, curve.crest_db, color=COLOURS[name], marker=".", label=name)
+    gain.set_ylabel("gain (dB)")
+    crest.set_ylabel("crest factor (dB)")
+    crest.set_xlabel("input level (dBFS, RMS)")
+    for axes in (gain, crest):
+        axes.legend()
+    return figure
+
+
+def harmonics(fingerprints: Mapping[str, Fingerprint], *, shown: int = 6) -> Figure:
+    """What a sine of each level comes out as: its harmonics, their total, and the products of two tones."""
+    pitch_hz = next(iter(fingerprints.values())).pitch_hz
+    figure, (spectrum, total) = panels(2, f"Harmonic fingerprint at {pitch_hz:.0f} Hz", heights=(2, 1))
+    for name, found in fingerprints.items():
+        for number in range(min(shown, found.harmonics_db.shape[1])):
+            marker = f"${number + 1}$"
+            label = name if number == 0 else None
+            spectrum.plot(
+                found.levels_db, found.harmonics_db[:, number], color=COLOURS[name], marker=marker, lw=0.8, label=label
+            )
+        total.plot(found.levels_db, 100 * found.distortion, color=COLOURS[name], label=f"{name}: harmonics")
+        total.plot(
+            found.levels_db, 100 * found.intermodulation, color=COLOURS[name], ls="--", label=f"{name}: intermodulation"
+        )
+    lowest = min(float(found.harmonics_db[:, 0].min()) for found in fingerprints.values())
+    spectrum.set_ylim(bottom=max(lowest - 60, FLOOR_DB - 30))
+    spectrum.set_ylabel("harmonic's level (dBFS)")
+    total.set_ylabel("of the tone (%)")
+    total.set_xlabel("input level (dBFS, peak of a sine)")
+    for axes in (spectrum, total):
+        axes.legend(loc="upper left")
+    return figure
+
+
+def aliasing(found: Aliasing) -> Figure:
+    """Aliasing-to-signal ratio against pitch, a line for each level."""
+    figure, (axes,) = panels(1, "Aliasing")
+    for index, (level, style) in enumerate(zip(found.levels_db, cycle(("-", "--", ":", "-.")), strict=False)):
+        label = f"sine at {level:g} dBFS"
+        axes.plot(
+            found.pitches_hz, found.ratio_db[:, index], style, color=COLOURS["prediction"], marker=".", label=label
+        )
+    axes.set_xscale("log")
+    axes.set_xticks(found.pitches_hz, [f"{pitch:.0f}" for pitch in found.pitches_hz])
+    axes.set_xticks([], minor=True)
+    axes.set_ylim(bottom=max(-130.0, axes.get_ylim()[0]))  # below lies the rounding of float32
+    axes.set_xlabel("pitch (Hz)")
+    axes.set_ylabel("aliases over harmonics (dB)")
+    axes.legend()
+    return figure
+
+
+def comparison(rows: Sequence[Row], metric: str, *, most: int = 40) -> Figure:
+    """Configs, best on top: a dot for each seed, the mean, and its standard deviation over the seeds. A bar at the side
+    joins two neighbours that the evidence cannot tell apart."""
+    shown = rows[:most]
+    figure = Figure(figsize=(10, 1.8 + 0.35 * len(shown)), layout="constrained")
+    figure.suptitle(f"Comparison by {metric}" + (f": the best {most} of {len(rows)}" if len(rows) > most else ""))
+    axes = figure.subplots()
+    means = np.array([np.mean(row.values) for row in shown])
+    spreads = np.array([np.std(row.values, ddof=1) if len(row.values) > 1 else 0.0 for row in shown])
+    places = np.arange(len(shown))
+    if means.min() > 0 and means.max() > 8 * means.min():
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.xaxis.set_minor_locator(LogLocator(subs=(3, 4, 6, 7, 8, 9)))
+        axes.xaxis.set_minor_formatter(FuncFormatter(lambda value, _: ""))
+        spreads = np.minimum(spreads, 0.9 * means)  # a bar that reached 0 would have no end
+    axes.errorbar(
+        means,
+        places,
+        xerr=spreads,
+        fmt="D",
+        ms=5,
+        capsize=3,
+        lw=1.2,
+        color=COLOURS["prediction"],
+        label="mean and standard deviation over the seeds",
+    )
+    for place, row in zip(places, shown, strict=True):
+        label = "one seed" if place == 0 else None
+        height = np.full(len(row.values), place + 0.22)  # beside the bar, where each can be seen
+        axes.plot(row.values, height, "o", ms=4, color=COLOURS["direct"], label=label)
+    for number, lower in enumerate(place for place, row in enumerate(shown) if row.tied and place):
+        ends, label = [lower - 0.85, lower - 0.15], None if number else "a tie (right edge)"
+        side = axes.get_yaxis_transform()
+        axes.plot([1.012, 1.012], ends, color="black", lw=2.5, transform=side, clip_on=False, label=label)
+    axes.set_yticks(places, [row.label if len(row.label) <= 60 else f"{row.label[:57]}..." for row in shown])
+    axes.set_ylim(len(shown) - 0.5, -0.5)
+    axes.set_xlabel(metric)
+    axes.grid(alpha=0.3, axis="x", which="both")
+    figure.legend(loc="outside lower center", ncols=3, fontsize="small", frameon=False)
+    return figure
+
+
+def sweep(labels: Sequence[str], scores: Mapping[str, Sequence[float | None]], ends: Sequence[str]) -> Figure:
+    """ESR of every job of a sweep, a row each; a job without one says what became of it."""
+    figure = Figure(figsize=(10, min(100.0, 1.5 + 0.28 * len(labels))), layout="constrained")
+    axes = figure.subplots()
+    axes.set_title("Error-to-signal ratio of each job")
+    rows = range(len(labels))
+    for (name, values), marker in zip(scores.items(), "od^", strict=False):
+        found = [(value, row) for value, row in zip(values, rows, strict=True) if value is not None]
+        colour = COLOURS["prediction"] if name == "test" else COLOURS["train"]
+        axes.plot(*zip(*found, strict=True) if found else ([], []), marker, color=colour, label=name, alpha=0.8)
+    for row, end in zip(rows, ends, strict=True):
+        if all(values[row] is None for values in scores.values()):
+            axes.text(0.01, row, end, transform=axes.get_yaxis_transform(), va="center", color="dimgrey")
+    axes.set_yticks(rows, labels, fontsize=8)
+    axes.set_ylim(len(labels) - 0.5, -0.5)
+    if any(value is not None for values in scores.values() for value in values):
+        axes.set_xscale("log")  # refuses axes without a point
+        axes.xaxis.set_major_formatter(FuncFormatter(plain_number))
+        axes.xaxis.set_minor_formatter(FuncFormatter(plain_number))
+    axes.tick_params(axis="x", which="both", labelsize=8, rotation=30)
+    axes.set_xlabel("error-to-signal ratio")
+    axes.grid(alpha=0.3, which="both")
+    axes.legend()
+    return figure
+
+
+def trade_off(
+    labels: Sequence[str], errors: Sequence[float], speeds: Sequence[float], sizes: Sequence[float]
+) -> Figure:
+    """Ear-weighted error against real-time factor, coloured by the number of parameters, and the line of those that none
+    is better than in both."""
+    figure, (axes,) = panels(1, "Ear-weighted error against speed and size", height=6.0)
+    shown = axes.scatter(speeds, errors, c=sizes, norm="log", cmap="viridis", s=45, zorder=3)
+    points = list(zip(speeds, errors, labels, strict=True))
+    best = sorted(
+        (speed, error, label)
+        for speed, error, label in points
+        if not any(v >= speed and e <= error and (v, e) != (speed, error) for v, e, _ in points)
+    )
+    axes.plot(
+        [speed for speed, *_ in best], [error for _, error, _ in best], color="black", lw=0.8, label="Pareto front"
+    )
+    for speed, error, label in best[:: max(1, len(best) // 12)]:
+        axes.annotate(label, (speed, error), xytext=(5, 5), textcoords="offset points", fontsize=8)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(FuncFormatter(plain_number))
+        axis.set_minor_formatter(FuncFormatter(plain_number))
+    axes.tick_params(which="both", labelsize=8)
+    axes.set_xlabel("times faster than real time (on the machine that trained)")
+    axes.set_ylabel("A-weighted error-to-signal ratio, validation")
+    axes.legend()
+    bar = figure.colorbar(shown, ax=axes, label="parameters", format="{x:,.0f}")
+    bar.ax.yaxis.set_minor_formatter("{x:,.0f}")
+    return figure
+
+
+def plain_number(value: float, _: object) -> str:
+    return f"{value:.3g}"
+
+
+def played(levels_db: np.ndarray, pitches: np.ndarray) -> Figure:
+    """How often which level (of frames, dBFS) and which pitch (MIDI numbers) was played."""
+    figure = Figure(figsize=(10, 3), layout="constrained")
+    level, pitch = figure.subplots(1, 2)
+    level.hist(np.maximum(levels_db, FLOOR_DB), bins=np.arange(FLOOR_DB, 1, 3), color=COLOURS["direct"])
+    level.set_xlabel("level of 50 ms (dBFS)")
+    level.set_ylabel("frames")
+    pitch.hist(np.round(pitches), bins=np.arange(34.5, 90), color=COLOURS["train"])
+    pitch.set_xticks(range(36, 90, 12), [f"C{octave}" for octave in range(2, 7)])
+    pitch.set_xlabel("single notes")
+    for axes in (level, pitch):
+        axes.grid(alpha=0.3)
+    return figure
+
+
+def lags(time_s: np.ndarray, measured: np.ndarray, line: np.ndarray) -> Figure:
+    """The delay of the amp as it was measured through a take, in samples, and the line through it."""
+    figure, (axes,) = panels(1, "")
+    axes.plot(time_s, measured, ".", color=COLOURS["amp"], label="measured")
+    axes.plot(time_s, line, color=COLOURS["prediction"], lw=1.2, label="clock drift and steps")
+    middle = float(np.median(line))
+    reach = max(3.0, 1.2 * float(np.max(np.abs(line - middle), initial=0.0)))
+    axes.set_ylim(middle - reach, middle + reach)
+    axes.set_xlabel("time (s)")
+    axes.set_ylabel("delay (samples)")
+    axes.legend()
+    return figure
+
+
+def gain_over_time(gains_db: np.ndarray, block_s: float, bands: Sequence[str]) -> Figure:
+    """The amp's gain over what it is expected to do, (num_blocks, num_bands): level where it stays the same."""
+    figure, (axes,) = panels(1, "")
+    time_s = (np.arange(len(gains_db)) + 0.5) * block_s
+    for gain, band, colour in zip(gains_db.T, bands, COLOURS.values(), strict=False):
+        axes.plot(time_s, gain, color=colour, lw=1.2, label=band)
+    axes.set_ylim(-12, 12)
+    axes.set_xlabel("time (s)")
+    axes.set_ylabel("gain (dB)")
+    axes.legend(ncols=2)
+    return figure
+
+
+def filter_lengths(windows: np.ndarray, by_window: np.ndarray, sample_rate: int) -> Figure:
+    """The ESR of the best filter against its length."""
+    figure, (axes,) = panels(1, "")
+    axes.plot(1000 * windows / sample_rate, by_window, color=COLOURS["amp"], marker=".")
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.set_xlabel("length of the filter (ms)")
+    axes.set_ylabel("error-to-signal ratio")
+    return figure
+
+
+def power_db(power: np.ndarray) -> np.ndarray:
+    return 10 * np.log10(np.maximum(power, 1e-14))
+
+
+def panels(
+    number: int, title: str, *, heights: Sequence[float] | None = None, height: float = 3.0, share_y: bool = False
+) -> tuple[Figure, list[Axes]]:
+    figure = Figure(figsize=(10, height * number), layout="constrained")
+    figure.suptitle(title)
+    grid = figure.subplots(number, 1, sharex=True, sharey=share_y, squeeze=False, height_ratios=heights)
+    axes = list(grid[:, 0])
+    for each in axes:
+        each.grid(alpha=0.3, which="both")
+    return figure, axes
+
+
+def frequency_axis(axes: Axes, sample_rate: int) -> None:
+    axes.set_xscale("log")
+    axes.set_xlim(40, sample_rate / 2)
+    axes.xaxis.set_major_formatter(FuncFormatter(kilohertz))
+
+
+def kilohertz(value: float, _: object) -> str:
+    return f"{value / 1000:g}k" if value >= 1000 else f"{value:g}"
+
+
+def busiest(samples: Signal, sample_rate: int, *, duration_s: float = 0.02) -> float:
+    """Where, in seconds, the loudest moment begins: the place to look closely at."""
+    length = max(1, int(duration_s * sample_rate))
+    usable = samples[: len(samples) // length * length]
+    if not len(usable):
+        return 0.0
+    energy = np.square(usable.astype(np.float64)).reshape(-1, length).sum(axis=1)
+    return int(np.argmax(energy)) * length / sample_rate

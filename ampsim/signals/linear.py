@@ -1,0 +1,33 @@
+"""Linear relations between signals: the normal equations of filters, and the powers of frames."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+
+Array = NDArray[np.float64]
+Takes = Sequence[tuple[NDArray[np.floating], NDArray[np.floating]]]  # (input, target), each (num_samples,)
+FRAME_S = 0.05
+
+
+def correlations(takes: Takes, num_taps: int, future: int) -> tuple[Array, Array]:
+    """The normal equations of a filter: autocorrelation of the inputs, from lag 0, and cross-correlation with the targets,
+    from `future - 1` samples ahead; (num_taps,) each, summed over the takes."""
+    autocorrelation, cross_correlation = np.zeros(num_taps), np.zeros(num_taps)
+    lags = np.arange(num_taps) - (future - 1)
+    for heard, played in takes:
+        size = fft.next_fast_len(len(heard) + num_taps, real=True)
+        spectrum, target = (fft.rfft(np.asarray(x, np.float64), size) for x in (heard, played))
+        autocorrelation += fft.irfft(np.square(np.abs(spectrum)), size)[:num_taps]
+        cross_correlation += fft.irfft(np.conj(spectrum) * target, size)[lags]
+    return autocorrelation, cross_correlation
+
+
+def framed(signal: NDArray[np.floating], sample_rate: int) -> Array:
+    length = max(1, round(FRAME_S * sample_rate))
+    return np.asarray(signal[: len(signal) // length * length], np.float64).reshape(-1, length)
+
+
+def frame_powers(signal: NDArray[np.floating], sample_rate: int) -> Array:
+    return np.mean(np.square(framed(signal, sample_rate)), axis=1)

@@ -1,0 +1,293 @@
+"""One job of a sweep, in a process of its own: no state or memory passes from one to the next, and it can be ended.
+
+Where the system forks, the processes are forked from a server that has imported TensorFlow and MLflow and used neither,
+so that a job starts at once and yet in a clean process. Elsewhere each imports them anew.
+"""
+
+import gc
+import json
+import multiprocessing
+import os
+import sys
+import tempfile
+import threading
+import time
+import traceback
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from multiprocessing import forkserver
+from multiprocessing.connection import Connection, wait
+from types import SimpleNamespace
+from typing import Any
+
+from ampsim import AmpsimError, DivergedError, PrunedError
+from ampsim.config.targets import build
+
+# What the server imports: the story, and what MLflow itself would import at the first connection to a database.
+PRELOADED = ["ampsim.runs.experiment", "mlflow.store.tracking.sqlalchemy_store", "matplotlib.backends.backend_agg"]
+REPORT_EVERY_S = 0.25
+GRACE_S = 10.0  # for a job to end by itself once it is told to
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run to make: its resolved config, the overrides that led there, and what is its own in the sweep."""
+
+    name: str
+    overrides: list[str]
+    config: dict[str, Any]
+    key: str  # the hash of what it is; a job of the same key need not be trained twice
+    trial: int | None = None  # in the study of a search
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a job: finished, diverged, pruned, failed, timed out or not begun."""
+
+    status: str
+    note: str = ""
+    values: dict[str, float] = field(default_factory=dict)  # scores and what a search may choose by
+
+
+@dataclass
+class Task:
+    """What a launcher calls in one of its processes: sees one of `jobs` through, in a process below that.
+
+    Args:
+        tags: of every run, which make them children of the sweep.
+        threads: of a job, or None for what TensorFlow takes.
+        timeout_s: for a job; deadline: in seconds since 1970, when none begins any more.
+        judge: makes, in the job's process, the function that may prune it; see `experiment.run`.
+        conduct: called by the sweeper with the launcher. It and `report` stay in the process that they were made in.
+    """
+
+    jobs: list[Job]
+    tags: dict[str, str]
+    threads: int | None = None
+    timeout_s: float | None = None
+    deadline: float | None = None
+    judge: Callable[[int], Callable[[dict[str, float]], None]] | None = None
+    conduct: Callable[[Any], Any] | None = None
+    report: Callable[[Job, Any], None] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "conduct": None, "report": None}
+
+    def __call__(self, number: int) -> Outcome:
+        job = self.jobs[number]
+        if self.deadline is not None and time.time() > self.deadline:
+            return Outcome("not begun", "the time of the sweep was spent")
+        # By the tag of an attempt, the run of a process that died is found again.
+        tags = {"job_hash": job.key, "job_overrides": json.dumps(job.overrides), "attempt": uuid.uuid4().hex}
+        task = replace(self, jobs=[], conduct=None, report=None, tags=self.tags | tags)
+        outcome = isolated(
+            carry_out, job, task, threads=self.threads, timeout_s=self.timeout_s, report=self.reporter(job)
+        )
+        if outcome.status in ("failed", "timed out"):
+            isolated(mark, job, task, outcome, threads=1, timeout_s=60.0)
+        return outcome
+
+    def reporter(self, job: Job) -> Callable[[Any], None]:
+        report = self.report
+        return (lambda progress: report(job, SimpleNamespace(**progress))) if report else lambda progress: None
+
+
+# ---- In the process that watches ------------------------------------------------------------------------------------
+
+
+def isolated(
+    function: Callable[..., Outcome],
+    *arguments: Any,
+    threads: int | None = None,
+    timeout_s: float | None = None,
+    report: Callable[[Any], None] = lambda progress: None,
+) -> Outcome:
+    """Call a function in a clean process; what it returns, or how it failed."""
+    start_warm(threads)
+    context: Any = multiprocessing.get_context("forkserver" if forks() else "spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    with tempfile.NamedTemporaryFile(prefix="ampsim-job-") as log:
+        process = context.Process(target=enter, args=(sender, log.name, threads, function, arguments))
+        process.start()
+        sender.close()
+        ends = None if timeout_s is None else time.monotonic() + timeout_s
+        try:
+            outcome = followed(receiver, process, ends, report)
+        except KeyboardInterrupt:
+            process.join(GRACE_S)  # it was interrupted too, and marks its run
+            raise
+        finally:
+            stop(process)
+        if outcome is not None:
+            return outcome
+        if ends is not None and time.monotonic() >= ends:
+            return Outcome("timed out", f"ended after the {timeout_s:g} s that sweep.job_timeout_s gives a job")
+        return Outcome("failed", last_words(process.exitcode, log.read().decode(errors="replace")))
+
+
+def followed(receiver: Connection, process: Any, ends: float | None, report: Callable[[Any], None]) -> Outcome | None:
+    """Pass on what a process tells until it has told its outcome; None if it died or its time is over."""
+    while True:
+        left = None if ends is None else max(0.0, ends - time.monotonic())
+        if not wait([receiver, process.sentinel], left):
+            return None
+        try:
+            while receiver.poll():
+                message = receiver.recv()
+                if isinstance(message, Outcome):
+                    process.join(GRACE_S)
+                    return message
+                report(message)
+        except EOFError:
+            return None
+        if not process.is_alive() and not receiver.poll():
+            return None
+
+
+def stop(process: Any) -> None:
+    if process.is_alive():
+        process.terminate()
+        process.join(GRACE_S)
+    if process.is_alive():
+        process.kill()
+        process.join()
+
+
+def last_words(code: int | None, log: str) -> str:
+    """Why a process died, for whoever reads the sweep's table."""
+    said = next((line.strip() for line in reversed(log.splitlines()) if line.strip()), "")
+    if code is not None and code < 0:
+        why = ": was the machine out of memory?" if code == -9 else ""
+        return f"its process was ended by signal {-code}{why} {said}".strip()[:500]
+    return f"its process ended with exit code {code}: {said or 'it left no word'}"[:500]
+
+
+def forks() -> bool:
+    return sys.platform == "linux"  # elsewhere the system's own libraries do not survive a fork
+
+
+def start_warm(threads: int | None = None) -> None:
+    """Have the server that jobs are forked from import what they need; returns at once."""
+    if not forks():
+        return
+    multiprocessing.get_context("forkserver").set_forkserver_preload(PRELOADED)
+    with muted(), environment(thread_limits(threads)):
+        forkserver.ensure_running()
+
+
+def thread_limits(threads: int | None) -> dict[str, str]:
+    names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    # Jobs that share a GPU must not take all of its memory each.
+    return {} if threads is None else {"TF_FORCE_GPU_ALLOW_GROWTH": "true", **dict.fromkeys(names, str(threads))}
+
+
+@contextmanager
+def environment(values: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def muted() -> Iterator[None]:
+    """Without standard error below Python: TensorFlow greets there, and the server keeps what it is started with."""
+    sys.stderr.flush()
+    kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nothing, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nothing)
+
+
+# ---- In the process of the job --------------------------------------------------------------------------------------
+
+
+def enter(sender: Connection, log: str, threads: int | None, function: Callable[..., Outcome], arguments: Any) -> None:
+    """Where the process begins: what it prints goes to a log, and it ends when its parent does."""
+    file = os.open(log, os.O_WRONLY | os.O_APPEND)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    os.environ.update(thread_limits(threads))
+    threading.Thread(target=die_with_parent, daemon=True).start()
+    gc.freeze()  # what the server imported is no garbage, and need not be looked through again
+    try:
+        sender.send(function(sender, *arguments))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except AmpsimError as error:
+        sender.send(Outcome("failed", str(error)))
+    except BaseException as error:
+        traceback.print_exc()
+        sender.send(Outcome("failed", f"{type(error).__name__}: {error}"[:500]))
+
+
+def die_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os._exit(1)
+
+
+def carry_out(sender: Connection, job: Job, task: Task) -> Outcome:
+    """Train a job; its run is marked in the store as what it came to."""
+    from ampsim.runs import experiment
+
+    reported = 0.0
+
+    def report(progress: Any) -> None:
+        nonlocal reported
+        if time.monotonic() - reported > REPORT_EVERY_S:
+            reported = time.monotonic()
+            sender.send(asdict(progress))  # not as it is: whoever watches would need TensorFlow to read it
+
+    judge = task.judge(job.trial) if task.judge and job.trial is not None else lambda row: None
+    try:
+        result = experiment.run(
+            job.config,
+            name=job.name,
+            overrides=job.overrides,
+            notice=lambda text: print(text, flush=True),
+            report=report,
+            tags=task.tags,
+            judge=judge,
+        )
+    except PrunedError as error:
+        return Outcome("pruned", str(error))
+    except DivergedError as error:
+        return Outcome("diverged", str(error))
+    except AmpsimError as error:
+        return Outcome("failed", str(error))
+    return Outcome("finished", values=result.scores | result.validated)
+
+
+def mark(sender: Connection, job: Job, task: Task, outcome: Outcome) -> Outcome:
+    """See that the store tells of a job that failed, or whose process died before it could."""
+    from ampsim.runs.tracking import Store
+
+    ended = "timed_out" if outcome.status == "timed out" else ""
+    store = Store(**job.config["tracking"])
+    store.mark_failed(task.tags["attempt"], job.name, task.tags, note=outcome.note, mark=ended)
+    return outcome
+
+
+def buildable(sender: Connection, configs: list[dict[str, Any]]) -> Outcome:
+    """Build what the configs name, which finds what only TensorFlow can tell: a wrong type, an argument too many."""
+    from ampsim.recordings.sources import DEFAULT_RATE
+
+    for config in configs:
+        for section in ("data", "loss", "optimizer", "schedule"):
+            build(config[section])
+        build(config["model"], sample_rate=DEFAULT_RATE)
+    return Outcome("finished")

@@ -1,0 +1,188 @@
+"""What a sweep's command asks for: its jobs, or the space of a search, all composed and checked before the first job."""
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from importlib.util import find_spec
+from typing import Any
+
+from hydra import compose
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
+from hydra.types import RunMode
+from omegaconf import OmegaConf
+
+from ampsim import AmpsimError
+from ampsim.config.schema import Sweep, checked
+from ampsim.config.settings import conf, plain, refuse_unreadable, told, with_one_budget
+from ampsim.config.targets import nearest
+from ampsim.studies.jobs import Task
+from ampsim.studies.search import OBJECTIVES, SAMPLERS, Axis, Search
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a sweep's command asks for. A search has a space and no list of jobs."""
+
+    overrides: list[str]  # as typed, for Hydra
+    jobs: list[list[str]]  # the overrides of each job; of a search, those that all its jobs have
+    configs: list[dict[str, Any]]  # the resolved config of each
+    sweep: Sweep
+    workers: int  # jobs at a time, as far as is known here
+    threads: int | None  # of a job
+    search: Search | None = None
+    space: dict[str, Axis] | None = None
+
+
+def planned(overrides: Sequence[str], *, multirun: bool) -> Plan | None:
+    """The sweep that a command asks for, by -m or in the YAML of a study (`hydra.mode: MULTIRUN`); None for one run.
+
+    Every job is composed here, so that a typo in the last is not found an hour later.
+
+    Raises:
+        AmpsimError: as `composed`; or the sweep has no job.
+    """
+    for override in overrides:
+        refuse_unreadable(override)
+    with told(overrides), conf() as hydra:
+        config = hydra.compose_config(
+            "config", list(overrides), run_mode=RunMode.MULTIRUN, validate_sweep_overrides=False
+        )
+        if not multirun and config.hydra.mode != RunMode.MULTIRUN:
+            return None
+        sections: Any = OmegaConf.to_container(config)
+        sweep, sweeper = Sweep(**sections["sweep"]), sections["hydra"]["sweeper"]
+        launcher = sections["hydra"]["launcher"]
+        # What is typed comes after what the study's YAML says, and replaces it.
+        typed = [f"{key}={value}" for key, value in (sweeper.get("params") or {}).items()]
+        typed += [word for word in config.hydra.overrides.task if not word.startswith("sweep")]
+        parsed = OverridesParser.create(config_loader=hydra.config_loader).parse_overrides(typed)
+    check_sweep(sweep)
+    if launcher["_target_"].endswith(".Ray") and find_spec("ray") is None:
+        raise AmpsimError("hydra/launcher=ray needs Ray: pip install 'ampsim[ray]'")
+    workers = processes(launcher)
+    common: dict[str, Any] = {"overrides": list(overrides), "sweep": sweep, "workers": workers}
+    common["threads"] = sweep.threads or (max(1, cores() // workers) if workers > 1 else None)
+    if sweeper["_target_"].endswith(".Optuna"):
+        parsed = list({each.key_or_group: each for each in parsed}.values())
+        space = {each.get_key_element(): axis(each) for each in parsed if each.is_sweep_override()}
+        fixed = [str(each.input_line) for each in parsed if not each.is_sweep_override()]
+        del sweeper["_target_"]
+        search = checked_search(sweeper, space)
+        first = [f"{key}={edge(one)[0]}" for key, one in space.items()]
+        edges = [[*first, f"{key}={value}"] for key, one in space.items() for value in edge(one)]
+        configs = composed_all([[*fixed, *words] for words in [first, *edges]])
+        return Plan(**common, jobs=[fixed], configs=configs[:1], search=search, space=space)
+    with told(overrides):
+        jobs = [list(job) for batch in BasicSweeper.split_arguments(parsed, None) for job in batch]
+    if not jobs:
+        empty = [word for word, each in zip(typed, parsed, strict=True) if each.is_sweep_override()]
+        raise AmpsimError(f"this sweep has no job: {' '.join(empty)} holds no value")
+    return Plan(**common, jobs=jobs, configs=composed_all(jobs))
+
+
+def composed_all(jobs: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
+    current: list[str] = []
+    with told(current), conf():
+        configs = []
+        for job in jobs:
+            current[:] = job
+            configs.append(checked(plain(compose("config", with_one_budget(job)))))
+    return configs
+
+
+def check_sweep(sweep: Sweep) -> None:
+    for name in ("job_timeout_s", "budget_s", "threads"):
+        value = getattr(sweep, name)
+        if value is not None and not 0 < value < math.inf:
+            raise AmpsimError(f"sweep.{name}={value}: it is above 0 and finite")
+
+
+def processes(launcher: dict[str, Any]) -> int:
+    """How many jobs a launcher has at a time, where that is its to say: joblib counts back from all cores at -1."""
+    number = launcher.get("n_jobs") or 1
+    return max(1, cores() + 1 + number) if number < 0 else number
+
+
+def cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@dataclass
+class ByNumber:
+    """What Hydra calls for each job: the task, given the job's number."""
+
+    task: Task
+
+    def __call__(self, config: Any) -> Any:
+        return self.task(HydraConfig.get().job.num)
+
+
+def launch(overrides: Sequence[str], task: Task) -> None:
+    """Have Hydra's sweeper and launcher, as the overrides choose them, see a task through.
+
+    Raises:
+        AmpsimError: the launcher itself failed, or lost a process.
+    """
+    try:
+        with told(overrides), conf() as hydra:
+            hydra.multirun("config", ByNumber(task), list(overrides), with_log_configuration=False)
+    except AmpsimError:
+        raise
+    except Exception as error:  # each launcher has errors of its own
+        said = next((line for line in str(error).splitlines() if line.strip()), "")
+        raise AmpsimError(f"the launcher failed: {type(error).__name__}: {said[:300]}") from error
+
+
+# ---- The space of a search ------------------------------------------------------------------------------------------
+
+
+def checked_search(options: dict[str, Any], space: dict[str, Axis]) -> Search:
+    known = [each.name for each in fields(Search)]
+    for name in options:
+        if name not in known:
+            raise AmpsimError(f"hydra.sweeper has no `{name}`{nearest(name, known)}")
+    search = Search(**options)
+    if not space:
+        raise AmpsimError("a search needs something to seek: for instance model.units=range(8,64,step=8)")
+    if not search.objectives:
+        raise AmpsimError(f"a search needs hydra.sweeper.objectives: {', '.join(OBJECTIVES)}")
+    for name in search.objectives:
+        if name.startswith("test_"):
+            raise AmpsimError(f"a search never chooses by a test figure such as {name}: the test split would be learnt")
+        if name not in OBJECTIVES:
+            raise AmpsimError(f"there is no objective `{name}`{nearest(name, list(OBJECTIVES))}")
+    if search.sampler not in SAMPLERS:
+        raise AmpsimError(f"there is no sampler `{search.sampler}`{nearest(search.sampler, list(SAMPLERS))}")
+    for name in ("n_trials", "batch"):
+        value = getattr(search, name)
+        if value is not None and (not isinstance(value, int) or value < 1):
+            raise AmpsimError(f"hydra.sweeper.{name}={value}: it is a whole number above 0")
+    return search
+
+
+def axis(override: Override) -> Axis:
+    """What one swept override spans."""
+    sweep = override.value()
+    if isinstance(sweep, ChoiceSweep):
+        return Axis(choices=tuple(override.sweep_string_iterator()))
+    if isinstance(sweep, RangeSweep):
+        assert sweep.stop is not None
+        whole = all(isinstance(value, int) for value in (sweep.start, sweep.stop, sweep.step))
+        count = math.ceil((sweep.stop - sweep.start) / sweep.step)  # type: ignore[operator]
+        if count < 1:
+            raise AmpsimError(f"`{override.input_line}` holds no value")
+        last = sweep.start + (count - 1) * sweep.step  # type: ignore[operator]
+        return Axis(low=sweep.start, high=last, step=sweep.step, whole=whole)  # type: ignore[arg-type]
+    if isinstance(sweep, IntervalSweep) and sweep.start is not None and sweep.end is not None:
+        whole = isinstance(sweep.start, int) and isinstance(sweep.end, int)
+        low, high = sorted((sweep.start, sweep.end))
+        return Axis(low=low, high=high, log="log" in sweep.tags, whole=whole)
+    raise AmpsimError(f"`{override.input_line}` is no space to search: write choice, range or interval")
+
+
+def edge(one: Axis) -> tuple[Any, ...]:
+    return one.choices or (one.low, one.high)

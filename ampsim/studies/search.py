@@ -1,0 +1,239 @@
+"""A search for good values: Optuna asks for jobs, a launcher trains them, and a bad one is ended early."""
+
+import hashlib
+import os
+import platform
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ampsim import AmpsimError, PrunedError
+from ampsim.studies.jobs import Job, Outcome, Task
+
+# What a search may choose by: from the validation split, or about the model alone. And which way is better.
+OBJECTIVES = {
+    "validation_loss": "minimize",
+    "validation_esr": "minimize",
+    "validation_a_weighted_esr": "minimize",
+    "real_time_factor": "maximize",
+    "parameters": "minimize",
+}
+SAMPLERS = ("tpe", "random")
+STARTUP_TRIALS = 5  # that nothing is pruned before, so that there is a median to be worse than
+
+
+@dataclass(frozen=True)
+class Search:
+    """The options of hydra/sweeper=optuna: see conf/hydra/sweeper/optuna.yaml."""
+
+    params: dict[str, str] | None
+    n_trials: int
+    batch: int | None
+    objectives: list[str]
+    sampler: str
+    prune: bool
+    storage: str | None
+    study: str | None
+    seed: int
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One dimension of a search: `choices` as they are written, or numbers from `low` to `high`."""
+
+    choices: tuple[str, ...] = ()
+    low: float = 0
+    high: float = 0
+    step: float | None = None
+    log: bool = False
+    whole: bool = False
+
+    def asked(self, trial: Any, key: str) -> str:
+        """The value that an Optuna trial tries, as an override writes it."""
+        if self.choices:
+            return trial.suggest_categorical(key, self.choices)
+        if self.whole:
+            return str(trial.suggest_int(key, int(self.low), int(self.high), step=int(self.step or 1), log=self.log))
+        return f"{trial.suggest_float(key, self.low, self.high, step=self.step, log=self.log):.5g}"
+
+
+class Seeker:
+    """One search in an Optuna study.
+
+    Args:
+        fixed: overrides that all jobs have.
+        make: a job from its overrides.
+        folder: where the study is kept unless the search names a storage.
+        workers: of the launcher: jobs at a time.
+    """
+
+    def __init__(
+        self,
+        search: Search,
+        space: dict[str, Axis],
+        fixed: list[str],
+        make: Callable[[list[str]], Job],
+        *,
+        folder: Path,
+        workers: int,
+    ) -> None:
+        try:
+            import optuna
+        except ImportError as error:
+            raise AmpsimError("hydra/sweeper=optuna needs Optuna: pip install 'ampsim[optuna]'") from error
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self.optuna, self.search, self.space, self.fixed, self.make = optuna, search, space, fixed, make
+        self.storage = search.storage or str(folder / "optuna.journal")
+        self.batch = search.batch or workers
+        self.study: Any = None
+
+    def mark(self, base: str) -> str:
+        """A hash of what is sought and where: of the config of its first job, the space and the objectives."""
+        space = {key: asdict(axis) for key, axis in self.space.items()}
+        return hashlib.sha256(repr([base, space, self.search.objectives]).encode()).hexdigest()[:12]
+
+    def open(self, mark: str, name: str | None) -> str:
+        """Open the study of an earlier sweep by its name, or another; returns the name."""
+        optuna, name = self.optuna, self.search.study or name
+        try:
+            storage = opened(self.storage)
+            if not name:
+                taken = set(optuna.get_all_study_names(storage))
+                name = next(new for n in range(1, len(taken) + 2) if (new := f"ampsim-{mark}-{n}") not in taken)
+            self.study = optuna.create_study(
+                study_name=name,
+                storage=storage,
+                directions=[OBJECTIVES[each] for each in self.search.objectives],
+                load_if_exists=True,
+            )
+        except Exception as error:  # each kind of storage has errors of its own
+            said = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise AmpsimError(f"the storage {self.storage} of the search does not serve: {said}") from error
+        wanted = [OBJECTIVES[each] for each in self.search.objectives]
+        if (there := [each.name.lower() for each in self.study.directions]) != wanted:
+            raise AmpsimError(
+                f"the study {name} in {self.storage} was made to {' and '.join(there)}, and these objectives ask to "
+                f"{' and '.join(wanted)}: give this search another hydra.sweeper.study"
+            )
+        self.bury()
+        return name
+
+    def sampler(self, number: int) -> Any:
+        """That of one trial, from its number, so that a study that goes on, or a machine that joins it, repeats none."""
+        seed, samplers = self.search.seed + number, self.optuna.samplers
+        if self.search.sampler == "random":
+            return samplers.RandomSampler(seed=seed)
+        return samplers.TPESampler(seed=seed, constant_liar=self.batch > 1)  # trials of one batch try different things
+
+    def bury(self) -> None:
+        """Give up the trials of a process of this machine that is no more."""
+        for trial in self.study.get_trials(states=[self.optuna.trial.TrialState.RUNNING]):
+            host, pid = trial.user_attrs.get("by", ("", 0))
+            if host == platform.node() and not alive(pid):
+                self.study.tell(trial.number, state=self.optuna.trial.TrialState.FAIL)
+
+    @property
+    def done(self) -> int:
+        states = self.optuna.trial.TrialState
+        return len(self.study.get_trials(deepcopy=False, states=[states.COMPLETE, states.PRUNED, states.FAIL]))
+
+    def seek(self, task: Task, launcher: Callable[..., Sequence[Any]]) -> None:
+        """Ask for a batch, have it trained, tell what came out; until the trials or the time are spent."""
+        while (left := self.search.n_trials - self.done) > 0 and (task.deadline is None or time.time() < task.deadline):
+            trials = [self.study.ask() for _ in range(min(left, self.batch))]
+            first = len(task.jobs)
+            for trial in trials:
+                trial.set_user_attr("by", (platform.node(), os.getpid()))
+                self.study.sampler = self.sampler(trial.number)
+                words = [f"{key}={axis.asked(trial, key)}" for key, axis in self.space.items()]
+                task.jobs.append(replace(self.make([*self.fixed, *words]), trial=trial._trial_id))
+            batch = [job.overrides for job in task.jobs[first:]]
+            for trial, answer in zip(trials, launcher(batch, initial_job_idx=first), strict=True):
+                self.tell(trial, answer.return_value)
+
+    def tell(self, trial: Any, outcome: Outcome) -> None:
+        states = self.optuna.trial.TrialState
+        if outcome.status == "finished":
+            self.study.tell(trial, [outcome.values[VALUES[name]] for name in self.search.objectives])
+        elif outcome.status in ("pruned", "diverged") and len(self.search.objectives) == 1:
+            self.study.tell(trial, state=states.PRUNED)  # TPE learns from these that the place is bad
+        else:
+            self.study.tell(trial, state=states.FAIL)
+
+    def judge(self) -> Callable[[int], Callable[[dict[str, float]], None]] | None:
+        """What makes, in a job's process, the function that may prune it; Optuna prunes for a single objective only."""
+        if not self.search.prune or len(self.search.objectives) > 1:
+            return None
+        metric = self.search.objectives[0]
+        # The curves hold these two; any other objective is pruned by the loss.
+        metric = metric if metric in ("validation_loss", "validation_esr") else "validation_loss"
+        return partial(judging, self.storage, self.study.study_name, metric)
+
+    def best(self, metrics: Sequence[dict[str, float]]) -> list[int]:
+        """The numbers of those that none of the others betters in every objective."""
+        signs = [1 if OBJECTIVES[name] == "minimize" else -1 for name in self.search.objectives]
+        names = [STORED[name] for name in self.search.objectives]
+        points = {
+            number: [sign * one[name] for sign, name in zip(signs, names, strict=True)]
+            for number, one in enumerate(metrics)
+            if all(name in one for name in names)
+        }
+        return [
+            number
+            for number, point in points.items()
+            if not any(
+                all(a <= b for a, b in zip(other, point, strict=True)) and other != point for other in points.values()
+            )
+        ]
+
+
+# Objectives as a run's outcome and as its metrics in the store name them.
+VALUES = {name: f"best_{name}" if name.startswith("validation") else name for name in OBJECTIVES}
+STORED = {name: f"best_{name}" if name.startswith("validation") else f"test_{name}" for name in OBJECTIVES}
+
+
+def opened(storage: str) -> Any:
+    """A database by its address, or else a journal file, which processes and machines may share."""
+    import optuna
+    from optuna.storages.journal import JournalFileBackend
+
+    if "://" in storage:
+        return storage
+    Path(storage).parent.mkdir(parents=True, exist_ok=True)
+    return optuna.storages.JournalStorage(JournalFileBackend(storage))
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    return True
+
+
+def judging(storage: str, study: str, metric: str, trial_id: int) -> Callable[[dict[str, float]], None]:
+    """A function that reports each validation to the study and raises PrunedError where others did better by then."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    pruner = optuna.pruners.MedianPruner(n_startup_trials=STARTUP_TRIALS)
+    found = optuna.load_study(study_name=study, storage=opened(storage), pruner=pruner)
+    trial = optuna.trial.Trial(found, trial_id)
+    validations = 0
+
+    def judge(row: dict[str, float]) -> None:
+        nonlocal validations
+        if metric in row:
+            validations += 1
+            trial.report(row[metric], validations)
+            if trial.should_prune():
+                raise PrunedError(
+                    f"pruned at epoch {row['epoch']:.2f}: its {metric} {row[metric]:.4g} is worse than the median of others"
+                )
+
+    return judge

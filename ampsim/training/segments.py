@@ -1,0 +1,77 @@
+"""Training examples: contiguous segments drawn from the spans of a split."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from ampsim import AmpsimError
+from ampsim.recordings.pairs import Span
+from ampsim.signals.audio import Signal
+
+
+class Segments:
+    """The spans of a split, laid out so that a segment is one slice; no window is ever stored.
+
+    `input` and `target` are one array each. A segment that starts at `s` is `input[s : s + receptive_field - 1 + n]` with
+    the target `target[s : s + n]`, n being the segment length.
+
+    Raises:
+        AmpsimError: no span is as long as one segment.
+    """
+
+    def __init__(self, spans: Sequence[Span], *, history: int, lookahead: int, segment_length: int) -> None:
+        context = self.context = history + lookahead
+        inputs, targets, starts, offset = [], [], [], 0
+        for span in spans:
+            inputs.append(span.input(history=history, lookahead=lookahead))
+            # As long as its input, so that one position serves both; nothing starts in the padding.
+            targets.append(np.pad(span.target, (0, context)))
+            starts.append((offset, len(span) - segment_length))
+            offset += len(span) + context
+        self.starts = [(first, room) for first, room in starts if room >= 0]
+        if not self.starts:
+            longest = max(map(len, spans))
+            raise AmpsimError(
+                f"training.segment_length={segment_length} is longer than the longest piece to train on "
+                f"({longest:,} samples): lower it to {longest} or record more"
+            )
+        self.input: Signal = np.concatenate(inputs).astype(np.float32, copy=False)
+        self.target: Signal = np.concatenate(targets).astype(np.float32, copy=False)
+        self.segment_length = segment_length
+        self.num_segments = sum(max(1, room // segment_length) for _, room in self.starts)
+
+    def targets(self, most: int = 256) -> np.ndarray:
+        """Targets of some segments, spread evenly over all there are: (num_targets, segment_length)."""
+        starts = np.concatenate([first + np.arange(0, room + 1, self.segment_length) for first, room in self.starts])
+        chosen = starts[np.linspace(0, len(starts) - 1, min(most, len(starts))).astype(int)]
+        return np.stack([self.target[start : start + self.segment_length] for start in chosen])
+
+    def stretches(self, length: int, most: int) -> list[tuple[Signal, Signal]]:
+        """Up to `most` contiguous stretches of about `length` samples, spread evenly: input with its context, and target."""
+        pieces = []
+        for first, room in self.starts:
+            end = first + room + self.segment_length
+            edges = np.linspace(first, end, max(1, round((end - first) / length)) + 1).astype(int)
+            pieces += [*pairwise(edges)]
+        chosen = np.linspace(0, len(pieces) - 1, min(most, len(pieces))).astype(int)
+        return [(self.input[a : b + self.context], self.target[a:b]) for a, b in (pieces[n] for n in chosen)]
+
+    def epoch(self, number: int, *, batch_size: int, seed: int) -> np.ndarray:
+        """Start positions of one epoch, (num_steps, batch_size): every segment once, in an order of its own.
+
+        Segments lie side by side from an offset drawn anew each epoch, so that their borders move. The order
+        depends on `seed` and `number` alone, so that a resumed run sees what an unbroken one would have seen. The last
+        batch is filled up from the start of the order.
+        """
+        random = np.random.default_rng([seed, number])
+        drawn = [self.tiled(first, room, random) for first, room in self.starts]
+        order = random.permutation(np.concatenate(drawn))
+        num_steps = -(-len(order) // batch_size)
+        return np.resize(order, (num_steps, batch_size)).astype(np.int32)
+
+    def tiled(self, first: int, room: int, random: np.random.Generator) -> np.ndarray:
+        """Starts of segments side by side in a span; the room of one segment is left free, so that they can shift."""
+        count = max(1, room // self.segment_length)
+        shift = int(random.integers(0, room - (count - 1) * self.segment_length + 1))
+        return first + shift + np.arange(count) * self.segment_length

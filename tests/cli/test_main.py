@@ -1,0 +1,284 @@
+"""The commands' words, answers and exit codes, without training anything."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from synthetic import RATE, guitar, noise, write_pcm
+
+from ampsim import AmpsimError, __version__
+from ampsim.cli import main as cli
+from ampsim.config import settings
+
+LIGHT = """
+import contextlib, io, json, sys
+from ampsim.cli import main as cli
+found = []
+for words in json.loads(sys.argv[1]):
+    output, errors = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
+        try:
+            code = cli.main(words)
+        except SystemExit as stop:
+            code = stop.code or 0
+    loaded = sorted({"tensorflow", "keras", "mlflow", "matplotlib", "soxr"} & set(sys.modules))
+    found.append([code, output.getvalue(), errors.getvalue(), loaded])
+print(json.dumps(found))
+"""
+QUICK = {
+    "help": ["--help"],
+    "no word at all": [],
+    "version": ["--version"],
+    "help of train": ["train", "--help"],
+    "help of doctor": ["doctor", "--help"],
+    "help of evaluate": ["evaluate", "--help"],
+    "help of render": ["render", "--help"],
+    "help of compare": ["compare", "--help"],
+    "help of reproduce": ["reproduce", "--help"],
+    "help of export": ["export", "--help"],
+    "help of register": ["register", "--help"],
+    "help of sync": ["sync", "--help"],
+    "help of ui": ["ui", "--help"],
+    "help of votes": ["votes", "--help"],
+    "typo in a command": ["trian"],
+    "typo in a key": ["train", "model.layrs=2"],
+    "typo in a choice": ["train", "model=dens"],
+    "wrong type": ["train", "training.epochs=many"],
+    "missing value": ["train", "data=stereo"],
+    "typo in an option": ["render", "inptu=x.wav"],
+    "missing input": ["render", "input=nothing.wav", "output=out.wav"],
+    "needed option": ["render", "input=x.wav"],
+    "no runs": ["ui"],
+    "nothing to send": ["sync"],
+    "nothing to compare": ["compare"],
+    "no runs to compare": ["compare", "sweep=last"],
+    "no config to make again": ["reproduce", "config=nothing.yaml"],
+    "no votes": ["votes"],
+    "missing votes": ["votes", "nothing.json"],
+    "no runs to export": ["export", "format=nam", "output=x.nam"],
+    "no such capture": ["render", "capture=nothing.nam", f"input={__file__}", "output=out.wav"],
+    "flag of Hydra that runs a pickle": ["train", "--experimental-rerun=x.pickle"],
+    "flag of Hydra that reads other YAML": ["train", "-cd", "/tmp"],
+    "search path of other YAML": ["train", "hydra.searchpath=[file:///tmp]"],
+    "flag of Hydra with a typo": ["train", "--cfg", "job", "model.layrs=2"],
+}
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list]:
+    """Exit code, output, errors and what was loaded, for each of QUICK in one process of its own."""
+    folder = tmp_path_factory.mktemp("cli")
+    command = [sys.executable, "-c", LIGHT, json.dumps(list(QUICK.values()))]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    assert list(folder.iterdir()) == []  # and nothing is written
+    return dict(zip(QUICK, json.loads(done.stdout.splitlines()[-1]), strict=True))
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_what_can_be_answered_at_once_loads_nothing_heavy(answers: dict[str, list], name: str):
+    assert answers[name][3] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "sentence"),
+    [
+        ("help", 0, "ampsim train"),
+        ("no word at all", 0, "ampsim train"),
+        ("version", 0, __version__),
+        ("help of train", 0, "rmsprop"),
+        ("help of doctor", 0, "Diagnose a recording"),
+        ("help of evaluate", 0, "train, validation or test"),
+        ("help of render", 0, "overwrite"),
+        ("help of compare", 0, "the score to order by"),
+        ("help of reproduce", 0, "a saved config.yaml"),
+        ("help of export", 0, "rtneural"),
+        ("help of register", 0, "registry"),
+        ("help of sync", 0, "where the runs are kept"),
+        ("help of ui", 0, "5000"),
+        ("help of votes", 0, "binomial"),
+        ("typo in a command", 2, "there is no command `trian`; did you mean `train`?"),
+        ("typo in a key", 2, "the config has no `model.layrs`; did you mean `model.layers`?"),
+        ("typo in a choice", 2, "there is no model `dens`; did you mean `dense`?"),
+        ("wrong type", 2, "training.epochs"),
+        ("missing value", 2, "data.path has no value"),
+        ("typo in an option", 2, "`inptu=x.wav` is not understood; did you mean `input`?"),
+        ("missing input", 2, "nothing.wav does not exist"),
+        ("needed option", 2, "output has no value"),
+        ("no runs", 2, "holds no runs yet"),
+        ("nothing to send", 2, "holds no run that waits to be sent"),
+        ("nothing to compare", 2, "either sweep=<its parent run> or runs=a,b,c"),
+        ("no runs to compare", 2, "holds no runs yet"),
+        ("no config to make again", 2, "nothing.yaml cannot be read"),
+        ("no votes", 2, "name the files with votes"),
+        ("missing votes", 2, "nothing.json cannot be read: No such file or directory"),
+        ("no runs to export", 2, "holds no runs yet"),
+        ("no such capture", 2, "nothing.nam does not exist"),
+        ("flag of Hydra with a typo", 2, "model.layrs"),
+    ],
+)
+def test_answers_and_exit_codes(answers: dict[str, list], name: str, code: int, sentence: str):
+    found, output, errors, _ = answers[name]
+    assert sentence in (output if code == 0 else errors)
+    assert found == code
+    if code:
+        assert errors.startswith("ampsim: ")
+        assert errors.count("\n") == 1
+
+
+def test_help_of_train_lists_every_choice(answers: dict[str, list]):
+    for group in ("data", "model", "loss", "optimizer", "schedule"):
+        (line,) = [line for line in answers["help of train"][1].splitlines() if line.strip().startswith(f"{group} ")]
+        assert line.split(maxsplit=1)[1].split(", ") == settings.choices(group)
+
+
+def test_the_installed_command_is_this_one():
+    """`ampsim` beside the interpreter, as pip made it."""
+    command = Path(sys.executable).parent / "ampsim"
+    if not command.exists():
+        pytest.skip("ampsim is not installed beside this interpreter")
+    done = subprocess.run([command, "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == __version__
+
+
+def test_an_error_can_be_traced(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
+    assert cli.main(["trian"]) == 2
+    assert "Traceback" not in capsys.readouterr().err
+    monkeypatch.setenv("AMPSIM_DEBUG", "1")
+    assert cli.main(["trian"]) == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_an_interrupt_is_exit_code_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
+    def interrupted(words: list[str]) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(cli.COMMANDS, "train", interrupted)
+    assert cli.main(["train"]) == 130
+    assert capsys.readouterr().err.endswith("ampsim: interrupted\n")
+
+
+# ---- options ----
+
+
+def test_options_are_read_with_their_types():
+    found = cli.parsed(cli.Render, ["input=a=b.wav", "output=o.wav", "channel=1", "overwrite=True"])
+    assert found == cli.Render(input="a=b.wav", output="o.wav", channel=1, overwrite=True)
+    assert cli.parsed(cli.Evaluate, []) == cli.Evaluate(folder="runs", uri="", run="last", split="test")
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["channel=left"], "channel=left: it is a whole number"),
+        (["overwrite=yes"], "overwrite=yes: it is true or false"),
+        (["input"], "`input` is not understood"),
+        (["--overwrite"], "`--overwrite` is not understood"),
+    ],
+)
+def test_options_of_a_wrong_type_are_refused(words: list[str], sentence: str):
+    with pytest.raises(AmpsimError) as caught:
+        cli.parsed(cli.Render, words)
+    assert sentence in str(caught.value)
+
+
+def test_evaluate_refuses_an_unknown_split(capsys: pytest.CaptureFixture):
+    assert cli.main(["evaluate", "split=tset"]) == 2
+    assert "did you mean `test`?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("overrides", "name"),
+    [
+        ([], "virtual_amp-dense"),
+        (["seed=3"], "virtual_amp-dense-seed=3"),
+        (["experiment=founding", "seed=3"], "founding-seed=3"),
+        (["experiment=founding", "data=ds1"], "founding-ds1"),
+        (["data=stereo", "data.path=/a/my amp.wav", "model.layers=2"], "stereo-dense-path=my amp.wav-layers=2"),
+        (["data=ds1", "data.splits.train=5 s"], "ds1-dense-train=5 s"),
+        (["data=stereo", "data.path=[/a/verse.wav,/a/solo.wav]"], "stereo-dense"),
+        (["optimizer=adam", "optimizer.learning_rate=1e-3"], "virtual_amp-dense-optimizer=adam-learning_rate=1e-3"),
+        (["tracking.folder=elsewhere", "training.resume=true"], "virtual_amp-dense"),
+        (["~loss.terms.mse", "+loss.terms.esr.weight=1"], "virtual_amp-dense-weight=1"),
+    ],
+)
+def test_a_run_is_named_by_what_makes_it_special(overrides: list[str], name: str):
+    assert cli.run_name({"model": {"_target_": "ampsim.models.Dense"}}, overrides) == name
+
+
+def test_a_resumed_command_has_the_name_of_the_first():
+    config = {"model": {"_target_": "ampsim.models.Dense"}}
+    words = ["model.units=8", "training.epochs=2"]
+    assert cli.run_name(config, [*words, "training.resume=true"]) == cli.run_name(config, words)
+
+
+# ---- Hydra's own flags ----
+
+
+def test_the_whole_config_can_be_printed(tmp_path: Path):
+    done = subprocess.run(
+        [sys.executable, "-m", "ampsim", "train", "--cfg", "job", "model=dense", "model.layers=2"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "layers: 2" in done.stdout
+    assert "_target_: ampsim.models.Dense" in done.stdout
+    assert done.stderr == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["-m", "data=stereo", "data.path=nothing.wav", "seed=0,1"], "nothing.wav does not exist"),
+        (["-m", "training.batch_size=0,1"], "training.batch_size=0: it is 1 or more"),
+    ],
+)
+@pytest.mark.slow
+def test_an_error_inside_a_sweep_is_a_sentence_with_exit_code_2(tmp_path: Path, words: list[str], sentence: str):
+    done = subprocess.run(
+        [sys.executable, "-m", "ampsim", "train", *words], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.returncode == 2
+
+
+# ---- a recording with a fault ends a run before anything is kept ----
+
+BROKEN = {
+    "clips.wav": ([guitar(RATE), 9 * guitar(RATE)], ["clips.wav", "clips at 0:0"]),
+    "silent.wav": ([guitar(RATE), 0 * guitar(RATE)], ["silent.wav", "is silent from 0:00.0 to 0:01.0"]),
+    "mono.wav": ([guitar(RATE)], ["mono.wav", "has 1 channel"]),
+    "short.wav": ([guitar(RATE), 0.5 * noise(RATE)], ["too short", "model's memory of 4,606 samples"]),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_recording_that_cannot_work_is_refused_and_no_run_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture, name: str
+):
+    channels, sentences = BROKEN[name]
+    monkeypatch.chdir(tmp_path)
+    write_pcm(tmp_path / name, channels)
+    assert cli.main(["train", "data=stereo", f"data.path={name}"]) == 2
+    errors = capfd.readouterr().err
+    for sentence in sentences:
+        assert sentence in errors
+    assert "Traceback" not in errors
+    assert os.listdir(tmp_path) == [name]  # noqa: PTH208
+
+
+@pytest.mark.slow
+def test_a_folder_without_runs_is_named_and_not_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["evaluate", "folder=rnus"]) == 2
+    assert "rnus" in capfd.readouterr().err
+    assert list(tmp_path.iterdir()) == []

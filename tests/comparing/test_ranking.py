@@ -1,0 +1,271 @@
+"""Runs made up with numbers whose order, ties and causes are known."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from ampsim import AmpsimError
+from ampsim.comparing.comparison import effect_sentence
+from ampsim.comparing.ranking import ABSENT, Trial, difference, factors, grouped, ranked
+from ampsim.metrics import Blocks
+
+OPTIMIZERS = {
+    "sgd": {"optimizer._target_": "keras.optimizers.SGD", "optimizer.momentum": "0.0"},
+    "adam": {"optimizer._target_": "keras.optimizers.Adam", "optimizer.beta_1": "0.9"},
+}
+
+
+def blocks(error: np.ndarray, energy: np.ndarray, *, target: str = "same") -> Blocks:
+    return Blocks(target, [4000] * len(error), list(error), list(energy), list(error), list(energy))
+
+
+def trial(layers: int, optimizer: str, seed: int, esr: float, **more) -> Trial:
+    config = {"model.layers": str(layers), "seed": str(seed), "name": f"n{seed}", "recording.delay": "3"}
+    identity = f"{layers}-{optimizer}-{seed}"
+    scores = {"esr": esr, "mse": esr / 10, **more.pop("scores", {})}
+    return Trial(identity, identity, config | OPTIMIZERS[optimizer], scores, **more)
+
+
+# esr = base * layer's factor * optimizer's factor * seed's factor, so that on a logarithm effects add up.
+LAYERS, SEEDS = {1: 1.0, 2: 0.8}, {0: 0.95, 1: 1.0, 2: 1 / 0.95}
+FULL = [
+    trial(layers, optimizer, seed, 0.2 * at * (2.0 if optimizer == "sgd" else 1.0) * luck)
+    for (layers, at), optimizer, (seed, luck) in itertools.product(LAYERS.items(), OPTIMIZERS, SEEDS.items())
+]
+
+
+def test_runs_that_differ_by_their_seed_are_one_group_and_the_best_comes_first():
+    found = ranked(FULL)
+    assert [group.label for group in found.groups] == [
+        "layers=2 optimizer=adam",
+        "layers=1 optimizer=adam",
+        "layers=2 optimizer=sgd",
+        "layers=1 optimizer=sgd",
+    ]
+    best = found.groups[0]
+    values = [0.16 * luck for luck in SEEDS.values()]
+    assert len(best.trials) == 3
+    assert best.mean("esr") == pytest.approx(sum(values) / 3)
+    assert best.spread("esr") == pytest.approx(math.sqrt(sum((v - sum(values) / 3) ** 2 for v in values) / 2))
+
+
+def test_the_shares_of_a_balanced_set_are_those_of_the_analysis_of_variance():
+    """By hand on logarithms: the variance of a two-level factor at distance d is d²/4; effects add up to the whole."""
+    found = ranked(FULL)
+    parts = {
+        "optimizer": math.log(2) ** 2 / 4,
+        "model.layers": math.log(0.8) ** 2 / 4,
+        "seed": 2 * math.log(0.95) ** 2 / 3,
+    }
+    shares = {effect.factor: effect.share for effect in found.effects}
+    assert list(shares) == ["optimizer", "model.layers"]
+    for name, part in parts.items():
+        share = found.seed_share if name == "seed" else shares[name]
+        assert share == pytest.approx(part / sum(parts.values()))
+    optimizer = found.effects[0]
+    assert optimizer.levels == pytest.approx({"adam": 0.2 * 0.8**0.5, "sgd": 0.4 * 0.8**0.5})
+    assert optimizer.by_chance == pytest.approx(1 / 11)
+    seeds = parts["seed"] * 12 / 8  # mean square within the four groups
+    for effect in found.effects:
+        assert effect.p == pytest.approx(stats.f.sf(parts[effect.factor] * 12 / seeds, 1, 8))
+    assert math.isnan(ranked(FULL[:-1]).effects[0].p)  # no longer balanced
+
+
+def test_a_factor_with_a_level_for_every_run_has_a_trend():
+    rates = [0.1, 0.01, 1.0, 0.03]
+    trials = [Trial(str(r), str(r), {"optimizer.rate": str(r), "seed": "0"}, {"esr": r**2}) for r in rates]
+    (effect,) = ranked(trials).effects
+    assert effect.by_chance == 1
+    assert effect.trend == pytest.approx(1)
+    assert list(effect.levels) == ["0.01", "0.03", "0.1", "1.0"]
+    assert effect_sentence(effect, "esr").startswith("optimizer.rate, rank correlation with esr +1.00: 0.01 0.0001, ")
+    assert math.isnan(ranked(FULL).effects[0].trend)
+
+
+def test_factors_are_named_as_they_were_typed_where_that_tells_all():
+    typed = [
+        trial(n, o, s, 0.1, overrides=f"model={n}layers optimizer={o} data.path='a b.wav' seed={s}")
+        for n, o, s in itertools.product((1, 2), OPTIMIZERS, (0, 1))
+    ]
+    assert factors(typed) == {
+        "model": ["1layers"] * 4 + ["2layers"] * 4,
+        "optimizer": ["sgd", "sgd", "adam", "adam"] * 2,
+    }
+    assert factors([Trial("a", "a", {"m": "1"}, {}, "x=2"), Trial("b", "b", {"m": "2"}, {})]) == {"x": ["2", "default"]}
+    untold = [*typed[:-1], trial(2, "adam", 1, 0.1, overrides="model=2layers optimizer=sgd seed=1")]
+    assert list(factors(untold)) == ["model.layers", "optimizer"]
+
+
+def test_what_an_optimizer_brings_along_is_no_factor_but_what_varies_within_it_is():
+    one, two, three = (
+        Trial(str(k), str(k), OPTIMIZERS[name] | {"optimizer.learning_rate": rate}, {})
+        for k, (name, rate) in enumerate([("sgd", "0.1"), ("sgd", "0.2"), ("adam", "0.1")])
+    )
+    assert factors([one, three]) == {"optimizer": ["sgd", "adam"]}
+    assert factors([one, two, three]) == {
+        "optimizer": ["sgd", "sgd", "adam"],
+        "optimizer.learning_rate": ["0.1", "0.2", "0.1"],
+    }
+
+
+def test_losses_are_named_by_their_terms_and_keys_that_change_together_are_one():
+    terms = "loss.terms"
+    mse = {f"{terms}.mse._target_": "ampsim.losses.MSE", f"{terms}.mse.weight": "1"}
+    ear = {f"{terms}.esr._target_": "ampsim.losses.AWeighted", f"{terms}.esr.loss._target_": "ampsim.losses.ESR"}
+    ear |= {f"{terms}.dc._target_": "ampsim.losses.DC"}
+    trials = [
+        Trial(str(k), str(k), config, {})
+        for k, config in enumerate([mse | {"model.b": "1", "model.c": "x"}, ear | {"model.b": "2", "model.c": "y"}])
+    ]
+    assert factors(trials) == {"loss": ["mse", "dc+esr"]}
+    assert factors([Trial("0", "0", {"k.a": "1"}, {}), Trial("1", "1", {}, {})]) == {"k": ["other (1)", "other (2)"]}
+    assert ABSENT not in str(factors(trials))
+
+
+def test_a_seed_that_is_repeated_counts_once():
+    groups, repeated = grouped([trial(1, "sgd", 0, 0.1), trial(1, "sgd", 1, 0.1), trial(1, "sgd", 0, 0.3)])
+    assert [len(group.trials) for group in groups] == [2]
+    assert [each.scores["esr"] for each in repeated] == [0.3]
+
+
+# ---- ties -----------------------------------------------------------------------------------------------------------
+
+
+def drawn(
+    random: np.random.Generator, level: float, num_seeds: int, layers: int, difficulty: np.ndarray
+) -> list[Trial]:
+    """Runs on the same music: some blocks are hard for all, each block has its luck, each seed too (10 %)."""
+    found = []
+    for seed in range(num_seeds):
+        luck = np.exp(0.1 * random.standard_normal() + 0.3 * random.standard_normal(len(difficulty)))
+        error = level * difficulty * luck
+        found.append(
+            trial(layers, "sgd", seed, error.sum() / len(error), blocks=blocks(error, np.ones(len(difficulty))))
+        )
+    return found
+
+
+@pytest.mark.parametrize("num_seeds", [2, 3, 5])
+def test_equal_configs_are_a_tie_and_at_most_one_pair_in_ten_is_not(num_seeds: int):
+    random = np.random.default_rng(num_seeds)
+    apart = 0
+    for _ in range(150):
+        difficulty = np.exp(random.standard_normal(30))
+        pair = [grouped(drawn(random, 0.2, num_seeds, layers, difficulty))[0][0] for layers in (1, 2)]
+        found = difference(*pair, "esr")
+        assert found.basis == "segments and seeds"
+        apart += not found.tie
+    assert apart <= 15
+
+
+def test_a_difference_that_is_there_is_found_and_measured():
+    random = np.random.default_rng(5)
+    difficulty = np.exp(random.standard_normal(60))
+    first, second = (grouped(drawn(random, level, 5, 1, difficulty))[0][0] for level in (0.1, 0.2))
+    found = difference(first, second, "esr")
+    assert not found.tie
+    assert 0.5 < found.low < found.change < found.high < 2
+    assert found.change == pytest.approx(second.mean("esr") / first.mean("esr") - 1)
+
+
+def test_one_seed_each_is_judged_on_the_segments():
+    """Every block is a tenth worse: the quotient of the sums is 1.1 in each draw, however the blocks fall."""
+    energy = np.linspace(1, 2, 20)
+    error = energy * np.linspace(0.1, 0.9, 20)
+    groups = [
+        grouped([trial(1, "sgd", 0, factor * error.sum() / energy.sum(), blocks=blocks(factor * error, energy))])[0][0]
+        for factor in (1.0, 1.1)
+    ]
+    found = difference(*groups, "esr")
+    assert (found.low, found.change, found.high) == pytest.approx((0.1, 0.1, 0.1))
+    assert found.basis == "segments"
+    assert not found.tie
+
+
+def test_seeds_alone_are_welchs_test():
+    values = [[1.0, 1.2, 0.9, 1.1], [1.5, 1.9, 1.6, 1.7]]
+    groups = [
+        grouped([trial(1, "sgd", seed, 0.1, scores={"flutter_db": value}) for seed, value in enumerate(column)])[0][0]
+        for column in values
+    ]
+    found = difference(*groups, "flutter_db")
+    expected = stats.ttest_ind(values[1], values[0], equal_var=False).confidence_interval(0.95)
+    assert found.basis == "seeds"
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=0.02)
+
+
+def test_where_nothing_can_be_said_nothing_is():
+    alone = [grouped([trial(1, "sgd", 0, value)])[0][0] for value in (0.1, 0.2)]
+    assert difference(*alone, "esr") is None
+    ones = np.ones(4)
+    elsewhere = [
+        grouped([trial(1, "sgd", seed, 0.1, blocks=blocks(ones, ones, target=target)) for seed in (0, 1)])[0][0]
+        for target in ("here", "there")
+    ]
+    assert difference(*elsewhere, "esr") is None
+
+
+# ---- what is left out, and what is said -----------------------------------------------------------------------------
+
+
+def test_runs_that_did_not_finish_are_listed_and_count_nowhere():
+    diverged = trial(2, "sgd", 7, math.inf, ended="diverged")
+    found = ranked([*FULL, diverged, trial(1, "sgd", 9, math.nan)])
+    assert found.left_out == [("2-sgd-7", "diverged"), ("1-sgd-9", "has no esr")]
+    assert [len(group.trials) for group in found.groups] == [3, 3, 3, 3]
+
+
+def test_a_metric_that_no_run_has_is_refused_with_the_nearest():
+    with pytest.raises(AmpsimError, match=r"no run has a score `err`; did you mean `esr`\?"):
+        ranked(FULL, "err")
+
+
+def test_a_single_run_is_refused_and_the_others_are_named():
+    with pytest.raises(AmpsimError, match=r"two finished runs, and there is one; 1-sgd-1 diverged"):
+        ranked([trial(1, "sgd", 0, 0.1), trial(1, "sgd", 1, 0.1, ended="diverged")])
+    with pytest.raises(AmpsimError, match="there is none"):
+        ranked([trial(1, "sgd", 1, 0.1, ended="diverged")])
+
+
+def test_a_metric_of_which_more_is_better_is_ranked_from_above():
+    trials = [trial(n, "sgd", 0, 0.1, scores={"real_time_factor": n}) for n in (1, 2)]
+    assert [group.label for group in ranked(trials, "real_time_factor").groups] == ["layers=2", "layers=1"]
+
+
+def test_different_recordings_one_seed_and_old_runs_are_told():
+    ones = np.ones(4)
+    told = ranked(
+        [
+            trial(1, "sgd", 0, 0.1, blocks=blocks(ones, ones)),
+            trial(2, "sgd", 0, 0.2, blocks=blocks(ones, ones, target="other")),
+            trial(3, "sgd", 0, 0.3),
+        ]
+    )
+    assert told.differences == [None, None]
+    assert [note.split(":")[0] for note in told.notes] == [
+        "not comparable",
+        "1 of 3 runs keep no scores.json",
+        "one seed each",
+    ]
+
+
+def test_a_group_of_one_seed_borrows_the_spread_of_its_neighbour():
+    values = [0.1, 0.11, 0.12]
+    many = grouped([trial(1, "sgd", seed, value) for seed, value in enumerate(values)])[0][0]
+    one = grouped([trial(2, "sgd", 0, 0.13)])[0][0]
+    found = difference(many, one, "esr")
+    relative = np.std(values, ddof=1) / np.mean(values)
+    reach = stats.t.ppf(0.975, 2) * relative * math.sqrt(1 / 3 + 1)
+    assert found.high == pytest.approx(math.exp(math.log(0.13 / 0.11) + reach) - 1, rel=0.02)
+    assert "one seed is judged as if" in ranked([*many.trials, *one.trials]).notes[-1]
+
+
+def test_the_referee_speaks_of_groups():
+    louder = {1: {"flutter_db": 0.2}, 2: {"flutter_db": 2.0}}
+    found = ranked([trial(n, "sgd", s, 0.1 / n, scores=louder[n]) for n in (1, 2) for s in (0, 1)])
+    assert found.verdict.sentences[0] == (
+        "layers=2 has the lower esr than layers=1 (0.05 against 0.1), yet the higher flutter_db (2 against 0.2)"
+    )

@@ -1,0 +1,289 @@
+"""Configs composed by Hydra as they come from the command line, and the sentences about what is wrong with them."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ampsim import AmpsimError
+from ampsim.config import saved, settings
+from ampsim.config.settings import composed
+
+CONF = Path(__file__).parents[2] / "conf"
+STEREO = ["data=stereo", "data.path=take.wav"]
+
+
+def refused(overrides: list[str]) -> str:
+    with pytest.raises(AmpsimError) as caught:
+        composed(overrides)
+    return str(caught.value)
+
+
+def plainly(value: object) -> bool:
+    if isinstance(value, dict):
+        return type(value) is dict and all(type(key) is str and plainly(item) for key, item in value.items())
+    if isinstance(value, list):
+        return type(value) is list and all(map(plainly, value))
+    return type(value) in (str, int, float, bool, type(None))
+
+
+def test_the_config_is_what_the_files_say():
+    found = composed([])
+    main = yaml.safe_load((CONF / "config.yaml").read_text(encoding="utf-8"))
+    chosen = {key: value for entry in main["defaults"] if isinstance(entry, dict) for key, value in entry.items()}
+    for group in ("data", "model", "loss", "optimizer", "schedule"):
+        assert found[group] == yaml.safe_load((CONF / group / f"{chosen[group]}.yaml").read_text(encoding="utf-8"))
+    training = yaml.safe_load((CONF / "training" / f"{chosen['training']}.yaml").read_text(encoding="utf-8"))
+    assert found["training"] == {key: value for key, value in training.items() if key != "defaults"}
+    assert "hydra" not in found
+
+
+def test_a_config_is_plain_dicts_and_lists():
+    assert plainly(composed([*STEREO, "data.splits.test=[take.wav]"]))
+
+
+def test_choices_and_values_are_overridden():
+    found = composed(["model.layers=2", "optimizer=adam", "optimizer.learning_rate=3e-4", "seed=7", "loss=esr"])
+    assert found["model"]["layers"] == 2
+    assert found["optimizer"]["_target_"] == "keras.optimizers.Adam"
+    assert (found["optimizer"]["learning_rate"], found["seed"]) == (3e-4, 7)
+    assert list(found["loss"]["terms"]) == ["esr"]
+
+
+@pytest.mark.parametrize(
+    ("words", "budget"),
+    [
+        ([], (None, 60)),
+        (["training.epochs=3"], (3, None)),
+        (["training.epochs=3", "training.seconds=5"], (3, 5)),
+        (["experiment=founding"], (4, None)),
+        (["experiment=founding", "training.seconds=5"], (4, 5)),
+        (["experiment=five_minutes"], (None, 300)),
+    ],
+)
+def test_epochs_alone_replace_the_seconds_of_the_default(words: list[str], budget: tuple):
+    training = composed(words)["training"]
+    assert (training["epochs"], training["seconds"]) == budget
+
+
+@pytest.mark.parametrize("devices", ["0", "none", "true", "-1", "1.5"])
+def test_devices_are_all_or_a_number(devices: str):
+    assert "it is `all` or a number" in refused([f"training.devices={devices}"])
+
+
+def test_a_loss_term_is_added_weighed_and_removed():
+    found = composed(
+        [
+            "loss=esr",
+            "loss.terms.esr.weight=0.5",
+            "+loss.terms.mae._target_=ampsim.losses.MAE",
+            "+loss.terms.mae.weight=0.1",
+        ]
+    )
+    assert found["loss"]["terms"]["esr"]["weight"] == 0.5
+    assert found["loss"]["terms"]["mae"] == {"_target_": "ampsim.losses.MAE", "weight": 0.1}
+    assert composed(["loss=esr", "~loss.terms.esr"])["loss"]["terms"] == {}
+
+
+def test_paths_become_absolute_seen_from_where_the_command_was_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    found = composed(["data=stereo", "data.path=[a.wav,/there/b.wav,'~/c.wav']"])
+    assert found["data"]["path"] == [str(tmp_path / "a.wav"), "/there/b.wav", str(Path("~/c.wav").expanduser())]
+    assert found["tracking"]["folder"] == str(tmp_path / "runs")
+    found = composed(["data=pair", "data.input=in.wav", "data.target=out.wav"])
+    assert (found["data"]["input"], found["data"]["target"]) == (str(tmp_path / "in.wav"), str(tmp_path / "out.wav"))
+
+
+@pytest.mark.parametrize("name", ["my take.wav", "größer.wav", "🎸.wav", "a,b.wav", "a=b.wav", "(1).wav", "it's.wav"])
+def test_a_file_name_of_any_kind_in_quotes(name: str):
+    quoted = name.replace("'", "\\'")
+    assert composed(["data=stereo", f"data.path='{quoted}'"])["data"]["path"] == str(Path(name).absolute())
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("modle=dense", r"`modle`; did you mean `model`?"),
+        ("model.layrs=2", "the config has no `model.layrs`; did you mean `model.layers`?"),
+        ("optimizer.learning_rte=1", "`optimizer.learning_rte`; did you mean `optimizer.learning_rate`?"),
+        ("training.epoch=3", "`training.epoch`; did you mean `training.epochs`?"),
+        ("sed=1", "the config has no `sed`; did you mean `seed`?"),
+        ("model=dens", "there is no model `dens`; did you mean `dense`?"),
+        ("optimizer=adm", "there is no optimizer `adm`; did you mean `adam`?"),
+        ("training=fast", "there is no training `fast`"),
+        ("data.splits.trian=0.5", "`data.splits.trian`; did you mean `data.splits.train`?"),
+    ],
+)
+def test_a_typo_is_refused_with_the_nearest_name(override: str, sentence: str):
+    found = refused([override])
+    assert sentence in found
+    assert "\n" not in found
+
+
+def test_a_typo_beside_another_choice_is_looked_up_in_that_choice():
+    assert "did you mean `optimizer.beta_1`?" in refused(["optimizer=adam", "optimizer.beta1=0.8"])
+
+
+def test_a_key_of_another_choice_is_told_where_it_belongs():
+    assert "data=stereo" in refused(["data.path=take.wav"])
+
+
+@pytest.mark.parametrize(
+    ("override", "key"),
+    [
+        ("training.epochs=many", "training.epochs"),
+        ("training.batch_size=1.5", "training.batch_size"),
+        ("training.xla=perhaps", "training.xla"),
+        ("training.patience=soon", "training.patience"),
+        ("training.segment_length=[1,2]", "training.segment_length"),
+        ("training.segment_length=null", "training.segment_length"),
+    ],
+)
+def test_a_wrong_type_is_refused_with_its_key(override: str, key: str):
+    found = refused([override])
+    assert key in found
+    assert "\n" not in found
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("training.batch_size=0", "training.batch_size=0: it is 1 or more"),
+        ("training.segment_length=-5", "training.segment_length=-5: it is 1 or more"),
+        ("training.patience=0", "training.patience=0: it is 1 or more"),
+        ("training.checkpoint_every_s=-1", "training.checkpoint_every_s=-1.0: it is 0 or more"),
+        ("training.epochs=0", "training.epochs=0.0: it is above 0"),
+        ("training.seconds=-1", "training.seconds=-1.0: it is above 0"),
+        ("training.validate_every=0", "training.validate_every=0.0: it is above 0"),
+        ("training.epochs=null", "set training.epochs or training.seconds"),
+        ("training.epochs=nan", "training.epochs=nan: it is above 0"),
+        ("seed=-1", "seed=-1"),
+        ("seed=null", "seed=None"),
+        ("seed=1.5", "seed=1.5"),
+    ],
+)
+def test_numbers_that_make_no_sense_are_refused(override: str, sentence: str):
+    assert sentence in refused([override])
+
+
+def test_a_missing_value_is_named():
+    assert refused(["data=stereo"]) == "data.path has no value: add data.path=... to the command"
+    assert refused(["data=pair", "data.input=x.wav"]) == "data.target has no value: add data.target=... to the command"
+
+
+@pytest.mark.parametrize("data", ["ds1", "marshall_2204"])
+def test_a_missing_environment_variable_is_explained(data: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("AMPSIM_DATA", raising=False)
+    found = refused([f"data={data}"])
+    assert "needs the environment variable AMPSIM_DATA: export AMPSIM_DATA=" in found
+
+
+@pytest.mark.parametrize(
+    "override", ["model.layers", "=3", "model.layers=[1", "model.layers={", "a b c", "data.path=a b[.wav"]
+)
+def test_what_does_not_parse_is_named(override: str):
+    found = refused([override])
+    assert override in found
+    assert "\n" not in found
+
+
+def test_the_config_folder_is_the_repositorys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    assert settings.config_folder().resolve() == CONF.resolve()
+    assert settings.choices("optimizer") == sorted(path.stem for path in (CONF / "optimizer").glob("*.yaml"))
+
+
+# ---- a config that was saved ----------------------------------------------------------------------------------------
+
+
+def written(folder: Path, change: str = "", value: object = None, *, text: str | None = None) -> Path:
+    """A saved config, with one key changed by hand; the value `...` removes it."""
+    config: dict = composed([])
+    *sections, last = change.split(".") if change else [""]
+    section = config
+    for each in sections:
+        section = section[each]
+    if value is ...:
+        del section[last]
+    elif last:
+        section[last] = value
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump(config, sort_keys=False) if text is None else text, encoding="utf-8")
+    return path
+
+
+def test_a_saved_config_comes_back_as_it_was(tmp_path: Path):
+    assert saved.read_config(written(tmp_path)) == (composed([]), [])
+
+
+@pytest.mark.parametrize(
+    ("change", "value", "sentence"),
+    [
+        ("model", ..., "has no section `model`"),
+        ("training", ..., "has no section `training`"),
+        ("data", "marshall.wav", "has no section `data`"),
+        ("modle", {"_target_": "ampsim.models.Fir"}, "a config has no `modle`; did you mean `model`?"),
+        ("model._target_", ..., "model has no _target_"),
+        ("model._target_", "this.Zen", "asks for `_target_: this.Zen`"),
+        ("loss.terms.esr._target_", "subprocess.Popen", "asks for `_target_: subprocess.Popen`"),
+        ("optimizer.learning_rate", [{"_target_": ["this.Zen"]}], "asks for `_target_: ['this.Zen']`"),
+        ("training.epochs", "many", "training.epochs: Value 'many'"),
+        ("training.epochs", "${oc.env:HOME}", "training.epochs='${oc.env:HOME}': it is one plain value"),
+        ("training.batch_size", 1.5, "training.batch_size: Value '1.5'"),
+        ("training.segment_length", None, "training.segment_length"),
+        ("training.epoch", 3, "training has no `epoch`; did you mean `epochs`?"),
+        ("training.epochs", -1, "training.epochs=-1"),
+        ("training.seconds", None, "set training.epochs or training.seconds"),
+        ("seed", "x", "seed=x"),
+        ("seed", ..., "seed=None"),
+        ("name", 3, "name=3: it is text or null"),
+    ],
+)
+def test_a_saved_config_that_was_edited_to_something_invalid_is_refused(
+    tmp_path: Path, change: str, value: object, sentence: str
+):
+    path = written(tmp_path, change, value)
+    with pytest.raises(AmpsimError) as caught:
+        saved.read_config(path)
+    assert sentence in str(caught.value)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert "this" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("- 1\n- 2\n", "holds list, not sections"),
+        ("", "holds NoneType, not sections"),
+        ("seed: [1\n", "this is no YAML"),
+        ("a: 1\nseed: !!python/object/apply:os.system ['echo']\n", "line 2: a config holds plain values only"),
+        ("seed: !!python/object:ampsim.models.Fir {}\n", "line 1: a config holds plain values only"),
+        ("\x00", "this is no YAML"),
+        ("[" * 2000, "this is no YAML"),
+        ("a: &a [*a]\n", "holds a reference (*a)"),
+    ],
+)
+def test_what_is_no_config_is_refused(tmp_path: Path, text: str, sentence: str):
+    with pytest.raises(AmpsimError) as caught:
+        saved.read_config(written(tmp_path, text=text))
+    assert sentence in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_no_text_or_not_there_is_refused(tmp_path: Path):
+    (tmp_path / "model.keras").write_bytes(b"PK\x03\x04\xff\xfe")
+    with pytest.raises(AmpsimError, match="is not text in UTF-8"):
+        saved.read_config(tmp_path / "model.keras")
+    with pytest.raises(AmpsimError, match="cannot be read: No such file"):
+        saved.read_config(tmp_path / "nothing.yaml")
+    with pytest.raises(AmpsimError, match="cannot be read: Is a directory"):
+        saved.read_config(tmp_path)
+
+
+def test_what_an_earlier_version_did_not_write_takes_its_default_and_is_told(tmp_path: Path):
+    path = written(tmp_path, "training.patience", ...)
+    config, notes = saved.read_config(path)
+    assert config == composed([])
+    assert notes == [f"{path} says nothing of training.patience: it is None"]

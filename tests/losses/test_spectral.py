@@ -1,0 +1,110 @@
+"""Spectral losses against SciPy's STFT, and against auraloss 0.4.0 (PyPI).
+
+The stored values were made by auraloss on torch 2.13.0 in float64, each example by itself, on the arrays of
+`loss_signals`: `STFTLoss(fft_size=n, hop_size=n // 4, win_length=n)`. auraloss reflects the signal at its ends (torch.stft's
+`center`), where ampsim takes whole windows only: they agree once the signal is reflected beforehand. Its window is not
+scaled and its floor is 1e-8 of that power, which is far below both signals here.
+"""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from loss_signals import PREDICTION, TARGET, value
+from scipy import signal as dsp
+
+from ampsim import AmpsimError
+from ampsim.losses import MSE, AWeighted, AWeightedSpectralMSE, LogMel, MultiResolutionSTFT
+from ampsim.signals import filters
+
+AURALOSS = {512: [0.4993384159, 0.5021844988], 1024: [0.5021977558, 0.5066057730]}
+SILENT_FLOOR_DB = -180.0  # as good as none
+
+
+def prepared(loss, length=4096, rate=44100):
+    loss.prepare(sample_rate=rate, segment_length=length)
+    return loss
+
+
+def magnitudes(signals, size):
+    """(batch, bins, frames) by SciPy; a full-scale sine peaks at 1."""
+    stft = dsp.ShortTimeFFT(dsp.get_window("hann", size), size // 4, 1, scale_to="magnitude")
+    last = (signals.shape[-1] - size) // stft.hop + 1
+    first = size // 2 // stft.hop  # the first window that lies inside the signal whole
+    return 2 * np.abs(stft.stft(signals, p0=first, p1=first + last))
+
+
+@pytest.mark.parametrize("size", [512, 1024])
+@pytest.mark.parametrize("example", [0, 1])
+def test_one_resolution_is_auralosses_on_a_reflected_signal(size, example):
+    reflected = [np.pad(x[example : example + 1], ((0, 0), (size // 2,) * 2), "reflect") for x in (TARGET, PREDICTION)]
+    loss = prepared(MultiResolutionSTFT(sizes=[size], floor_db=SILENT_FLOOR_DB))
+    assert value(loss, *reflected) == pytest.approx(AURALOSS[size][example], rel=1e-4)
+
+
+def test_resolutions_are_averaged_and_the_batch_is_one_ratio():
+    parts = []
+    for size in (256, 1024):
+        target, prediction = magnitudes(TARGET, size), magnitudes(PREDICTION, size)
+        convergence = np.linalg.norm(target - prediction) / np.linalg.norm(target)
+        parts.append(convergence + np.mean(np.abs(np.log(target / prediction))))
+    loss = prepared(MultiResolutionSTFT(sizes=[256, 1024], floor_db=SILENT_FLOOR_DB))
+    assert value(loss, TARGET, PREDICTION) == pytest.approx(np.mean(parts), rel=1e-4)
+
+
+def test_sizes_in_milliseconds_follow_the_sample_rate():
+    loss = MultiResolutionSTFT(sizes_ms=[10, 20])
+    assert prepared(loss, rate=48000).sizes == [480, 960]
+    assert prepared(loss, rate=96000).sizes == [960, 1920]
+
+
+def test_spectral_losses_do_not_hear_polarity_and_the_waveform_does():
+    for loss in (MultiResolutionSTFT(), AWeightedSpectralMSE(), LogMel()):
+        assert value(prepared(loss), TARGET, -TARGET) == pytest.approx(0, abs=1e-5)
+    assert value(MSE(), TARGET, -TARGET) > 0.1
+
+
+def test_a_weighted_spectral_mse_is_the_weighted_distance_of_magnitudes():
+    size = 1024
+    window = dsp.get_window("hann", size)
+    target, prediction = magnitudes(TARGET, size), magnitudes(PREDICTION, size)
+    bins = np.full(size // 2 + 1, 2.0)
+    bins[[0, -1]] = 1
+    weight = bins * filters.a_magnitude(np.arange(size // 2 + 1) * 44100 / size) ** 2
+    # From amplitudes back to the window's unscaled spectrum, and from that to a mean square.
+    unscaled = (window.sum() / 2) ** 2 / (size * np.sum(window**2))
+    expected = np.mean(np.sum(weight[:, None] * (target - prediction) ** 2, axis=1)) * unscaled
+    loss = prepared(AWeightedSpectralMSE(sizes=[size], floor_db=SILENT_FLOOR_DB))
+    assert value(loss, TARGET, PREDICTION) == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_weighted_spectral_mse_counts_a_missing_tone_like_the_waveform_does():
+    tone = 0.3 * np.sin(2 * np.pi * 300 * np.arange(8192) / 44100)[None]
+    spectral = value(prepared(AWeightedSpectralMSE(), 8192), tone, 0 * tone)
+    assert spectral == pytest.approx(value(prepared(AWeighted(MSE()), 8192), tone, 0 * tone), rel=0.03)
+
+
+def test_log_mel_is_the_distance_of_band_levels_in_db():
+    size, bands = 2048, tf.signal.linear_to_mel_weight_matrix(40, 1025, 44100, 60.0, 16000.0).numpy()
+    levels = [10 * np.log10(bands.T @ magnitudes(x, size) ** 2) for x in (TARGET, PREDICTION)]
+    loss = prepared(LogMel(sizes=[size], floor_db=SILENT_FLOOR_DB))
+    assert value(loss, TARGET, PREDICTION) == pytest.approx(np.mean(np.abs(levels[0] - levels[1])), rel=1e-3)
+    assert value(loss, TARGET, 2 * TARGET) == pytest.approx(20 * np.log10(2), rel=1e-4)
+
+
+def test_a_signal_shorter_than_a_window_is_filled_up():
+    loss = prepared(MultiResolutionSTFT(sizes=[512]))
+    padded = [np.pad(x[:, :300], ((0, 0), (0, 212))) for x in (TARGET, PREDICTION)]
+    assert value(loss, TARGET[:, :300], PREDICTION[:, :300]) == pytest.approx(value(loss, *padded), rel=1e-6)
+
+
+def test_what_cannot_work_is_refused_with_what_to_change():
+    with pytest.raises(AmpsimError, match=r"2,048 samples is longer than the 1,024.*raise training.segment_length"):
+        prepared(MultiResolutionSTFT(), 1024)
+    with pytest.raises(AmpsimError, match="there are no bands from 60 to 16000 Hz at 22050 Hz"):
+        prepared(LogMel(high_hz=16000), rate=22050)
+    with pytest.raises(AmpsimError, match="lower the loss term's num_bands"):
+        prepared(LogMel(num_bands=128, sizes=[512]))
+    with pytest.raises(ValueError, match="either sizes_ms"):
+        MultiResolutionSTFT(sizes_ms=[10], sizes=[512])
+    with pytest.raises(RuntimeError, match=r"call prepare\(\)"):
+        value(LogMel(), TARGET, PREDICTION)

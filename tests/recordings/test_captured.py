@@ -1,0 +1,116 @@
+"""A capture as the amp of a recording, and its loudness."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from nam_files import wavenet, write
+from synthetic import DELAY, RATE, guitar, write_pcm
+
+from ampsim import AmpsimError, players
+from ampsim.cli import main as cli
+from ampsim.players.loudness import LEVEL_DB, gain, loudness_db, reference_input
+from ampsim.recordings import captured
+from ampsim.recordings.pairs import aligned
+from ampsim.recordings.sources import Stereo
+from ampsim.recordings.splits import split
+
+
+def level_db(samples: np.ndarray) -> float:
+    return 10 * np.log10(np.mean(np.float64(samples) ** 2))
+
+
+def test_the_reference_is_a_second_of_noise_with_equal_power_in_each_octave():
+    noise = reference_input()
+    assert len(noise) == 48000
+    assert level_db(noise) == pytest.approx(LEVEL_DB, abs=1e-3)
+    power = np.abs(np.fft.rfft(noise)) ** 2
+    octaves = [10 * np.log10(power[low : 2 * low].sum() / power.sum()) for low in (200, 400, 800, 1600, 3200)]
+    # As measured on the file in NAM's package: -11.3, -10.8, -10.4, -11.0 and -10.9 dB.
+    np.testing.assert_allclose(octaves, [-11.3, -10.8, -10.4, -11.0, -10.9], atol=1.5)
+
+
+def test_loudness_and_gain_of_a_wire_and_of_a_square():
+    assert loudness_db(lambda signal: 0.5 * signal) == pytest.approx(LEVEL_DB - 6.02, abs=0.01)
+    assert gain(lambda signal: 0.5 * signal) == pytest.approx(0, abs=1e-6)
+    assert loudness_db(np.sign) == pytest.approx(0, abs=0.01)
+    assert gain(np.sign) == pytest.approx(9 / 11, abs=1e-3)  # ten of eleven levels, silence being one
+    assert gain(np.zeros_like) == 0
+
+
+@pytest.fixture
+def capture(tmp_path: Path) -> Path:
+    """A capture at RATE that states how loud it is."""
+    found = wavenet() | {"sample_rate": RATE}
+    player = players.read(write(tmp_path / "amp.nam", found)).player
+    return write(tmp_path / "amp.nam", found | {"metadata": {"loudness": loudness_db(player)}})
+
+
+def test_direct_recordings_in_and_targets_out(capture: Path, tmp_path: Path):
+    direct = guitar(RATE)
+    write_pcm(tmp_path / "di.wav", [direct], bits=24)
+    (take,) = captured.NamCapture(path=str(capture), input=str(tmp_path / "di.wav"), delay=0).load()
+    np.testing.assert_allclose(take.input, direct, atol=1e-6)
+    np.testing.assert_allclose(take.target, players.read(capture).player(direct), atol=1e-5)
+    assert (take.sample_rate, take.name) == (RATE, "di.wav")
+    assert [Path(file.path).name for file in take.files] == ["di.wav", "amp.nam"]
+
+
+def test_a_direct_recording_of_another_rate_is_brought_to_the_captures(capture: Path, tmp_path: Path):
+    write_pcm(tmp_path / "di.wav", [guitar(2 * RATE, sample_rate=2 * RATE)], 2 * RATE)
+    (take,) = captured.NamCapture(path=str(capture), input=[str(tmp_path / "di.wav")]).load()
+    assert (take.sample_rate, len(take.input), len(take.target)) == (RATE, RATE, RATE)
+
+
+def test_the_embedded_guitar_stands_in_for_a_recording(capture: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("ampsim.recordings.captured.GUITAR_S", 1.0)
+    (take,) = captured.NamCapture(path=str(capture)).load()
+    assert (take.sample_rate, len(take.input)) == (RATE, RATE)
+
+
+def test_a_capture_that_is_not_as_loud_as_it_states_is_refused(capture: Path, tmp_path: Path):
+    stated = players.read(capture).loudness_db
+    louder = wavenet() | {"sample_rate": RATE, "metadata": {"loudness": stated + 20}}
+    path = write(tmp_path / "other.nam", louder)
+    write_pcm(tmp_path / "di.wav", [guitar(RATE)])
+    with pytest.raises(AmpsimError, match=r"states a loudness of .* and plays at"):
+        captured.NamCapture(path=str(path), input=str(tmp_path / "di.wav")).load()
+    assert captured.NamCapture(path=str(path), input=str(tmp_path / "di.wav"), checks="warn").load()
+
+
+def test_render_plays_a_capture(capture: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
+    import soundfile
+
+    direct = guitar(RATE)
+    write_pcm(tmp_path / "di.wav", [direct], bits=24)
+    words = [f"capture={capture}", f"input={tmp_path / 'di.wav'}", f"output={tmp_path / 'out.wav'}"]
+    assert cli.main(["render", *words]) == 0
+    found, rate = soundfile.read(tmp_path / "out.wav", dtype="float32")
+    assert rate == RATE
+    np.testing.assert_allclose(found, players.read(capture).player(direct), atol=1e-5)
+    assert "a WaveNet, loudness" in capsys.readouterr().out
+
+
+def test_a_bad_capture_renders_nothing(tmp_path: Path, capsys: pytest.CaptureFixture):
+    write_pcm(tmp_path / "di.wav", [guitar(RATE)])
+    write(tmp_path / "amp.nam", "{")
+    words = [f"capture={tmp_path / 'amp.nam'}", f"input={tmp_path / 'di.wav'}", f"output={tmp_path / 'out.wav'}"]
+    assert cli.main(["render", *words]) == 2
+    assert "it breaks off" in capsys.readouterr().err
+    assert not (tmp_path / "out.wav").exists()
+
+
+def test_a_teacher_plays_beside_its_recording(capture: Path, recording: Path, tmp_path: Path):
+    recorded = Stereo(path=str(recording))
+    write_pcm(tmp_path / recording.name, [guitar(RATE)], bits=24)
+    source = captured.Distilled(recording=recorded, teacher=str(capture), input=str(tmp_path / recording.name))
+    taught, learnt = source.load()
+    assert (taught.name, learnt.name) == (f"taught {recording.name}", recording.name)
+    np.testing.assert_allclose(taught.target, players.read(capture).player(taught.input), atol=1e-6)
+    (alone,) = captured.Distilled(recording=recorded, teacher=None).load()
+    (expected,) = (aligned(take, DELAY) for take in recorded.load())
+    for take in (learnt, alone):
+        np.testing.assert_array_equal(take.input, expected.input)
+        np.testing.assert_array_equal(take.target, expected.target)
+    splits = split([taught, learnt], source.splits, gap=10)
+    assert {span.take.name for name in ("validation", "test") for span in splits[name]} == {recording.name}

@@ -1,0 +1,205 @@
+"""What the figures draw, read back from their lines, against what was put in."""
+
+from io import BytesIO
+
+import matplotlib.image
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.testing import assert_allclose, assert_array_equal
+from synthetic import noise, pair
+
+from ampsim.report import plots
+
+RATE = 16000
+TAKE = pair(1.0, sample_rate=RATE)
+SIGNALS = {"direct": TAKE.input, "amp": TAKE.target, "prediction": (0.5 * TAKE.target).astype(np.float32)}
+ROUNDS = [
+    {"step": 10, "epoch": 1.0, "loss": 0.9},
+    {"step": 20, "epoch": 2.0, "loss": 0.5, "validation_loss": 0.4, "validation_esr": 0.04},
+    {"step": 30, "epoch": 3.0, "loss": 0.4},
+    {"step": 40, "epoch": 4.0, "loss": 0.3, "validation_loss": 0.6, "validation_esr": 0.06},
+]
+
+
+def line(axes: Axes, label: str) -> tuple[np.ndarray, np.ndarray]:
+    (found,) = [each for each in axes.get_lines() if each.get_label() == label]
+    return np.asarray(found.get_xdata()), np.asarray(found.get_ydata())
+
+
+def drawn(figure: Figure) -> np.ndarray:
+    """The pixels of the figure as a PNG, read back."""
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", dpi=40)
+    buffer.seek(0)
+    return matplotlib.image.imread(buffer)
+
+
+def test_training_curves_and_the_weights_kept():
+    losses, esr = plots.training_curves(ROUNDS, best_step=20).axes
+    assert_array_equal(line(losses, "training loss"), [[1, 2, 3, 4], [0.9, 0.5, 0.4, 0.3]])
+    assert_array_equal(line(losses, "validation loss"), [[2, 4], [0.4, 0.6]])
+    assert_array_equal(line(esr, "validation ESR"), [[2, 4], [0.04, 0.06]])
+    assert_array_equal(np.ravel(line(losses, "weights kept")), [2, 0.4])
+    assert_array_equal(np.ravel(line(esr, "weights kept")), [2, 0.04])
+
+
+def test_training_curves_of_one_round():
+    losses, _ = plots.training_curves(ROUNDS[1:2], best_step=20).axes
+    left, right = losses.get_xlim()
+    assert left < 2 < right
+
+
+def test_waveforms_show_the_place_asked_for_and_the_error():
+    close, error = plots.waveforms(SIGNALS, RATE, at_s=0.25, duration_s=0.02).axes
+    part = slice(4000, 4320)
+    time_ms, amp = line(close, "amp")
+    assert_array_equal(amp, TAKE.target[part])
+    assert np.diff(time_ms) == pytest.approx(1000 / RATE)
+    assert len(time_ms) == 320
+    assert_array_equal(line(error, "prediction − amp")[1], SIGNALS["prediction"][part] - TAKE.target[part])
+
+
+def test_waveforms_at_the_very_end_show_what_is_left():
+    close, _ = plots.waveforms(SIGNALS, RATE, at_s=0.99, duration_s=0.02).axes
+    assert_array_equal(line(close, "amp")[1], TAKE.target[15840:])
+
+
+def test_the_fft_comparison_shows_levels_and_their_difference():
+    power, _, difference = plots.spectra(SIGNALS, RATE).axes
+    frequency, decibels = line(difference, "prediction − amp")
+    audible = line(power, "prediction")[1] > -100
+    assert audible.mean() > 0.9
+    assert_allclose(decibels[audible], -6.0206, atol=1e-3)  # half the amplitude
+    assert (frequency[0], frequency[-1]) == (0, RATE / 2)
+
+
+def test_the_level_of_a_sine_is_its_power():
+    """Full scale is 0 dBFS at amplitude 1, so a sine of amplitude 1 has a power of 1/2: -3 dB."""
+    sine = np.sin(2 * np.pi * 1000 * np.arange(RATE) / RATE).astype(np.float32)
+    power, *_ = plots.spectra({"direct": sine, "amp": sine, "prediction": sine}, RATE).axes
+    frequency, level = line(power, "amp")
+    assert frequency[level.argmax()] == pytest.approx(1000, abs=RATE / 8192)
+    assert level.max() == pytest.approx(-3.01, abs=0.5)
+
+
+@pytest.mark.parametrize("rate", [8000, 16000, 48000])
+def test_spectrograms_show_each_signal_on_one_scale(rate: int):
+    time_s = np.arange(rate) / rate
+    tones = {
+        name: (0.5 * np.sin(2 * np.pi * hz * time_s)).astype(np.float32)
+        for name, hz in [("direct", 500), ("amp", 1000), ("prediction", 2000)]
+    }
+    *rows, _ = plots.spectrograms(tones, rate).axes
+    assert [axes.get_title(loc="left") for axes in rows] == list(tones)
+    limits = set()
+    for axes, hz in zip(rows, (500, 1000, 2000), strict=True):
+        (mesh,) = axes.collections
+        levels = np.asarray(mesh.get_array())
+        heights = mesh.get_coordinates()[:, 0, 1]
+        loudest = levels.mean(axis=1).argmax()
+        assert heights[loudest] - rate / 1000 < hz < heights[loudest + 1] + rate / 1000
+        assert axes.get_ylim()[1] == rate / 2  # nothing is drawn above what the rate can hold
+        limits.add(mesh.get_clim())
+    assert len(limits) == 1
+
+
+def test_a_signal_has_one_colour_in_all_figures():
+    for figure in (plots.waveforms(SIGNALS, RATE, at_s=0), plots.spectra(SIGNALS, RATE)):
+        for each in figure.axes[0].get_lines():
+            assert each.get_color() == plots.COLOURS[each.get_label()]
+    assert len(set(plots.COLOURS.values())) == len(plots.COLOURS)
+
+
+def test_every_figure_can_be_drawn_without_a_warning(recwarn: pytest.WarningsRecorder):
+    figures = [
+        plots.training_curves(ROUNDS, 20),
+        plots.training_curves(ROUNDS[1:2], 20),
+        plots.waveforms(SIGNALS, RATE, at_s=0.5),
+        plots.spectra(SIGNALS, RATE),
+        plots.spectrograms(SIGNALS, RATE),
+    ]
+    for figure in figures:
+        pixels = drawn(figure)
+        assert pixels.ndim == 3
+        assert pixels.std() > 0.05  # something is drawn
+    assert [str(warning.message) for warning in recwarn if "matplotlib" in str(warning.filename)] == []
+
+
+@pytest.mark.parametrize("name", ["amp", "prediction"])
+def test_silence_can_be_drawn(name: str):
+    signals = {**SIGNALS, name: np.zeros_like(TAKE.target)}
+    for figure in (
+        plots.waveforms(signals, RATE, at_s=0.5),
+        plots.spectra(signals, RATE),
+        plots.spectrograms(signals, RATE),
+    ):
+        assert drawn(figure).std() > 0.05
+    for axes in plots.spectra(signals, RATE).axes:
+        for each in axes.get_lines():
+            assert np.isfinite(np.asarray(each.get_ydata())).all()
+
+
+def test_a_short_test_signal_can_be_drawn():
+    short = {name: samples[:300] for name, samples in SIGNALS.items()}
+    for figure in (plots.spectra(short, RATE), plots.spectrograms(short, RATE)):
+        assert drawn(figure).std() > 0.02
+
+
+def test_the_busiest_moment_is_where_the_loudest_one_begins():
+    samples = noise(RATE, level=0.01)
+    samples[6400:6720] *= 50
+    assert plots.busiest(samples, RATE, duration_s=0.02) == pytest.approx(0.4)
+    assert plots.busiest(samples[:10], RATE) == 0
+
+
+def test_a_comparison_shows_each_seed_the_mean_and_the_ties():
+    rows = [
+        plots.Row("a=1", [0.1, 0.2], False),
+        plots.Row("a=2", [0.3, 0.4, 0.5], True),
+        plots.Row("a=3", [0.9], False),
+    ]
+    figure = plots.comparison(rows, "esr")
+    (axes,) = figure.axes
+    dots = [line for line in axes.get_lines() if line.get_marker() == "o"]
+    assert [list(line.get_xdata()) for line in dots] == [row.values for row in rows]
+    (container,) = axes.containers
+    means, _, (bars,) = container.lines
+    assert_allclose(means.get_xdata(), [0.15, 0.4, 0.9])
+    spans = [segment[1][0] - segment[0][0] for segment in bars.get_segments()]
+    assert_allclose(spans, [2 * np.std([0.1, 0.2], ddof=1), 0.2, 0], atol=1e-12)
+    (tie,) = [line for line in axes.get_lines() if str(line.get_label()).startswith("a tie")]
+    assert 0 < min(tie.get_ydata()) < max(tie.get_ydata()) < 1
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a=1", "a=2", "a=3"]
+    assert axes.get_ylim() == (2.5, -0.5)
+    assert axes.get_xscale() == "linear"
+    assert drawn(figure).std() > 0.02
+
+
+def test_a_comparison_of_many_shows_the_best_on_a_logarithmic_axis():
+    figure = plots.comparison([plots.Row("x" * 100, [0.01 * 1.2**k], False) for k in range(50)], "esr")
+    (axes,) = figure.axes
+    assert "best 40 of 50" in figure.get_suptitle()
+    assert len(axes.get_yticks()) == 40
+    assert axes.get_xscale() == "log"
+
+
+def test_a_sweep_shows_every_job_and_says_what_became_of_one_without_a_score():
+    figure = plots.sweep(
+        ["a", "b", "c"], {"test": [0.1, None, 0.3], "validation": [0.2, None, 0.2]}, ["", "diverged", ""]
+    )
+    (axes,) = figure.axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b", "c"]
+    assert [text.get_text() for text in axes.texts] == ["diverged"]
+    (test, validation) = axes.get_lines()
+    assert list(zip(*test.get_data(), strict=True)) == [(0.1, 0), (0.3, 2)]
+    assert list(zip(*validation.get_data(), strict=True)) == [(0.2, 0), (0.2, 2)]
+    plots.sweep(["a"], {"test": [None]}, ["failed"]).savefig(BytesIO())
+
+
+def test_the_trade_off_draws_the_line_of_the_unbeaten():
+    figure = plots.trade_off(["slow", "bad", "fast"], [0.1, 0.5, 0.3], [10, 20, 30], [1e3, 1e4, 1e5])
+    (line,) = figure.axes[0].get_lines()
+    assert list(zip(*line.get_data(), strict=True)) == [(10, 0.1), (30, 0.3)]
+    assert [text.get_text() for text in figure.axes[0].texts] == ["slow", "fast"]

@@ -1,0 +1,250 @@
+"""Votes files in, numbers out that SciPy and hands find too, and sentences for files that are damaged."""
+
+import copy
+import json
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import optimize, stats
+
+from ampsim import AmpsimError
+from ampsim.cli import main as cli
+from ampsim.report.votes import summaries
+
+PAGE = {"id": "abc", "title": "minute against tcn", "excerpt": [0, 20]}
+
+
+def abx(right: int, wrong: int, *, id: str, planned: int | None = None) -> dict:
+    answers = [("A", "A")] * right + [("B", "A")] * wrong
+    trials = [
+        {"x": x, "answer": answer, "correct": x == answer, "seconds": 2, "heard": {"A": 1, "B": 1, "X": 1}}
+        for x, answer in answers
+    ]
+    return {"id": id, "a": "amp", "b": "minute", "region": [0, 20], "planned": planned or len(trials), "trials": trials}
+
+
+def mushra(rows: list[tuple[float, float, float]], *, id: str) -> dict:
+    """Ratings of the hidden reference, the anchor and one model, a row for each excerpt."""
+    stimuli = [("model", "minute"), ("reference", "amp"), ("anchor", "anchor")]
+    trials = [
+        {"ratings": [{"kind": k, "name": n, "score": s} for (k, n), s in zip(stimuli, (model, ref, low), strict=True)]}
+        for ref, low, model in rows
+    ]
+    return {"id": id, "planned": len(trials), "trials": trials}
+
+
+def ballot(listener: str = "", *, abx: list[dict] = (), mushra: list[dict] = (), page: dict = PAGE) -> dict:
+    return {
+        "format": "ampsim-votes",
+        "version": 1,
+        "page": page,
+        "runs": {},
+        "listener": listener,
+        "saved": "2026-01-01T00:00:00Z",
+        "abx": list(abx),
+        "mushra": list(mushra),
+    }
+
+
+@pytest.fixture
+def save(tmp_path: Path) -> Callable[[str, Any], Path]:
+    def written(name: str, votes: Any) -> Path:
+        path = tmp_path / name
+        path.write_text(votes if isinstance(votes, str) else json.dumps(votes), encoding="utf-8")
+        return path
+
+    return written
+
+
+def test_abx_tests_of_several_listeners_are_pooled(save: Callable):
+    paths = [
+        save("1.json", ballot("Anna", abx=[abx(8, 2, id="a"), abx(5, 5, id="b")])),
+        save("ben.json", ballot(abx=[abx(9, 1, id="c")])),
+    ]
+    (found,), rated = summaries(paths, notice=pytest.fail)
+    assert rated == []
+    assert found.pair == ("amp", "minute")
+    assert found.listeners == {"Anna": (13, 20), "ben": (9, 10)}
+    assert (found.correct, found.trials) == (22, 30)
+    assert found.p == pytest.approx(sum(math.comb(30, k) for k in range(22, 31)) / 2**30)
+    # Clopper and Pearson's limits are the proportions that leave 2.5 % on the other side.
+    low = optimize.brentq(lambda share: stats.binom.sf(21, 30, share) - 0.025, 0.01, 0.99)
+    high = optimize.brentq(lambda share: stats.binom.cdf(22, 30, share) - 0.025, 0.01, 0.99)
+    assert (found.low, found.high) == pytest.approx((low, high))
+
+
+def test_pages_and_pairs_stay_apart(save: Callable):
+    other = {**PAGE, "id": "def", "title": "another"}
+    turned = abx(3, 5, id="d") | {"a": "minute", "b": "amp"}
+    paths = [
+        save("1.json", ballot("Anna", abx=[abx(8, 2, id="a"), turned, abx(1, 7, id="c") | {"b": "tcn"}])),
+        save("2.json", ballot("Anna", abx=[abx(4, 4, id="b")], page=other)),
+    ]
+    found, _ = summaries(paths, notice=pytest.fail)
+    assert [(each.title, each.pair, each.correct, each.trials) for each in found] == [
+        ("minute against tcn", ("amp", "minute"), 11, 18),
+        ("minute against tcn", ("amp", "tcn"), 1, 8),
+        ("another", ("amp", "minute"), 4, 8),
+    ]
+
+
+def test_whether_an_answer_is_right_is_found_anew(save: Callable):
+    test = abx(2, 8, id="a")
+    for trial in test["trials"]:
+        trial["correct"] = True
+    (found,), _ = summaries([save("x.json", ballot(abx=[test]))], notice=pytest.fail)
+    assert found.correct == 2
+
+
+def test_a_test_counts_once_and_only_when_it_was_finished(save: Callable):
+    begun = abx(3, 0, id="a", planned=10)
+    done = abx(6, 4, id="a")
+    paths = [
+        save("early.json", ballot("Anna", abx=[begun, abx(5, 0, id="b", planned=8)])),
+        save("late.json", ballot("Anna", abx=[done])),
+    ]
+    heard: list[str] = []
+    (found,), _ = summaries(paths, notice=heard.append)
+    assert found.listeners == {"Anna": (6, 10)}
+    assert len(heard) == 2
+    assert "early.json" in heard[0]
+    assert "late.json hold the same test of Anna; it counts once" in heard[0]
+    assert heard[1].endswith("early.json: a test of Anna ended after 5 of 8; left out")
+
+
+def test_mushra_means_and_intervals_are_over_listeners(save: Callable):
+    ratings = {"Anna": [(100, 20, 80), (95, 30, 70)], "Ben": [(92, 10, 90), (100, 10, 88)], "Cleo": [(90, 40, 60)] * 2}
+    paths = [save(f"{name}.json", ballot(name, mushra=[mushra(rows, id=name)])) for name, rows in ratings.items()]
+    _, (found,) = summaries(paths, notice=pytest.fail)
+    assert (found.listeners, found.excluded) == (["Anna", "Ben", "Cleo"], {})
+    assert [each.stimulus[0] for each in found.ratings] == ["reference", "model", "anchor"]
+    model = found.ratings[1]
+    means = [75, 89, 60]
+    assert model.mean == pytest.approx(np.mean(means))
+    interval = stats.t.interval(0.95, 2, np.mean(means), stats.sem(means))
+    assert (model.low, model.high) == pytest.approx((max(0, interval[0]), min(100, interval[1])))
+
+
+def test_who_misses_the_hidden_reference_is_left_out_and_named(save: Callable):
+    seven = [(100, 10, 50)] * 6 + [(89, 10, 50)]  # one of seven is 14 %
+    six = [(100, 10, 90)] * 5 + [(89, 10, 90)]  # one of six is 17 %
+    paths = [
+        save("a.json", ballot("Anna", mushra=[mushra(seven, id="a")])),
+        save("b.json", ballot("Ben", mushra=[mushra(six, id="b")])),
+    ]
+    _, (found,) = summaries(paths, notice=pytest.fail)
+    assert (found.listeners, found.excluded) == (["Anna"], {"Ben": (1, 6)})
+    (model,) = [each for each in found.ratings if each.stimulus == ("model", "minute")]
+    assert model.mean == 50
+    assert math.isnan(model.low)  # of one listener there is no interval
+
+
+def test_the_command_shows_both(save: Callable, capsys: pytest.CaptureFixture):
+    paths = [
+        save("a.json", ballot("Anna [b]", abx=[abx(9, 1, id="1")], mushra=[mushra([(100, 10, 80)], id="2")])),
+        save("b.json", ballot("Ben", mushra=[mushra([(95, 20, 60)], id="3")])),
+        save("c.json", ballot("Cleo", mushra=[mushra([(50, 20, 60)], id="4")])),
+    ]
+    assert cli.main(["votes", *map(str, paths)]) == 0
+    output = " ".join(capsys.readouterr().out.split())
+    assert "ABX: amp against minute (minute against tcn)" in output
+    assert "Anna [b] 9 10 0.011 90%" in output
+    assert "all 9 10 0.011 90%, 55% to 100%" in output
+    assert "MUSHRA: mean ratings of 2 listeners (minute against tcn)" in output
+    assert "amp (hidden reference) 97.5 66 to 100" in output
+    assert "minute 70.0 0 to 100" in output
+    assert "Cleo is left out of minute against tcn" in output
+    assert "less than 90 in 1 of 1 excerpts" in output
+
+
+def test_a_name_cannot_steer_the_terminal(save: Callable, capsys: pytest.CaptureFixture):
+    votes = ballot("\x1b[2J\ud800[red]", abx=[abx(1, 0, id="a")])
+    assert cli.main(["votes", str(save("x.json", votes))]) == 0
+    assert "?[2J?[red]" in capsys.readouterr().out
+
+
+# ---- files that come by mail ----
+
+
+def changed(change: Callable[[dict], Any]) -> dict:
+    votes = ballot("Anna", abx=[abx(1, 0, id="a")], mushra=[mushra([(100, 10, 50)], id="b")])
+    votes = copy.deepcopy(votes)
+    change(votes)
+    return votes
+
+
+DAMAGED = {
+    "not JSON": ('{"format": "ampsim-votes", "abx": [', "is not whole JSON"),
+    "not a number": ('{"format": NaN}', "NaN is no number"),
+    "nested without end": ("[" * 100_000, "is not whole JSON"),
+    "a list": ("[]", "holds no votes"),
+    "of another kind": ({"format": "something else"}, "holds no votes"),
+    "of a later version": (changed(lambda v: v.update(version=2)), "is of version 2, and this ampsim reads 1"),
+    "without a page": (changed(lambda v: v.pop("page")), "the file has no page"),
+    "with a page that is text": (
+        changed(lambda v: v.update(page="x")),
+        "the file has no page, or one of the wrong kind",
+    ),
+    "without tests": (changed(lambda v: v.pop("abx")), "the file has no abx"),
+    "with a test that is text": (changed(lambda v: v.update(abx=["x"])), "ABX test 1 has no trials"),
+    "without an answer": (
+        changed(lambda v: v["abx"][0]["trials"][0].pop("answer")),
+        "trial 1 of ABX test 1 has no answer",
+    ),
+    "with an odd answer": (
+        changed(lambda v: v["abx"][0]["trials"][0].update(x="C")),
+        "x of trial 1 of ABX test 1 is none of A, B",
+    ),
+    "with no plan": (changed(lambda v: v["abx"][0].update(planned=True)), "planned of ABX test 1"),
+    "with a score beyond the scale": (
+        changed(lambda v: v["mushra"][0]["trials"][0]["ratings"][0].update(score=101)),
+        "excerpt 1 of MUSHRA test 1 has a score that is no number from 0 to 100",
+    ),
+    "without a reference": (
+        changed(lambda v: v["mushra"][0]["trials"][0]["ratings"].pop(1)),
+        "excerpt 1 of MUSHRA test 1 has no rating of the hidden reference",
+    ),
+    "with nothing finished": (ballot("Anna"), "these files hold no finished test"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_a_damaged_file_is_refused_in_a_sentence(save: Callable, name: str, capsys: pytest.CaptureFixture):
+    text, sentence = DAMAGED[name]
+    path = save("mail.json", text)
+    assert cli.main(["votes", str(path)]) == 2
+    errors = capsys.readouterr().err
+    assert sentence in errors
+    assert errors.count("\n") == 1
+
+
+def test_what_is_no_text_is_refused(tmp_path: Path):
+    (tmp_path / "x.json").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(AmpsimError, match="is not text"):
+        summaries([tmp_path / "x.json"], notice=print)
+    with pytest.raises(AmpsimError, match="cannot be read: Is a directory"):
+        summaries([tmp_path], notice=print)
+
+
+def test_unnamed_listeners_of_files_with_one_name_are_two(tmp_path: Path):
+    paths = [tmp_path / folder / "votes.json" for folder in ("anna", "ben")]
+    for number, path in enumerate(paths):
+        path.parent.mkdir()
+        path.write_text(json.dumps(ballot(abx=[abx(8, 2, id=f"test {number}")])), encoding="utf-8")
+    ((pair,), _) = summaries(paths, notice=print)
+    assert list(pair.listeners) == [str(path.with_suffix("")) for path in paths]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with a name")
+def test_a_pipe_and_a_giant_file_are_no_votes(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe.json")
+    with (tmp_path / "giant.json").open("wb") as file:
+        file.truncate(20_000_000)
+    for name in ("pipe.json", "giant.json"):
+        with pytest.raises(AmpsimError, match=f"{name} is no votes file"):
+            summaries([tmp_path / name], notice=print)

@@ -1,0 +1,45 @@
+"""Scores of a model on held-out spans against the model run over the whole take by hand."""
+
+import keras
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from synthetic import RATE, pair
+
+from ampsim.models import Dense
+from ampsim.recordings.pairs import Span
+from ampsim.runs.evaluation import evaluate
+
+TAKES = [pair(2.0, seed=1), pair(1.0, seed=2)]
+SPANS = [Span(TAKES[0], 3000, 9000), Span(TAKES[1], 0, 8000)]
+
+
+@pytest.fixture(scope="module")
+def model() -> Dense:
+    keras.utils.set_random_seed(0)
+    net = Dense(window=40, future=6, layers=1, units=5)
+    net.build()
+    return net
+
+
+def test_scores_are_those_of_the_spans_taken_as_one_signal(model: Dense):
+    found = evaluate(model, SPANS)
+    predictions = []
+    for span in SPANS:
+        heard = np.pad(span.take.input, (model.history, model.lookahead))
+        predictions.append(model(heard[None]).numpy()[0, span.start : span.stop])
+    prediction = np.concatenate(predictions).astype(float)
+    target = np.concatenate([TAKES[0].target[3000:9000], TAKES[1].target]).astype(float)
+    assert_allclose(found.signals["prediction"], prediction, atol=1e-5)
+    assert_array_equal(found.signals["amp"], target.astype(np.float32))
+    assert_array_equal(found.signals["direct"], np.concatenate([TAKES[0].input[3000:9000], TAKES[1].input]))
+    error = target - prediction
+    assert found.scores["esr"] == pytest.approx(error @ error / (target @ target), rel=1e-4)
+    assert found.scores["mae"] == pytest.approx(np.abs(error).mean(), rel=1e-4)
+    assert found.scores["parameters"] == 40 * 5 + 5 + 5 + 1
+
+
+def test_the_real_time_factor_is_seconds_of_audio_per_second(model: Dense, monkeypatch: pytest.MonkeyPatch):
+    ticks = iter([100.0, 100.5])
+    monkeypatch.setattr("ampsim.runs.evaluation.time.perf_counter", lambda: next(ticks))
+    assert evaluate(model, SPANS).scores["real_time_factor"] == pytest.approx((14_000 / RATE) / 0.5)

@@ -1,0 +1,283 @@
+"""What went into the store, read back through MLflow's own client."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from ampsim import AmpsimError
+from ampsim.runs.tracking import Store, sync
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """One store for the file: MLflow takes seconds to create its tables."""
+    return Store(tmp_path_factory.mktemp("tracking") / "my runs ü")
+
+
+@pytest.fixture(scope="module")
+def client(store: Store) -> MlflowClient:
+    return MlflowClient(f"sqlite:///{store.folder.absolute() / 'mlflow.db'}")
+
+
+def test_the_store_is_one_file_with_the_artifacts_beside_it(store: Store, client: MlflowClient, tmp_path: Path):
+    (tmp_path / "note.txt").write_text("x")
+    tracked = store.start("layout", params={}, tags={})
+    tracked.log_folder(tmp_path)
+    assert (store.folder / "mlflow.db").is_file()
+    found = [path.relative_to(store.folder).parts for path in store.folder.rglob("note.txt")]
+    assert found == [("artifacts", tracked.id, "artifacts", "note.txt")]
+    assert client.get_experiment_by_name("ampsim").experiment_id == store.experiment_id
+
+
+def test_params_and_tags_come_back(store: Store, client: MlflowClient):
+    params = {"model.window": 4000, "data.path": ["a b.wav", "ü.wav"], "name": None, "training.xla": False}
+    tracked = store.start("params", params=params, tags={"overrides": "model.layers=2 seed=1"})
+    run = client.get_run(tracked.id)
+    assert run.data.params == {
+        "model.window": "4000",
+        "data.path": "['a b.wav', 'ü.wav']",
+        "name": "None",
+        "training.xla": "False",
+    }
+    assert run.data.tags["overrides"] == "model.layers=2 seed=1"
+    assert (run.info.run_name, run.info.status) == ("params", "RUNNING")
+
+
+def test_more_params_than_one_request_takes(store: Store, client: MlflowClient):
+    params = {f"param_{index:03d}": index for index in range(250)}
+    tracked = store.start("many", params=params, tags={})
+    assert client.get_run(tracked.id).data.params == {key: str(value) for key, value in params.items()}
+
+
+def test_a_param_that_is_too_long_is_cut_at_6000_characters(store: Store, client: MlflowClient):
+    tracked = store.start("long", params={"text": "ü" * 7000}, tags={})
+    assert client.get_run(tracked.id).data.params["text"] == "ü" * 6000
+
+
+def test_rounds_come_back_as_curves(store: Store, client: MlflowClient):
+    tracked = store.start("curves", params={}, tags={})
+    for step in (10, 20, 30):
+        tracked.log_round({"loss": 1 / step, "step": step, "epoch": step / 10})
+    history = client.get_metric_history(tracked.id, "loss")
+    assert [(point.step, point.value) for point in history] == [(step, 1 / step) for step in (10, 20, 30)]
+    assert [point.value for point in client.get_metric_history(tracked.id, "epoch")] == [1, 2, 3]
+
+
+def test_a_resumed_run_logs_no_round_twice(store: Store, client: MlflowClient):
+    first = store.start("resumed", params={}, tags={})
+    for step in (10, 20):
+        first.log_round({"loss": 1 / step, "step": step})
+    first.finish("KILLED")
+    again = store.resume(first.id)
+    assert client.get_run(first.id).info.status == "RUNNING"
+    for step in (20, 30):
+        again.log_round({"loss": 1 / step, "step": step})
+    again.finish()
+    assert [point.step for point in client.get_metric_history(first.id, "loss")] == [10, 20, 30]
+    run = client.get_run(first.id)
+    assert run.info.status == "FINISHED"
+    assert run.info.end_time >= run.info.start_time
+
+
+def test_infinity_and_nan_are_left_out(store: Store, client: MlflowClient):
+    tracked = store.start("infinite", params={}, tags={})
+    tracked.log_metrics({"good": 0.5, "inf": np.inf, "minus": -np.inf, "nan": np.nan}, step=7)
+    assert client.get_run(tracked.id).data.metrics == {"good": 0.5}
+    tracked.log_metrics({"inf": np.inf})
+    assert client.get_run(tracked.id).data.metrics == {"good": 0.5}
+
+
+def test_artifacts_come_back_byte_by_byte(store: Store, client: MlflowClient, tmp_path: Path):
+    (tmp_path / "audio").mkdir()
+    contents = {"config.yaml": b"seed: 0\n", "audio/pr\xc3\xbcfung.wav".encode("latin1").decode(): bytes(range(256))}
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+    tracked = store.start("artifacts", params={}, tags={})
+    tracked.log_folder(tmp_path)
+    assert {item.path for item in client.list_artifacts(tracked.id)} == {"config.yaml", "audio"}
+    for name, content in contents.items():
+        assert tracked.file(name).read_bytes() == content
+        assert Path(client.download_artifacts(tracked.id, name)).read_bytes() == content
+    with pytest.raises(AmpsimError, match=r"run artifacts holds no model\.keras"):
+        tracked.file("model.keras")
+
+
+def test_names_are_made_unique(store: Store):
+    names = [store.start("twin", params={}, tags={}).name for _ in range(3)]
+    assert names == ["twin", "twin-2", "twin-3"]
+    assert store.start("twi", params={}, tags={}).name == "twi"  # a beginning is not the same name
+    assert store.start("it's 50% ü_🎸", params={}, tags={}).name == "it's 50% ü_🎸"
+    assert store.start("it's 50% ü_🎸", params={}, tags={}).name == "it's 50% ü_🎸-2"
+
+
+def test_a_run_is_found_by_id_and_by_name(store: Store):
+    tracked = store.start("wanted", params={}, tags={})
+    assert store.find("wanted").id == tracked.id
+    assert store.find(tracked.id).name == "wanted"
+
+
+def test_last_is_the_newest_run_that_finished(store: Store):
+    first, second, third = (store.start(f"last {index}", params={}, tags={}) for index in range(3))
+    first.finish()
+    second.finish()
+    third.finish("FAILED")
+    assert store.find("last").id == second.id
+
+
+def test_an_unknown_run_is_refused_with_the_nearest_name(store: Store):
+    store.start("virtual_amp-dense", params={}, tags={})
+    with pytest.raises(AmpsimError, match=r"no run `virtual_amp-dens` in .*; did you mean `virtual_amp-dense`\?"):
+        store.find("virtual_amp-dens")
+
+
+@pytest.mark.slow
+def test_a_store_without_a_finished_run_has_no_last(tmp_path: Path):
+    empty = Store(tmp_path)
+    with pytest.raises(AmpsimError, match="holds no finished run yet"):
+        empty.find("last")
+    empty.start("going", params={}, tags={})
+    with pytest.raises(AmpsimError, match="holds no finished run yet"):
+        empty.find("last")
+
+
+def test_another_experiment_in_the_same_file_is_kept_apart(store: Store):
+    other = Store(store.folder, experiment="study")
+    mine = other.start("wanted elsewhere", params={}, tags={})
+    assert other.find("wanted elsewhere").id == mine.id
+    with pytest.raises(AmpsimError, match="no run `wanted elsewhere`"):
+        store.find("wanted elsewhere")
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(AmpsimError, match=r"file/runs cannot be written to .*set tracking\.folder"):
+        Store(tmp_path / "file" / "runs")
+
+
+def test_a_store_that_is_no_database_is_named(tmp_path: Path):
+    (tmp_path / "mlflow.db").write_bytes(b"this is no database\n" * 100)
+    with pytest.raises(AmpsimError, match=r"mlflow\.db"):
+        Store(tmp_path)
+
+
+def test_a_store_of_no_known_kind_is_named(tmp_path: Path):
+    with pytest.raises(AmpsimError, match="nonsense://there"):
+        Store(tmp_path, uri="nonsense://there")
+
+
+# ---- a store that goes away ----
+
+
+@pytest.fixture
+def away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """A run in a store elsewhere, which `leave` takes away and `come` brings back, and what the run's user was told."""
+    monkeypatch.chdir(tmp_path)  # MLflow puts the artifacts of a database of its own there
+    uri = f"sqlite:///{tmp_path / 'elsewhere.db'}"
+    store = Store(tmp_path / "runs", uri=uri)
+    tracked = store.start("away", params={"seed": 0}, tags={})
+    told: list[str] = []
+    tracked.notice = told.append
+
+    def fail(*_: object, **__: object) -> None:
+        raise MlflowException("no answer")
+
+    def leave() -> None:
+        for name in ("log_batch", "log_artifacts", "set_terminated"):
+            monkeypatch.setattr(MlflowClient, name, fail)
+
+    original = {name: getattr(MlflowClient, name) for name in ("log_batch", "log_artifacts", "set_terminated")}
+
+    def come() -> None:
+        for name, function in original.items():
+            monkeypatch.setattr(MlflowClient, name, function)
+
+    return SimpleNamespace(store=store, tracked=tracked, told=told, leave=leave, come=come, client=MlflowClient(uri))
+
+
+def steps(client: MlflowClient, run_id: str) -> list[int]:
+    return [point.step for point in client.get_metric_history(run_id, "loss")]
+
+
+def test_what_a_store_misses_is_kept_and_sent_once(away: SimpleNamespace, tmp_path: Path):
+    tracked = away.tracked
+    tracked.log_round({"step": 1, "loss": 0.5})
+    away.leave()
+    for step in (2, 3):
+        tracked.log_round({"step": step, "loss": 1 / step})
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "scores.json").write_text("{}")
+    tracked.log_folder(tmp_path / "made")
+    (tmp_path / "made" / "scores.json").write_text('{"esr": 1}')
+    tracked.log_folder(tmp_path / "made")
+    tracked.finish()
+    assert len(away.told) == 2
+    assert "the MLflow store does not answer (no answer); what it misses is kept in" in away.told[0]
+    assert "`ampsim sync` sends it" in away.told[1]
+    assert tracked.file("scores.json").read_text() == '{"esr": 1}'  # which nobody has but this disk
+    assert steps(away.client, tracked.id) == [1]
+    away.come()
+    sent: list[str] = []
+    sync(tmp_path / "runs", notice=sent.append)
+    assert sent == [f"sent: away to {away.store.uri}"]
+    assert steps(away.client, tracked.id) == [1, 2, 3]
+    run = away.client.get_run(tracked.id)
+    assert run.info.status == "FINISHED"
+    assert Path(away.client.download_artifacts(tracked.id, "scores.json")).read_text() == '{"esr": 1}'
+    assert list((tmp_path / "runs" / "unsent").iterdir()) == []
+    sync(tmp_path / "runs", notice=sent.append)
+    assert sent[1].endswith("holds nothing that waits to be sent")
+
+
+def test_what_arrived_although_its_answer_was_lost_is_not_doubled(
+    away: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    original = MlflowClient.log_batch
+
+    def lost(*arguments: object, **named: object) -> None:
+        original(*arguments, **named)
+        raise MlflowException("the answer was lost")
+
+    monkeypatch.setattr(MlflowClient, "log_batch", lost)
+    away.tracked.log_round({"step": 1, "loss": 0.5})
+    away.tracked.log_round({"step": 2, "loss": 0.4})
+    assert steps(away.client, away.tracked.id) == [1]
+    with pytest.raises(AmpsimError, match="is not sent: the answer was lost"):
+        sync(tmp_path / "runs", notice=print)  # cut off in the middle, it begins again
+    away.come()
+    sync(tmp_path / "runs", notice=print)
+    assert steps(away.client, away.tracked.id) == [1, 2]
+
+
+def test_a_store_that_is_back_at_the_end_of_a_run_gets_all_of_it(away: SimpleNamespace):
+    away.leave()
+    away.tracked.log_round({"step": 1, "loss": 0.5})
+    away.come()
+    away.tracked.log_round({"step": 2, "loss": 0.4})
+    assert steps(away.client, away.tracked.id) == []  # nothing overtakes what waits
+    away.tracked.finish()
+    assert steps(away.client, away.tracked.id) == [1, 2]
+    assert away.client.get_run(away.tracked.id).info.status == "FINISHED"
+    assert len(away.told) == 1
+
+
+def test_a_run_that_goes_on_sends_first_what_waits(away: SimpleNamespace):
+    away.leave()
+    for step in (1, 2):
+        away.tracked.log_round({"step": step, "loss": 1 / step})
+    away.come()
+    again = away.store.resume(away.tracked.id)
+    for step in (2, 3):
+        again.log_round({"step": step, "loss": 1 / step})
+    assert steps(away.client, again.id) == [1, 2, 3]
+
+
+def test_where_nobody_is_told_nothing_waits(away: SimpleNamespace, tmp_path: Path):
+    away.leave()
+    away.tracked.notice = None
+    with pytest.raises(AmpsimError, match=r"run away cannot be recorded \(no answer\)"):
+        away.tracked.log_round({"step": 1, "loss": 0.5})
+    assert not (tmp_path / "runs" / "unsent").exists()

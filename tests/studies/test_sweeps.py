@@ -1,0 +1,259 @@
+"""Sweeps through the command line: what is kept, skipped, ended and told."""
+
+import csv
+import json
+import os
+import platform
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from mlflow.tracking import MlflowClient
+
+from ampsim import AmpsimError
+from ampsim.cli import main as cli
+from ampsim.comparing import comparison
+from ampsim.config import settings
+from ampsim.runs.tracking import SWEEP, Store
+from ampsim.studies import sweeps
+from ampsim.studies.jobs import Job
+from ampsim.studies.search import opened
+
+SMALL = [
+    "model=dense",
+    "model.window=64",
+    "model.future=9",
+    "model.layers=1",
+    "model.units=4",
+    "training.segment_length=1000",
+    "training.epochs=1",
+    "loss=esr",
+]
+COMMAND = [sys.executable, "-m", "ampsim", "train", "-m"]
+
+
+def store(folder: Path) -> SimpleNamespace:
+    """The parents and children that a folder's store holds, oldest first."""
+    client = MlflowClient(f"sqlite:///{folder.absolute() / 'runs' / 'mlflow.db'}")
+    runs = client.search_runs([client.get_experiment_by_name("ampsim").experiment_id], order_by=["start_time"])
+    parents = [run for run in runs if "sweep_hash" in run.data.tags]
+    return SimpleNamespace(client=client, parents=parents, children=[run for run in runs if run not in parents])
+
+
+def artifacts(folder: Path, run_id: str) -> Path:
+    return folder / "runs" / "artifacts" / run_id / "artifacts"
+
+
+def rows(folder: Path, run_id: str) -> list[dict[str, str]]:
+    with (artifacts(folder, run_id) / "sweep.csv").open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def words(recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A command's words for small nets on the synthetic recording, typed in a folder of their own."""
+    monkeypatch.chdir(tmp_path)
+    return ["train", "-m", "data=stereo", f"data.path='{recording}'", *SMALL]
+
+
+@pytest.mark.slow
+def test_a_job_that_fails_or_diverges_is_marked_and_the_sweep_goes_on(
+    words: list[str], recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    swept = ["optimizer=sgd", f"data.path=nothing.wav,'{recording}'", "optimizer.learning_rate=1e30,0.01"]
+    assert cli.main([*words, *swept]) == 2
+    said = capsys.readouterr()
+    assert "3 of 4 jobs did not finish; the first, " in said.err
+    assert "nothing.wav does not exist" in said.err
+    assert "Traceback" not in said.err
+    found = store(tmp_path)
+    (parent,) = found.parents
+    assert parent.info.status == "FAILED"
+    assert parent.data.tags["command"].startswith("ampsim train -m data=stereo")
+    assert {run.data.tags["mlflow.parentRunId"] for run in found.children} == {parent.info.run_id}
+    table = rows(tmp_path, parent.info.run_id)
+    assert [row["status"] for row in table] == ["failed", "failed", "diverged", "finished"]
+    assert [row["optimizer.learning_rate"] for row in table] == ["1e+30", "0.01"] * 2
+    assert "nothing.wav does not exist" in table[0]["note"]
+    assert 0 < float(table[3]["test_esr"]) < 2
+    assert {row["run_id"]: row["status"] == "finished" for row in table} == {
+        run.info.run_id: run.info.status == "FINISHED" for run in found.children
+    }
+    figures = artifacts(tmp_path, parent.info.run_id) / "figures"
+    assert sorted(path.name for path in figures.iterdir()) == ["pareto.png", "sweep.png"]
+
+    # The same command goes on: what finished or diverged is left as it is, what failed is tried again.
+    assert cli.main([*words, *swept]) == 2
+    assert "2 of 4 jobs have finished and are skipped" in capsys.readouterr().out
+    again = store(tmp_path)
+    assert [run.info.run_id for run in again.parents] == [parent.info.run_id]
+    assert len(again.children) == 6
+    assert {row["run_id"] for row in rows(tmp_path, parent.info.run_id)} >= {table[2]["run_id"], table[3]["run_id"]}
+
+
+@pytest.mark.slow
+def test_a_finished_sweep_starts_anew_unless_told_to_resume(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    assert cli.main([*words, "seed=0,1"]) == 0
+    assert cli.main([*words, "seed=1,0", "sweep.resume=true"]) == 0
+    assert "2 of 2 jobs have finished and are skipped" in capsys.readouterr().out
+    found = store(tmp_path)
+    assert (len(found.parents), len(found.children)) == (1, 2)
+    assert found.parents[0].info.status == "FINISHED"
+    assert cli.main([*words, "seed=0,1"]) == 0
+    assert "was the same sweep and finished" in capsys.readouterr().out
+    found = store(tmp_path)
+    assert (len(found.parents), len(found.children)) == (2, 4)
+    compared = artifacts(tmp_path, found.parents[1].info.run_id) / "comparison"
+    assert sorted(path.name for path in compared.iterdir()) == sorted(comparison.FILES)
+    # Each as if alone, and `last` is a run with a model, not the sweep that ended after it.
+    assert len({run.data.metrics["test_esr"] for run in found.children}) == 2
+    assert cli.main(["evaluate"]) == 0
+
+
+@pytest.mark.slow
+def test_a_job_over_its_time_is_ended_and_goes_on_from_its_checkpoint(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    long = ["training.epochs=1,1000000", "training.checkpoint_every_s=0"]
+    assert cli.main([*words, *long, "sweep.job_timeout_s=60"]) == 2
+    assert "timed out: ended after the 60 s" in capsys.readouterr().err
+    (parent,) = store(tmp_path).parents
+    first = rows(tmp_path, parent.info.run_id)
+    assert [row["status"] for row in first] == ["finished", "timed out"]
+    assert cli.main([*words, *long, "sweep.job_timeout_s=60"]) == 2
+    second = rows(tmp_path, parent.info.run_id)
+    assert [row["run_id"] for row in second] == [row["run_id"] for row in first]
+    assert float(second[1]["epoch"]) > float(first[1]["epoch"])
+
+
+@pytest.mark.slow
+def test_an_interrupted_sweep_says_so_and_goes_on(words: list[str], recording: Path, tmp_path: Path):
+    swept = [*words[2:], "training.epochs=1,1000000"]
+    process = subprocess.Popen([*COMMAND, *swept], stderr=subprocess.PIPE, text=True, start_new_session=True)
+    wait_until(lambda: any(run.info.status == "RUNNING" for run in children(tmp_path)[1:]))
+    refused = subprocess.run([*COMMAND, *swept], capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert "the same sweep is running as" in refused.stderr
+    os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does: to all processes of the terminal
+    assert process.wait(60) == 130
+    assert process.stderr is not None
+    assert process.stderr.read().splitlines()[-1] == "ampsim: interrupted"
+    assert [run.info.status for run in store(tmp_path).parents] == ["KILLED"]
+    assert [run.info.status for run in children(tmp_path)] == ["FINISHED", "KILLED"]
+
+    # One that is killed leaves no process behind, and is gone on with too.
+    process = subprocess.Popen([*COMMAND, *swept], stderr=subprocess.DEVNULL, start_new_session=True)
+    wait_until(lambda: any(run.info.status == "RUNNING" for run in children(tmp_path)[1:]))
+    process.kill()
+    process.wait()
+    wait_until(lambda: not in_group(process.pid))
+    assert children(tmp_path)[0].info.status == "FINISHED"
+    assert len(store(tmp_path).parents) == 1
+
+
+@pytest.mark.slow
+def test_a_search_goes_on_with_its_study_and_tells_its_best(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    optuna = pytest.importorskip("optuna")
+    sought = ["hydra/sweeper=optuna", "model.units=2,4,8", "optimizer.learning_rate=tag(log,interval(1e-4,1e-1))"]
+    assert cli.main([*words, *sought, "hydra.sweeper.n_trials=2", "training.validate_every=0.5"]) == 0
+    more = ["hydra.sweeper.n_trials=3", "training.validate_every=0.5", "sweep.resume=true"]
+    assert cli.main([*words, *sought, *more]) == 0
+    found = store(tmp_path)
+    (parent,) = found.parents
+    assert parent.info.status == "FINISHED"
+    study = optuna.load_study(
+        study_name=parent.data.tags["optuna_study"],
+        storage=opened(str(tmp_path / "runs" / "optuna.journal")),
+    )
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 3
+    # What the study was told is what the runs say of their validation, at each point and at the best.
+    esr = [run.data.metrics["best_validation_esr"] for run in found.children]
+    assert [trial.value for trial in study.trials] == esr
+    for trial, run in zip(study.trials, found.children, strict=True):
+        curve = found.client.get_metric_history(run.info.run_id, "validation_esr")
+        assert list(trial.intermediate_values.values()) == [point.value for point in curve]
+        assert len(curve) > 1
+        assert str(trial.params["model.units"]) == run.data.params["model.units"]
+    table = rows(tmp_path, parent.info.run_id)
+    assert [row["run_id"] for row in table] == [run.info.run_id for run in found.children]
+    best = found.children[esr.index(min(esr))]
+    assert f"best: ampsim train {shlex.join(json.loads(best.data.tags['job_overrides']))}" in capsys.readouterr().out
+
+
+def children(folder: Path) -> list:
+    """The runs of the sweep there, oldest first; while another process may still be making the store's tables."""
+    if not (folder / "runs" / "mlflow.db").exists():
+        return []
+    return [run for run in Store(folder / "runs").runs()[::-1] if SWEEP not in run.data.tags]
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    """For another process to get there; a test that hangs fails in the end."""
+    for _ in range(600):
+        if true():
+            return
+        time.sleep(0.5)
+    raise AssertionError("it did not happen in five minutes")
+
+
+def in_group(group: int) -> list[str]:
+    """The processes of a group that are alive."""
+    listed = subprocess.run(["ps", "-eo", "pgid=,stat=,args="], capture_output=True, text=True, check=True).stdout
+    found = [line.split(None, 2) for line in listed.splitlines()]
+    return [args[0] if args else "" for pgid, stat, *args in found if int(pgid) == group and not stat.startswith("Z")]
+
+
+# ---- without training ----
+
+
+def job(key: str, *overrides: str) -> Job:
+    return Job("name", list(overrides), {}, key)
+
+
+def test_jobs_differ_in_the_keys_whose_values_are_not_all_the_same():
+    jobs = [job("a", "model=dense", "model.layers=1", "seed=0"), job("b", "model=dense", "model.layers=2", "seed=0")]
+    assert sweeps.differing(jobs) == ["model.layers"]
+    assert sweeps.label(jobs[1], ["model.layers"]) == "layers=2"
+    assert sweeps.differing(jobs[:1]) == []
+    assert sweeps.label(jobs[0], []) == "name"
+
+
+def test_a_sweep_is_its_jobs_in_any_order():
+    assert sweeps.hashed(["a", "b"]) == sweeps.hashed(["b", "a"]) != sweeps.hashed(["a"])
+
+
+def test_a_job_is_all_that_decides_what_it_comes_to_and_nothing_else():
+    config = settings.composed(["model.layers=2"])
+    assert sweeps.key_of(config) == sweeps.key_of(settings.composed(["model.layers=2", "tracking.folder=elsewhere"]))
+    assert sweeps.key_of(config) == sweeps.key_of(sweeps.with_resume(config))
+    assert sweeps.key_of(config) == sweeps.key_of(settings.composed(["model.layers=2", "sweep.threads=1"]))
+    assert sweeps.key_of(config) != sweeps.key_of(settings.composed(["model.layers=3"]))
+
+
+def test_a_process_that_is_no_more_runs_no_sweep():
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    here = platform.node()
+    assert not sweeps.elsewhere({"host": here, "pid": str(ended.pid)})
+    assert not sweeps.elsewhere({"host": here, "pid": str(os.getpid())})
+    assert sweeps.elsewhere({"host": here, "pid": str(os.getppid())})
+    assert sweeps.elsewhere({"host": "another", "pid": str(ended.pid)})
+
+
+def test_failures_decide_the_exit_code():
+    def failure(*ends: str) -> AmpsimError | None:
+        return sweeps.Result("s", "0", [sweeps.Row(job(end), end) for end in ends], []).failure
+
+    assert failure("finished", "pruned", "not begun") is None
+    assert failure("finished", "diverged").exit_code == 3
+    assert failure("failed", "diverged").exit_code == 2
