@@ -351,12 +351,12 @@ def train_one(config: dict[str, Any], overrides: list[str]) -> None:
     console = new_console()
     name = config.get("name") or run_name(config, overrides)
     with console.status("loading TensorFlow ..."), quiet_stderr():
+        from ampsim.config.run_config import RunConfig
         from ampsim.runs import experiment
     with ProgressLine(console) as line:
         result = experiment.run(
-            config,
+            RunConfig(config, tuple(overrides)),
             name=name,
-            overrides=overrides,
             notice=lambda text: say(console, text),
             report=line.training,
             interruptible=True,
@@ -445,16 +445,13 @@ def evaluate(words: list[str]) -> None:
     if options.split not in ("train", "validation", "test"):
         raise AmpsimError(f"split={options.split}{nearest(options.split, ['train', 'validation', 'test'])}")
     refuse_empty(options)
-    from ampsim.config.saved import read_config
-
     console = new_console()
     with console.status("loading TensorFlow ..."), quiet_stderr():
         from ampsim.cli.display import score_table
-        from ampsim.runs import experiment
+        from ampsim.runs import finished
     tracked = options.store().find(options.run)
-    read_config(tracked.file("config.yaml"))  # the store may come from someone else
     with console.status("rendering ..."):
-        scores = experiment.score_again(tracked, options.split, notice=lambda text: say(console, text))
+        scores = finished.score_again(tracked, options.split, notice=lambda text: say(console, text))
     console.print(score_table(scores, f"{tracked.name} on the {options.split} split"))
 
 
@@ -471,9 +468,9 @@ def render(words: list[str]) -> None:
     with console.status("loading TensorFlow ..."), quiet_stderr():
         from ampsim.models.rendering import Renderer, render_file
     if not options.capture:
-        from ampsim.runs import experiment
+        from ampsim.runs import finished
 
-        renderer = Renderer(experiment.load_model(options.store().find(options.run)))
+        renderer = Renderer(finished.load_model(options.store().find(options.run)))
     channel = None if options.channel < 0 else options.channel
     for source, destination in planned:
         started = time.perf_counter()
@@ -586,13 +583,13 @@ def export(words: list[str]) -> None:
     refuse_empty(options)
     console = new_console()
     with console.status("loading TensorFlow ..."), quiet_stderr():
-        from ampsim.runs import experiment
+        from ampsim.runs import finished
     tracked = options.store().find(options.run)
     details = {
         key: getattr(options, key) for key in ("modeled_by", "gear_type", "gear_make", "gear_model", "tone_type")
     }
     with console.status("writing and proving ..."), quiet_stderr():
-        exports = experiment.take_out(
+        exports = finished.take_out(
             tracked,
             options.format,
             Path(options.output),
@@ -614,10 +611,10 @@ def register(words: list[str]) -> None:
     refuse_empty(options)
     console = new_console()
     with console.status("loading TensorFlow ..."), quiet_stderr():
-        from ampsim.runs import experiment
+        from ampsim.runs import finished
     tracked = options.store().find(options.run)
     with console.status("registering ..."), quiet_stderr():
-        version = experiment.register(tracked, options.name)
+        version = finished.register(tracked, options.name)
     of = f"{options.name}/{version}"
     say(console, f"{tracked.name} is version {version} of {options.name}: mlflow.pyfunc.load_model('models:/{of}')")
 

@@ -13,12 +13,13 @@ from scipy import stats
 from ampsim import AmpsimError
 from ampsim.comparing import comparison
 from ampsim.comparing.ranking import Trial, natural
-from ampsim.config.targets import NOT_OF_THE_RUN, build, flattened
+from ampsim.config.run_config import NOT_OF_THE_RUN, RunConfig
+from ampsim.config.targets import build, flattened
 from ampsim.export import keras as keras_files
 from ampsim.recordings.pairs import AudioPair
 from ampsim.recordings.sources import Source
 from ampsim.runs import experiment
-from ampsim.runs.experiment import Config, Notice, Result
+from ampsim.runs.experiment import Notice, Result
 from ampsim.runs.locations import database_uri
 from ampsim.runs.tracking import VALUE_LENGTH, Store, TrackedRun
 from ampsim.training.trainer import Progress
@@ -32,6 +33,9 @@ class DifferentError(AmpsimError):
     """A run was made again and came out different."""
 
     exit_code = 4
+
+
+Config = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -177,9 +181,8 @@ def reproduce(
         original.name if original.id else config["model"]["_target_"].rpartition(".")[2].lower()
     )
     result = experiment.run(
-        config,
+        RunConfig(config),
         name=f"{name}-again",
-        overrides=[],
         notice=notice,
         report=report,
         pace=pace,
@@ -274,14 +277,15 @@ def changes_of_config(original: Original, takes: list[AudioPair], store: Store) 
             f"config: {key} was {logged.get(key, 'not there')} and is {now[key]} in its config.yaml" for key in edited
         ]
     mark = original.environment.get("config_hash")
-    if mark and original.digests and mark != experiment.fingerprint(original.config, takes):
+    digests = [file.sha256 for take in takes for file in take.files]
+    if mark and original.digests and mark != RunConfig(original.config).identity(digests):
         return [f"config: {original.name} is not as the run saved it (its hash was {mark}), or of an earlier version"]
     return []
 
 
 def logged_as(config: Config) -> dict[str, str]:
     """A config as MLflow has it in a run's parameters."""
-    return {key: str(value)[:VALUE_LENGTH] for key, value in experiment.without(config, ["tracking"]).items()}
+    return {key: str(value)[:VALUE_LENGTH] for key, value in RunConfig(config).flat.items()}
 
 
 def changes_of_place(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

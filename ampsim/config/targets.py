@@ -26,8 +26,6 @@ RENAMED = {
     "ampsim.schedules.Cosine": "ampsim.training.schedules.Cosine",
     "ampsim.schedules.Exponential": "ampsim.training.schedules.Exponential",
 }
-# What two runs of the same identity may differ in: a resumed run and the one that it goes on with.
-NOT_OF_THE_RUN = ("training.resume", "training.checkpoint_every_s", "tracking", "name")
 KERAS_ARGUMENTS = ("name", "dtype", "trainable")  # what Keras itself takes behind a **
 
 

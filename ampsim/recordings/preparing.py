@@ -1,19 +1,93 @@
 """From a source to a recording that is fit to train on: checked, without drift, aligned."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from ampsim import AmpsimError
 from ampsim.recordings import channels, match
 from ampsim.recordings.findings import Finding
-from ampsim.recordings.pairs import AudioPair, Delay, aligned, estimate_delay
-from ampsim.recordings.sources import Source
+from ampsim.recordings.pairs import AudioPair, Delay, FileRecord, Span, aligned, estimate_delay
+from ampsim.recordings.sources import Source, Split
+from ampsim.recordings.splits import split
 from ampsim.signals.alignment import Timing, resampled, timing
 
 Notice = Callable[[str], None]
 SHORTEST_S = 2.0  # with less, only the samples themselves are looked at
 SURE = 10.0  # confidence of a delay; of two signals that have none in common it is about 5
 APART = 10  # samples by which the delays of takes may differ, since each is measured on its own playing
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Takes that are fit to train on: checked, on one clock, their common delay taken out.
+
+    Args:
+        takes: input and target of each, (num_samples,), full scale at 1.
+        delay: what was taken out.
+        splits: how train, validation and test share the takes; see `Source`.
+        findings: of the quick checks, of all takes.
+        words: of a command that describe this recording, where it was loaded by some.
+    """
+
+    takes: tuple[AudioPair, ...]
+    delay: Delay
+    splits: dict[str, Split]
+    findings: tuple[Finding, ...] = ()
+    words: tuple[str, ...] = ()
+
+    @property
+    def sample_rate(self) -> int:
+        """In hertz."""
+        return self.takes[0].sample_rate
+
+    @property
+    def duration_s(self) -> float:
+        """Of all takes together, in seconds."""
+        return sum(take.duration_s for take in self.takes)
+
+    @property
+    def files(self) -> list[FileRecord]:
+        """The audio files that the takes came from."""
+        return [record for take in self.takes for record in take.files]
+
+    @property
+    def digests(self) -> list[str]:
+        """The SHA-256 of each file."""
+        return [record.sha256 for record in self.files]
+
+    def split(self, gap: int) -> dict[str, list[Span]]:
+        """Spans for train, validation and test, at least `gap` samples between two splits of one take.
+
+        Raises:
+            AmpsimError: see `splits.split`.
+        """
+        return split(list(self.takes), self.splits, gap=gap)
+
+
+def prepare(source: Source, *, notice: Notice = print) -> Recording:
+    """Load, check and align a recording.
+
+    Raises:
+        AmpsimError: a file cannot be read; takes differ in rate, hold NaN or have no common delay; or, when checks are
+            strict, a take has a fault that spoils training.
+    """
+    takes, findings = checked(source.load(), source, notice=notice)
+    takes, delay = align(takes, source.delay, notice)
+    return Recording(tuple(takes), delay, source.splits, tuple(findings))
+
+
+def checked(takes: list[AudioPair], source: Source, *, notice: Notice) -> tuple[list[AudioPair], list[Finding]]:
+    """The takes that passed the quick part of the diagnosis, without drift where the source asks for that, and findings.
+
+    Raises:
+        AmpsimError: takes differ in rate, or hold NaN; or, when checks are strict, a take has a fault that spoils training.
+    """
+    rates = {take.sample_rate for take in takes}
+    if len(rates) > 1:
+        listed = ", ".join(f"{take.name} {take.sample_rate} Hz" for take in takes)
+        raise AmpsimError(f"the takes differ in sample rate ({listed}): export all at one rate")
+    passing, findings = zip(*(passed(take, source, notice) for take in takes), strict=True)
+    return list(passing), [each for found in findings for each in found]
 
 
 def quick(pair: AudioPair) -> tuple[list[Finding], Timing | None]:
@@ -31,35 +105,21 @@ def quick(pair: AudioPair) -> tuple[list[Finding], Timing | None]:
     return [*found, *match.placed(pair, measured)], measured
 
 
-def checked(source: Source, *, notice: Notice) -> list[AudioPair]:
-    """The takes of a source that have passed the quick part of the diagnosis, without drift where the source asks for that.
-
-    Raises:
-        AmpsimError: takes differ in rate, or hold NaN; or, when checks are strict, a take has a fault that spoils training.
-    """
-    takes = source.load()
-    rates = {take.sample_rate for take in takes}
-    if len(rates) > 1:
-        found = ", ".join(f"{take.name} {take.sample_rate} Hz" for take in takes)
-        raise AmpsimError(f"the takes differ in sample rate ({found}): export all at one rate")
-    return [passed(take, source, notice) for take in takes]
-
-
-def passed(take: AudioPair, source: Source, notice: Notice) -> AudioPair:
-    found, measured = quick(take)
+def passed(take: AudioPair, source: Source, notice: Notice) -> tuple[AudioPair, list[Finding]]:
+    findings, measured = quick(take)
     if source.drift == "correct" and measured and match.drifts(measured, take.duration_s):
-        mended, ppm = without_drift(take, measured)
+        take, ppm = without_drift(take, measured)
         notice(f"{take.name}: a drift of {ppm:.2f} ppm is taken out")
-        take, found = mended, [each for each in found if each.topic != "drift"]
-    errors = [each.sentence for each in found if each.severity == "error"]
-    if any(each.topic == "finite" for each in found):
+        findings = [each for each in findings if each.topic != "drift"]
+    errors = [each.sentence for each in findings if each.severity == "error"]
+    if any(each.topic == "finite" for each in findings):
         raise AmpsimError("\n".join(errors))
     if errors and source.checks == "strict":
         raise AmpsimError("\n".join(errors) + "\n(data.checks=warn goes on with a recording as it is)")
-    for each in found:
+    for each in findings:
         if each.severity in ("error", "warning"):
             notice(f"warning: {each.sentence}")
-    return take
+    return take, findings
 
 
 def without_drift(take: AudioPair, measured: Timing) -> tuple[AudioPair, float]:
@@ -78,18 +138,22 @@ def align(takes: list[AudioPair], delay: int | str, notice: Notice) -> tuple[lis
     """
     estimate = estimate_delay(takes)
     if delay == "auto" and len(takes) > 1:
-        each = {take.name: estimate_delay([take]) for take in takes}
-        sure = {name: one.samples for name, one in each.items() if one.confidence and one.confidence > SURE}
-        if sure and max(sure.values()) - min(sure.values()) > APART:
-            told = ", ".join(f"{name} {samples}" for name, samples in sure.items())
-            raise AmpsimError(
-                f"the amp's signal lags by other samples in each take ({told}), and a model learns one delay: shift them "
-                "against each other, train on the takes apart, or set the delay for all with data.delay="
-            )
-    found = estimate if delay == "auto" else Delay(int(delay), estimate.inverted, estimated=False)
-    lead = "leads" if found.samples < 0 else "lags"
-    how = "estimated" if found.estimated else "as configured"
-    notice(f"the amp's signal {lead} the direct signal by {abs(found.samples)} samples ({how}); taken out")
-    if found.inverted:
+        refuse_several_delays(takes)
+    chosen = estimate if delay == "auto" else Delay(int(delay), estimate.inverted, estimated=False)
+    lead = "leads" if chosen.samples < 0 else "lags"
+    how = "estimated" if chosen.estimated else "as configured"
+    notice(f"the amp's signal {lead} the direct signal by {abs(chosen.samples)} samples ({how}); taken out")
+    if chosen.inverted:
         notice("the amp's signal is inverted against the direct signal, as many amps do; the model learns that too")
-    return [aligned(take, found.samples) for take in takes], found
+    return [aligned(take, chosen.samples) for take in takes], chosen
+
+
+def refuse_several_delays(takes: list[AudioPair]) -> None:
+    each = {take.name: estimate_delay([take]) for take in takes}
+    sure = {name: one.samples for name, one in each.items() if one.confidence and one.confidence > SURE}
+    if sure and max(sure.values()) - min(sure.values()) > APART:
+        listed = ", ".join(f"{name} {samples}" for name, samples in sure.items())
+        raise AmpsimError(
+            f"the amp's signal lags by other samples in each take ({listed}), and a model learns one delay: shift them "
+            "against each other, train on the takes apart, or set the delay for all with data.delay="
+        )

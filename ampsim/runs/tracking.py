@@ -17,6 +17,7 @@ from urllib.parse import urlparse
 from urllib.request import url2pathname
 
 from ampsim import AmpsimError
+from ampsim.config.run_config import current_names
 from ampsim.config.targets import nearest
 from ampsim.runs.locations import database_uri, refuse_unreachable
 
@@ -207,7 +208,7 @@ class TrackedRun:
         self.notice: Callable[[str], None] | None = None  # nothing is kept for later unless somebody is told
         self.id, self.name = run.info.run_id, run.info.run_name
         self.artifacts = run.info.artifact_uri
-        self.params, self.tags, self.metrics = run.data.params, run.data.tags, run.data.metrics
+        self.params, self.tags, self.metrics = current_names(run.data.params), run.data.tags, run.data.metrics
         self.status = run.info.status
         self.logged_step = int(run.data.metrics.get("step", 0))
 

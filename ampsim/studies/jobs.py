@@ -242,6 +242,7 @@ def die_with_parent() -> None:
 
 def carry_out(sender: Connection, job: Job, task: Task) -> Outcome:
     """Train a job; its run is marked in the store as what it came to."""
+    from ampsim.config.run_config import RunConfig
     from ampsim.runs import experiment
 
     reported = 0.0
@@ -255,9 +256,8 @@ def carry_out(sender: Connection, job: Job, task: Task) -> Outcome:
     judge = task.judge(job.trial) if task.judge and job.trial is not None else lambda row: None
     try:
         result = experiment.run(
-            job.config,
+            RunConfig(job.config, tuple(job.overrides)),
             name=job.name,
-            overrides=job.overrides,
             notice=lambda text: print(text, flush=True),
             report=report,
             tags=task.tags,

@@ -18,7 +18,8 @@ from typing import Any
 
 from ampsim import AmpsimError, DivergedError
 from ampsim.comparing import comparison
-from ampsim.config.targets import NOT_OF_THE_RUN, assignments, without
+from ampsim.config.run_config import RunConfig
+from ampsim.config.targets import assignments
 from ampsim.report import plots
 from ampsim.runs.tracking import NOTE, PARENT, SWEEP, Store, TrackedRun, ended_as
 from ampsim.signals.audio import sha256
@@ -71,7 +72,7 @@ class Result:
 
 def key_of(config: dict[str, Any]) -> str:
     """A hash of all in a config that decides what a run comes to."""
-    return hashlib.sha256(json.dumps(without(config, NOT_OF_THE_RUN), sort_keys=True).encode()).hexdigest()[:12]
+    return RunConfig(config).identity()
 
 
 def run(

@@ -48,7 +48,7 @@ def fit_ours(name: str, data: str, seconds: float, seed: int) -> dict:
     import contextlib
     import io
 
-    from ampsim.config import settings
+    from ampsim.config.run_config import RunConfig
     from ampsim.config.targets import build
     from ampsim.runs import experiment
 
@@ -56,8 +56,8 @@ def fit_ours(name: str, data: str, seconds: float, seed: int) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         words = [*chosen, f"data={data}", f"training.seconds={seconds}", f"seed={seed}", f"tracking.folder={folder}"]
         with contextlib.redirect_stdout(io.StringIO()):
-            config = settings.composed(words)
-            result = experiment.run(config, name=name, overrides=[], notice=print, report=lambda _: None)
+            config = RunConfig.compose(words)
+            result = experiment.run(config, name=name, notice=print, report=lambda _: None)
     rounds = [[row["elapsed_s"], row["validation_esr"]] for row in result.state.rounds if "validation_esr" in row]
     batch_size = config["training"]["batch_size"] or build(config["model"]).batch_size
     samples = result.state.step * batch_size * config["training"]["segment_length"]
@@ -83,16 +83,13 @@ def fit_peer(command: str, data: str, seconds: float, seed: int, folder: Path) -
 
 def prepared(data: str, folder: Path) -> list[str]:
     """The recording as two mono files, takes one after another, and the splits as spans of them."""
-    from ampsim.config import settings
+    from ampsim.config.run_config import RunConfig
     from ampsim.config.targets import build
-    from ampsim.doctor import checked
-    from ampsim.recordings.splits import split
-    from ampsim.runs import experiment
+    from ampsim.recordings.preparing import prepare
     from ampsim.signals import audio
 
-    source = build(settings.composed(["experiment=minute", f"data={data}"])["data"])
-    takes, _ = experiment.align(checked(source, notice=lambda _: None), source.delay, lambda _: None)
-    splits = split(takes, source.splits, gap=8192)
+    recording = prepare(build(RunConfig.compose(["experiment=minute", f"data={data}"])["data"]), notice=lambda _: None)
+    takes, splits = recording.takes, recording.split(gap=8192)
     first = dict(zip(map(id, takes), np.cumsum([0, *(len(take.input) for take in takes[:-1])]), strict=True))
     words = []
     for side in ("input", "output"):

@@ -71,8 +71,8 @@ def evaluation(options: argparse.Namespace) -> None:
     from ampsim.config.targets import build
     from ampsim.models.rendering import Renderer
     from ampsim.recordings.pairs import Span
+    from ampsim.runs.artifacts import record_result
     from ampsim.runs.evaluation import evaluate, limits
-    from ampsim.runs.experiment import record_result
     from ampsim.runs.tracking import Store
     from ampsim.training.trainer import State
 

@@ -113,12 +113,12 @@ def ampsim_trainer(spans: dict, options: argparse.Namespace, **budget: float):
     """The net of conf/model/dense.yaml at the founding sizes, trained as conf/experiment/founding.yaml says."""
     from ampsim.config import settings
     from ampsim.config.targets import build
-    from ampsim.runs import experiment
+    from ampsim.training.fit import make_deterministic
     from ampsim.training.segments import Segments
     from ampsim.training.trainer import Trainer
 
     config = settings.composed(["experiment=founding", f"model.window={options.window}", *options.overrides])
-    experiment.make_deterministic(options.seed)
+    make_deterministic(options.seed)
     model = build(config["model"])
     model.build()
     training = dict(config["training"]) | {"epochs": None, "seconds": None} | budget

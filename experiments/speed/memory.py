@@ -16,13 +16,13 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from ampsim.doctor import checked
 from ampsim.losses import ESR, Sum
 from ampsim.models import Dense
 from ampsim.recordings import virtual_amp
+from ampsim.recordings.preparing import prepare
 from ampsim.recordings.sources import Stereo
 from ampsim.recordings.splits import split
-from ampsim.runs.experiment import align, levels
+from ampsim.training.fit import levels
 from ampsim.training.schedules import Constant
 from ampsim.training.segments import Segments
 from ampsim.training.trainer import Trainer
@@ -83,12 +83,9 @@ def trainer(takes: list, folder: Path, *, epochs: float, splits: dict | None = N
 def recording(hours: float, folder: Path) -> None:
     path = recorded(folder / "long.wav", hours)
     tell("made", float32_gb=round(hours * 3600 * RATE * 2 * 4 / GB, 3))
-    source = Stereo(path=str(path))
-    takes = checked(source, notice=print)
-    tell("loaded and checked")
-    takes, _ = align(takes, "auto", print)
-    tell("aligned")
-    fit = trainer(takes, folder, epochs=1)
+    prepared = prepare(Stereo(path=str(path)))
+    tell("loaded, checked and aligned")
+    fit = trainer(list(prepared.takes), folder, epochs=1)
     tell("trainer")
     calls = 0
 

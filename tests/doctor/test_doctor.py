@@ -18,13 +18,18 @@ from ampsim.cli import main as cli
 from ampsim.doctor import Finding, diagnosed, page
 from ampsim.doctor.coverage import pitched
 from ampsim.doctor.response import guessed, memory
-from ampsim.recordings import virtual_amp
+from ampsim.recordings import preparing, virtual_amp
 from ampsim.recordings.channels import repeated
 from ampsim.recordings.pairs import AudioPair
-from ampsim.recordings.preparing import checked, quick
+from ampsim.recordings.preparing import quick
 from ampsim.recordings.sources import Pair, Source, Stereo
 
 REAL = ("ds1/val", "ds1/test", "marshall_2204/test", "marshall_2204/train")
+
+
+def checked(source: Source, *, notice) -> list[AudioPair]:
+    """The takes of a source that passed."""
+    return preparing.checked(source.load(), source, notice=notice)[0]
 
 
 def faults(found: list[Finding] | tuple[Finding, ...]) -> list[Finding]:

@@ -1,0 +1,130 @@
+"""The config of one run, and what of it decides what the run comes to."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ampsim.config.targets import RENAMED, without
+
+# What two runs of one identity may differ in: a resumed run and the one that it goes on with.
+NOT_OF_THE_RUN = ("training.resume", "training.checkpoint_every_s", "tracking", "name")
+FIRST_NAMES = {new: old for old, new in RENAMED.items()}
+PLAIN = re.compile(r"[A-Za-z0-9_./+:-][A-Za-z0-9_./+:~-]*")  # a value that Hydra's grammar reads as it stands
+SPECIAL = re.compile(r"(true|false|null|nan|[+-]?inf|[+-]?[\d.][\d._eE+-]*)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """A resolved config, frozen; made by `compose` or by `read` alone.
+
+    Args:
+        sections: plain dicts, lists and values: `data`, `model`, `loss`, `optimizer`, `schedule`, `training`,
+            `tracking`, `seed` and `name`. Not to be changed.
+        overrides: the words of the command that led here.
+    """
+
+    sections: Mapping[str, Any]
+    overrides: tuple[str, ...] = ()
+
+    @classmethod
+    def compose(cls, overrides: Sequence[str]) -> "RunConfig":
+        """From `conf/` and the words of a command.
+
+        Raises:
+            AmpsimError: a word does not parse, names nothing or has a value of a wrong type; a value is missing.
+        """
+        from ampsim.config.settings import composed
+
+        return cls(composed(overrides), tuple(overrides))
+
+    @classmethod
+    def read(cls, path: Path) -> tuple["RunConfig", list[str]]:
+        """From the config.yaml of a run, perhaps someone else's, with the notes that a user should see.
+
+        Raises:
+            AmpsimError: it is no config, or names what a config may not build.
+        """
+        from ampsim.config.saved import read_config
+
+        sections, notes = read_config(path)
+        return cls(sections), notes
+
+    def __getitem__(self, section: str) -> Any:
+        return self.sections[section]
+
+    @property
+    def tracking(self) -> dict[str, Any]:
+        """Where the run is kept: the arguments of `Store`."""
+        return dict(self.sections["tracking"])
+
+    @cached_property
+    def flat(self) -> dict[str, Any]:
+        """All but `tracking`, keys joined by dots: what MLflow keeps as the run's parameters."""
+        return without(dict(self.sections), ["tracking"])
+
+    def identity(self, digests: Sequence[str] | None = None) -> str:
+        """A hash of all that decides what the run comes to, 12 hexadecimal digits.
+
+        Args:
+            digests: the SHA-256 of each file of the recording, or None for the hash of the config alone.
+        """
+        # By the names that parts had first, so that runs of earlier versions are found again.
+        decides: Any = {
+            key: FIRST_NAMES.get(value, value) if key.rpartition(".")[2] == "_target_" else value
+            for key, value in without(dict(self.sections), NOT_OF_THE_RUN).items()
+        }
+        if digests is not None:
+            decides = [decides, list(digests)]
+        return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12]
+
+    def with_data(self, data: Mapping[str, Any]) -> "RunConfig":
+        """The same run on another recording, or on the same one that lies elsewhere."""
+        return RunConfig({**self.sections, "data": dict(data)}, self.overrides)
+
+    def with_tracking(self, tracking: Mapping[str, Any]) -> "RunConfig":
+        """The same run, kept in another store."""
+        return RunConfig({**self.sections, "tracking": dict(tracking)}, self.overrides)
+
+    def with_resume(self, resume: bool = True) -> "RunConfig":
+        """The same run, to go on from its checkpoint if it has one, or to start anew."""
+        return RunConfig({**self.sections, "training": {**self["training"], "resume": resume}}, self.overrides)
+
+
+def current_names(params: Mapping[str, str]) -> dict[str, str]:
+    """Parameters of a run in the store by today's names of parts, whichever version wrote them."""
+    return {key: RENAMED.get(value, value) for key, value in params.items()}
+
+
+def assignment(key: str, value: Any) -> list[str]:
+    """The words of a command that set a key to a value of Python: `("model", {"units": 8})` is `["model.units=8"]`.
+
+    Text of any kind is quoted as Hydra's grammar needs it, so that file names arrive as they are.
+    """
+    if isinstance(value, Mapping) and value:
+        return [word for inner, part in value.items() for word in assignment(f"{key}.{inner}", part)]
+    return [f"{key}={worded(value)}"]
+
+
+def worded(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{key}:{worded(part)}" for key, part in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(map(worded, value)) + "]"
+    text = str(value)
+    if PLAIN.fullmatch(text) and not SPECIAL.fullmatch(text):
+        return text
+    # In quotes only a quote, and backslashes before one, have to be escaped; `${` would be read as a reference.
+    escaped = re.sub(r"(\\*)'", lambda found: found[1] * 2 + r"\'", text).replace("${", r"\${")
+    trailing = len(escaped) - len(escaped.rstrip("\\"))
+    return f"'{escaped}{chr(92) * trailing}'"

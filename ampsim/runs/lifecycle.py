@@ -1,0 +1,104 @@
+"""How a run begins, goes on, is interrupted and ends in the store."""
+
+import platform
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ampsim import AmpsimError, DivergedError, PrunedError
+from ampsim.config.run_config import RunConfig
+from ampsim.runs.provenance import code_version
+from ampsim.runs.tracking import Store, TrackedRun, busy
+
+Notice = Callable[[str], None]
+
+
+def begin(
+    store: Store,
+    config: RunConfig,
+    digests: Sequence[str],
+    *,
+    name: str,
+    notice: Notice,
+    tags: Mapping[str, str] | None = None,
+) -> tuple[TrackedRun, Path]:
+    """The run in MLflow and the place of its checkpoint; with `training.resume`, those of the newest
+    unfinished run of this config on the recording with these digests."""
+    unfinished, identity, resume = store.folder / "unfinished", config.identity(digests), config["training"]["resume"]
+    params = config.flat
+    earlier = sorted(unfinished.glob(f"{identity}-*"), key=lambda path: path.stat().st_mtime) if resume else []
+    names = [path.name.partition("-")[2] for path in reversed(earlier)]
+    # One that was killed right after it was made has no folder yet.
+    names += store.begun({"config_hash": identity, "host": platform.node()}) if resume else []
+    if trained_now := [name for name in dict.fromkeys(names) if busy(unfinished / f"{identity}-{name}")]:
+        notice(f"another process trains {', '.join(trained_now)}, which is left to it")
+    going_on = (store.resume(name) for name in names if name not in trained_now)
+    tracked = next((found for found in going_on if found), None)  # no further than the newest that is still there
+    if tracked:
+        notice(f"going on with the unfinished run {tracked.name}")
+        if tags:
+            tracked.log_tags(tags)
+        tracked.log_params({key: value for key, value in params.items() if key not in tracked.params})
+    else:
+        if resume:
+            notice("no unfinished run of this config and recording to resume; starting a new one")
+        made = {"config_hash": identity, "overrides": " ".join(config.overrides), "host": platform.node()}
+        tracked = store.start(name, params=params, tags={**made, **code_version(), **(tags or {})})
+    tracked.notice = notice
+    folder = unfinished / f"{identity}-{tracked.id}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        tracked.finish("FAILED", note=str(error))
+        raise AmpsimError(f"{folder} cannot be made ({error.strerror}): set tracking.folder") from error
+    return tracked, folder / "checkpoint.npz"
+
+
+@contextmanager
+def closing(tracked: TrackedRun) -> Iterator[None]:
+    """Mark the run in MLflow as what it came to, if it comes to an end before it says so itself."""
+    try:
+        yield
+    except PrunedError as error:
+        tracked.finish("KILLED", note=str(error), mark="pruned")
+        raise
+    except AmpsimError as error:
+        tracked.finish("FAILED", note=str(error), mark="diverged" if isinstance(error, DivergedError) else "")
+        raise
+    except KeyboardInterrupt:
+        tracked.finish("KILLED")
+        raise
+    except OSError as error:
+        tracked.finish("FAILED", note=str(error))
+        raise AmpsimError(
+            f"what the run made cannot be written ({error}): mend that and go on from the last checkpoint, which holds the "
+            "best weights, with training.resume=true"
+        ) from error
+    except BaseException:
+        tracked.finish("FAILED")
+        raise
+
+
+@contextmanager
+def first_interrupt(notice: Notice) -> Iterator[Callable[[], bool]]:
+    """Inside, the first Ctrl-C only asks for an end, of which the yielded function tells; a second one stops at once."""
+    asked: list[str] = []  # what is still to be said, once it was asked
+
+    def ask(*_: Any) -> None:
+        asked.extend(["", "Ctrl-C: the epoch is finished, then the best weights are scored; again stops at once"])
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def stop() -> bool:
+        if len(asked) > 1:
+            notice(asked.pop())
+        return bool(asked)
+
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.SIG_IGN:  # as a shell has it for what runs in the background
+        signal.signal(signal.SIGINT, ask)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,68 @@
+"""What a run remembers of where it was made: machine, versions, code."""
+
+import os
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+import ampsim
+
+PACKAGES = (
+    "ampsim",
+    "tensorflow",
+    "keras",
+    "numpy",
+    "scipy",
+    "soundfile",
+    "pyloudnorm",
+    "mlflow",
+    "hydra-core",
+    "omegaconf",
+)
+
+
+def machine() -> dict[str, str]:
+    devices = tf.config.list_physical_devices("GPU")
+    names = [tf.config.experimental.get_device_details(device).get("device_name", device.name) for device in devices]
+    return {
+        "host": platform.node(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "processor": platform.processor() or platform.machine(),
+        "cores": str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()),
+        "device": ", ".join(names) or "CPU",
+    }
+
+
+def versions() -> dict[str, str]:
+    return {name: installed(name) for name in PACKAGES}
+
+
+def installed(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:  # run from a folder, or installed under another name (tensorflow-cpu)
+        return "unknown"
+
+
+def code_version() -> dict[str, str]:
+    """The version, and the git commit where ampsim runs from a checkout of its own."""
+    checkout = Path(ampsim.__file__).parent.parent
+    found = {"ampsim_version": ampsim.__version__}
+    if (checkout / ".git").exists():
+        command = ["git", "-C", str(checkout), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+        try:
+            answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+            found["mlflow.source.git.commit"] = answer.stdout.strip()
+        except (OSError, subprocess.SubprocessError):
+            pass  # no git on this machine, or a checkout without commits
+    return found
+
+
+def environment() -> dict[str, Any]:
+    """Machine, versions and code, as environment.json holds them."""
+    return {**machine(), "versions": versions(), **code_version()}

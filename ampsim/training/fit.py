@@ -1,0 +1,106 @@
+"""All that a config and a recording come to before the first step of training."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from ampsim.config.run_config import RunConfig
+from ampsim.config.targets import build
+from ampsim.losses import Sum
+from ampsim.models import AmpModel
+from ampsim.recordings.pairs import Span
+from ampsim.recordings.preparing import Recording
+from ampsim.signals import audio
+from ampsim.training.segments import Segments
+from ampsim.training.trainer import Trainer, distribution
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A model with its levels set, the loss prepared for its recording, and what it is trained and scored on.
+
+    `experiment.run`, notebooks and the studies of `experiments/` all begin here, so that no step is forgotten.
+    """
+
+    config: RunConfig
+    recording: Recording
+    strategy: tf.distribute.Strategy
+    model: AmpModel
+    optimizer: keras.optimizers.Optimizer
+    splits: dict[str, list[Span]]
+    segments: Segments
+    loss: Sum
+
+    @classmethod
+    def of(cls, config: RunConfig, recording: Recording) -> "Fit":
+        """Build what the config names, for this recording; the same seed gives the same weights on the same machine.
+
+        Raises:
+            AmpsimError: a part refuses its arguments, a split is too short, or there are not as many devices.
+        """
+        strategy = distribution(config["training"]["devices"])
+        make_deterministic(config["seed"])
+        with strategy.scope():
+            model: AmpModel = build(config["model"], sample_rate=recording.sample_rate)
+            model.build()
+            optimizer = build(config["optimizer"])
+        # The model states its memory; the splits keep that much apart.
+        splits = recording.split(gap=model.receptive_field)
+        model.fit_levels(*levels(splits["train"]))
+        length = config["training"]["segment_length"]
+        segments = Segments(splits["train"], history=model.history, lookahead=model.lookahead, segment_length=length)
+        loss = build(config["loss"]).prepare(
+            sample_rate=recording.sample_rate, segment_length=length, target=segments.targets()
+        )
+        return cls(config, recording, strategy, model, optimizer, splits, segments, loss)
+
+    def trainer(
+        self, *, checkpoint: Path | None = None, resume: bool = False, pace: Sequence[float] | None = None
+    ) -> Trainer:
+        """What trains the model within the config's budget; see `Trainer` for the arguments."""
+        options = {
+            key: value
+            for key, value in self.config["training"].items()
+            if key not in ("resume", "segment_length", "devices")
+        }
+        with self.strategy.scope():
+            return Trainer(
+                self.model,
+                self.loss,
+                self.optimizer,
+                build(self.config["schedule"]),
+                self.segments,
+                self.splits["validation"],
+                seed=self.config["seed"],
+                checkpoint=checkpoint,
+                resume=resume,
+                pace=pace,
+                **options,
+            )
+
+    def __str__(self) -> str:
+        rate = self.recording.sample_rate
+        parts = ", ".join(f"{name} {sum(map(len, spans)) / rate:.1f} s" for name, spans in self.splits.items())
+        memory = self.model.receptive_field
+        window = f"{memory:,} samples ({1000 * memory / rate:.0f} ms)"
+        return (
+            f"{parts}; {self.model.count_params():,} parameters that see {window}; "
+            f"{self.segments.num_segments:,} segments an epoch"
+        )
+
+
+def levels(spans: list[Span]) -> tuple[float, float]:
+    """The RMS of input and target over all spans, full scale at 1."""
+    inputs, targets = zip(*((span.direct, span.target) for span in spans), strict=True)
+    return audio.rms(np.concatenate(inputs)), audio.rms(np.concatenate(targets))
+
+
+def make_deterministic(seed: int) -> None:
+    """Same seed, same machine, same weights: seeds for everything that draws, and no operation that races."""
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()
