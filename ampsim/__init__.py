@@ -1,8 +1,16 @@
 """ampsim learns what a guitar amplifier does to a signal from a recording of its input and output."""
 
 import os
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ampsim.api import compare, doctor, load, open, render, reproduce, runs, train
 
 __version__ = "0.1.0"
+__all__ = ["compare", "doctor", "load", "open", "render", "reproduce", "runs", "train"]
 
 # Before TensorFlow is first imported, wherever that happens: a user's keras.json may name another backend, and
 # TensorFlow greets with pages about CPU features and missing CUDA drivers.
@@ -29,3 +37,26 @@ class PrunedError(AmpsimError):
 def printable(text: str) -> str:
     """A text of which nothing steers the terminal: names in it may come from files of others."""
     return "".join(c if c.isprintable() or c in "\n\t" else "?" for c in text)
+
+
+def __getattr__(name: str) -> Any:
+    """The public API, which is loaded when it is first asked for."""
+    if name in __all__:
+        return getattr(import_module("ampsim.api"), name)
+    raise AttributeError(f"module 'ampsim' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+class CallableFolder(ModuleType):
+    """A folder of the package that shares its name with a function of the API: called, it is that function."""
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        return getattr(import_module("ampsim.api"), self.__name__.rpartition(".")[2])(*arguments, **options)
+
+
+def callable_folder(name: str) -> None:
+    """For the `__init__` of such a folder: `ampsim.runs(...)` works whether or not `ampsim.runs.tracking` was imported."""
+    sys.modules[name].__class__ = CallableFolder

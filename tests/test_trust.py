@@ -23,6 +23,7 @@ from synthetic import RATE, noise, write_pcm
 import ampsim
 from ampsim import AmpsimError
 from ampsim.cli import main as cli
+from ampsim.cli import options
 from ampsim.config import saved, settings
 from ampsim.config.settings import composed
 from ampsim.config.targets import build
@@ -398,7 +399,7 @@ def test_help_shows_every_option_apart_from_what_it_means(command: str, capsys: 
     with pytest.raises(SystemExit):
         cli.main([command, "--help"])
     shown = capsys.readouterr().out
-    for each in fields(getattr(cli, command.capitalize())):
+    for each in fields(getattr(options, command.capitalize())):
         assert re.search(rf"^  {each.name}  +{re.escape(each.metadata['help'])}", shown, re.MULTILINE), each.name
 
 

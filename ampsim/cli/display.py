@@ -1,8 +1,13 @@
 """What a command shows: a live line in a terminal, plain lines elsewhere, and tables."""
 
 import math
+import os
+import sys
+import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -58,6 +63,52 @@ class ProgressLine:
             f"{progress.done:6.1%}  epoch {progress.epoch:.2f}  loss {progress.loss:.3g}  "
             f"{progress.samples_per_s:,.0f} samples/s  {duration(progress.remaining_s)} left"
         )
+
+
+@contextmanager
+def progress_line(report: Callable[[Any], None] | None = None) -> Iterator[Callable[[Any], None]]:
+    """What to tell of a `training.Progress`: `report` itself, or a line of its own."""
+    if report:
+        yield report
+        return
+    with ProgressLine(new_console()) as line:
+        yield line.training
+
+
+def new_console() -> Console:
+    return Console(highlight=False)
+
+
+def say(console: Console, text: str) -> None:
+    """A line as it is: no markup read from file names, no line broken where it cannot be copied."""
+    console.print(printable(text), markup=False, soft_wrap=True)
+
+
+def short(path: Path) -> Path:
+    """The path as seen from here, where that is shorter."""
+    try:
+        return path.relative_to(Path.cwd())
+    except ValueError:
+        return path
+
+
+@contextmanager
+def quiet_stderr() -> Iterator[None]:
+    """Hold back what is written to standard error below Python (TensorFlow greets there), unless something fails."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as hidden:
+        os.dup2(hidden.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            hidden.seek(0)
+            os.write(kept, hidden.read())
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 MARKS = {"error": ("✗", "bold red"), "warning": ("!", "bold yellow"), "note": ("·", "cyan"), "ok": ("✓", "green")}

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ampsim import AmpsimError
 from ampsim.comparing.ranking import (
@@ -27,6 +28,9 @@ from ampsim.report import plots
 from ampsim.report.page import listening_page
 from ampsim.runs.tracking import ENDS, Store, TrackedRun
 from ampsim.signals import audio
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 FILES = ("comparison.csv", "comparison.md", "comparison.png", "listen.html")
 ENDED = {"FAILED": "failed", "KILLED": "was interrupted", "RUNNING": "is not finished", "SCHEDULED": "has not begun"}
@@ -191,17 +195,13 @@ def with_spread(group: Group, metric: str) -> str:
 
 def write(store: Store, ranking: Ranking, folder: Path, *, title: str) -> None:
     """FILES in a folder, which is made; each takes its name only once it is whole."""
-    drawn = [
-        plots.Row(group.label, group.values(ranking.metric).tolist(), bool(change and change.tie))
-        for group, change in rows(ranking)
-    ]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder) as temporary:
             csv_file, markdown, png, page = (Path(temporary) / name for name in FILES)
             csv_file.write_text(table(ranking), encoding="utf-8")
             markdown.write_text(summary(ranking, title), encoding="utf-8")
-            plots.save(plots.comparison(drawn, ranking.metric), png)
+            plots.save(figure(ranking), png)
             best = heard(store, ranking)
             listening_page(
                 page,
@@ -218,6 +218,15 @@ def write(store: Store, ranking: Ranking, folder: Path, *, title: str) -> None:
                 file.replace(folder / file.name)
     except OSError as error:
         raise AmpsimError(f"{folder} cannot be written to: {error.strerror}") from error
+
+
+def figure(ranking: Ranking) -> "Figure":
+    """Each config's score with its runs, best first, ties marked."""
+    drawn = [
+        plots.Row(group.label, group.values(ranking.metric).tolist(), bool(change and change.tie))
+        for group, change in rows(ranking)
+    ]
+    return plots.comparison(drawn, ranking.metric)
 
 
 def refuse_existing(folder: Path, *, overwrite: bool) -> None:

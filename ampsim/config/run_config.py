@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ampsim.config.targets import RENAMED, without
+from ampsim.config.targets import RENAMED, assignments, without
 
 # What two runs of one identity may differ in: a resumed run and the one that it goes on with.
 NOT_OF_THE_RUN = ("training.resume", "training.checkpoint_every_s", "tracking", "name")
@@ -82,6 +82,11 @@ class RunConfig:
             decides = [decides, list(digests)]
         return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12]
 
+    @property
+    def title(self) -> str:
+        """A readable name from the choices and what was overridden: virtual_amp-dense-layers=2-optimizer=sgd."""
+        return titled(self, self.overrides)
+
     def with_data(self, data: Mapping[str, Any]) -> "RunConfig":
         """The same run on another recording, or on the same one that lies elsewhere."""
         return RunConfig({**self.sections, "data": dict(data)}, self.overrides)
@@ -93,6 +98,20 @@ class RunConfig:
     def with_resume(self, resume: bool = True) -> "RunConfig":
         """The same run, to go on from its checkpoint if it has one, or to start anew."""
         return RunConfig({**self.sections, "training": {**self["training"], "resume": resume}}, self.overrides)
+
+
+def titled(config: RunConfig, overrides: Sequence[str]) -> str:
+    """A readable name, at most 120 letters, from some of the words that led to a config."""
+    chosen = assignments(overrides)
+    whole = chosen.pop("experiment", "null")  # a whole run has said what data and model are
+    kind = config["model"]["_target_"].rpartition(".")[2].lower()
+    usual = {"data": "virtual_amp", "model": kind} if whole == "null" else {}
+    named = [chosen.pop(group, usual.get(group, "")) for group in ("data", "model")]
+    parts = [part for part in (*([] if whole == "null" else [whole]), *named) if part]
+    for key, value in chosen.items():
+        if not key.startswith(("tracking", "name", "training.resume", "hydra", "sweep")) and not value.startswith("["):
+            parts.append(f"{key.rpartition('.')[2]}={Path(value).name}")
+    return "-".join(parts)[:120]
 
 
 def current_names(params: Mapping[str, str]) -> dict[str, str]:

@@ -1,7 +1,10 @@
 """A recording diagnosed: every fault that would show up hours later as a net that does not learn."""
 
+from ampsim import callable_folder
 from ampsim.doctor.diagnosis import diagnosed
 from ampsim.doctor.files import loaded
 from ampsim.recordings.findings import Diagnosis, Finding
 
 __all__ = ["Diagnosis", "Finding", "diagnosed", "loaded"]
+
+callable_folder(__name__)

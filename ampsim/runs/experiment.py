@@ -25,6 +25,7 @@ class Result:
     """What a run came to: its scores on the test split, what it may be chosen by, and its place in the store."""
 
     tracked: TrackedRun
+    store: Store
     scores: dict[str, float]
     validated: dict[str, float]
     state: State
@@ -102,4 +103,4 @@ def run(
         tracked.finish("KILLED" if trainer.stopped else "FINISHED")
     if not trainer.stopped:
         shutil.rmtree(checkpoint.parent, ignore_errors=True)
-    return Result(tracked, evaluation.scores, validated, state, stopped=trainer.stopped)
+    return Result(tracked, store, evaluation.scores, validated, state, stopped=trainer.stopped)

@@ -11,11 +11,15 @@ from synthetic import RATE, guitar, noise, write_pcm
 
 from ampsim import AmpsimError, __version__
 from ampsim.cli import main as cli
+from ampsim.cli import options, train
 from ampsim.config import settings
+from ampsim.config.run_config import RunConfig, titled
 
 LIGHT = """
 import contextlib, io, json, sys
 from ampsim.cli import main as cli
+from ampsim.cli import options, train
+from ampsim.config.run_config import RunConfig, titled
 found = []
 for words in json.loads(sys.argv[1]):
     output, errors = io.StringIO(), io.StringIO()
@@ -155,7 +159,7 @@ def test_an_interrupt_is_exit_code_130(monkeypatch: pytest.MonkeyPatch, capsys: 
     def interrupted(words: list[str]) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(cli.COMMANDS, "train", interrupted)
+    monkeypatch.setattr(train, "train", interrupted)
     assert cli.main(["train"]) == 130
     assert capsys.readouterr().err.endswith("ampsim: interrupted\n")
 
@@ -164,9 +168,9 @@ def test_an_interrupt_is_exit_code_130(monkeypatch: pytest.MonkeyPatch, capsys: 
 
 
 def test_options_are_read_with_their_types():
-    found = cli.parsed(cli.Render, ["input=a=b.wav", "output=o.wav", "channel=1", "overwrite=True"])
-    assert found == cli.Render(input="a=b.wav", output="o.wav", channel=1, overwrite=True)
-    assert cli.parsed(cli.Evaluate, []) == cli.Evaluate(folder="runs", uri="", run="last", split="test")
+    found = options.parsed(options.Render, ["input=a=b.wav", "output=o.wav", "channel=1", "overwrite=True"])
+    assert found == options.Render(input="a=b.wav", output="o.wav", channel=1, overwrite=True)
+    assert options.parsed(options.Evaluate, []) == options.Evaluate(folder="runs", uri="", run="last", split="test")
 
 
 @pytest.mark.parametrize(
@@ -180,7 +184,7 @@ def test_options_are_read_with_their_types():
 )
 def test_options_of_a_wrong_type_are_refused(words: list[str], sentence: str):
     with pytest.raises(AmpsimError) as caught:
-        cli.parsed(cli.Render, words)
+        options.parsed(options.Render, words)
     assert sentence in str(caught.value)
 
 
@@ -205,13 +209,13 @@ def test_evaluate_refuses_an_unknown_split(capsys: pytest.CaptureFixture):
     ],
 )
 def test_a_run_is_named_by_what_makes_it_special(overrides: list[str], name: str):
-    assert cli.run_name({"model": {"_target_": "ampsim.models.Dense"}}, overrides) == name
+    assert titled(RunConfig({"model": {"_target_": "ampsim.models.Dense"}}), overrides) == name
 
 
 def test_a_resumed_command_has_the_name_of_the_first():
-    config = {"model": {"_target_": "ampsim.models.Dense"}}
+    config = RunConfig({"model": {"_target_": "ampsim.models.Dense"}})
     words = ["model.units=8", "training.epochs=2"]
-    assert cli.run_name(config, [*words, "training.resume=true"]) == cli.run_name(config, words)
+    assert titled(config, [*words, "training.resume=true"]) == titled(config, words)
 
 
 # ---- Hydra's own flags ----

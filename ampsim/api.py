@@ -1,0 +1,558 @@
+"""What a notebook types. The command line calls these functions and shows what they return."""
+
+import html
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ampsim import AmpsimError
+from ampsim.config.run_config import RunConfig, assignment
+
+if TYPE_CHECKING:
+    import pandas
+    from matplotlib.figure import Figure
+
+    from ampsim.comparing.ranking import Ranking
+    from ampsim.comparing.reproduction import Verdict
+    from ampsim.doctor import Diagnosis
+    from ampsim.export import Export
+    from ampsim.models import AmpModel
+    from ampsim.recordings.preparing import Recording
+    from ampsim.runs.experiment import Result
+    from ampsim.runs.tracking import Store, TrackedRun
+    from ampsim.signals.audio import Signal
+
+Files = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+Notice = Callable[[str], None]
+
+
+# ---- Recordings -----------------------------------------------------------------------------------------------------
+
+
+def load(
+    path: Files | None = None, *, direct: Files | None = None, amp: Files | None = None, **options: Any
+) -> "Recording":
+    """Load, check and align a recording.
+
+    Args:
+        path: stereo files (left: direct, right: amp), one a take; or
+        direct, amp: mono files, as many of the one as of the other.
+        options: of the `data` section: `delay=-9`, `splits={"test": "20 s"}`, `checks="warn"`, `drift="correct"`,
+            `input_channel=1`. Without any file `data="virtual_amp"` (the default) or another choice of that group.
+
+    Returns:
+        Takes of float32 samples, (num_samples,), full scale at 1, with the delay taken out; `findings` of the checks.
+
+    Raises:
+        AmpsimError: a file is missing or cannot be read, or a fault would spoil training; it says which, where and what
+            to do.
+    """
+    from ampsim.config.targets import build
+    from ampsim.recordings.preparing import prepare
+
+    words = data_words(path, direct, amp, options)
+    source = build(RunConfig.compose(words)["data"])
+    notices: list[str] = []
+    recording = prepare(source, notice=notices.append)
+    return replace(recording, words=tuple(words))
+
+
+def data_words(path: Files | None, direct: Files | None, amp: Files | None, options: Mapping[str, Any]) -> list[str]:
+    """The words of a command that name a recording."""
+    if path is not None and (direct is not None or amp is not None):
+        raise AmpsimError("a recording is either path= (stereo) or direct= and amp= (two mono files)")
+    if (direct is None) != (amp is None):
+        raise AmpsimError("direct= and amp= belong together: name both files")
+    options = dict(options)
+    usual = "stereo" if path is not None else "pair" if direct is not None else "virtual_amp"
+    words = assignment("data", options.pop("data", usual))
+    for key, files in (("path", path), ("input", direct), ("target", amp)):
+        if files is not None:
+            words += assignment(f"data.{key}", listed(files))
+    return [*words, *(word for key, value in options.items() for word in assignment(f"data.{key}", value))]
+
+
+def listed(files: Files) -> str | list[str]:
+    if isinstance(files, str | os.PathLike):
+        return os.fspath(files)
+    return [os.fspath(file) for file in files]
+
+
+def doctor(input: str, target: str = "", *, input_channel: int = 0, target_channel: int = 1) -> "Diagnosis":
+    """Diagnose a recording: a stereo file, or the direct signal and the amp's as two mono files.
+
+    Returns:
+        `findings` with severity, sentence, remedy and times in seconds, worst first.
+
+    Raises:
+        AmpsimError: a file is missing or not audio, or has no such channel.
+    """
+    from ampsim.doctor import diagnosed, loaded
+
+    return diagnosed(*loaded(input, target, input_channel=input_channel, target_channel=target_channel))
+
+
+# ---- Runs -----------------------------------------------------------------------------------------------------------
+
+
+class Run:
+    """A run in the store. In a notebook it shows its scores, plays its audio and draws its FFT comparison."""
+
+    def __init__(self, tracked: "TrackedRun", store: "Store", *, result: "Result | None" = None) -> None:
+        self.tracked, self.store = tracked, store
+        self.result = result  # of a run that was trained just now
+        self.id, self.name = tracked.id, tracked.name
+
+    def __repr__(self) -> str:
+        return f"<Run {self.name} ({self.id}), {self.tracked.status.lower()}>"
+
+    @property
+    def status(self) -> str:
+        """FINISHED, RUNNING, FAILED or KILLED, as MLflow says it."""
+        return self.tracked.status
+
+    @cached_property
+    def config(self) -> RunConfig:
+        """The config that the run was made from; raises AmpsimError for one that names what it may not."""
+        return RunConfig.read(self.tracked.file("config.yaml"))[0]
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """Scores on the test split by name; `esr` is the error-to-signal ratio."""
+        if self.result:
+            return self.result.scores
+        metrics = self.tracked.metrics
+        return {key.removeprefix("test_"): value for key, value in metrics.items() if key.startswith("test_")}
+
+    @cached_property
+    def model(self) -> "AmpModel":
+        """The best weights of the run, as a Keras model: (batch, receptive_field - 1 + n) -> (batch, n)."""
+        from ampsim.runs.finished import load_model
+
+        return load_model(self.tracked)
+
+    @property
+    def audio(self) -> dict[str, Path]:
+        """Direct, amp and prediction of the test split, as files with one common gain."""
+        return {path.stem: path for path in sorted(self.tracked.file("audio").glob("*.wav"))}
+
+    @property
+    def figures(self) -> dict[str, Path]:
+        """PNG files by name: training, fft, spectrograms, waveforms and more."""
+        return {path.stem: path for path in sorted(self.tracked.file("figures").glob("*.png"))}
+
+    def play(self, samples: "Signal", sample_rate: int) -> "Signal":
+        """What the model makes of a signal.
+
+        Args:
+            samples: (num_samples,), full scale at 1.
+            sample_rate: of the samples, in hertz; resampled to the model's and back where they differ.
+
+        Returns:
+            (num_samples,), float32, in time with its input.
+        """
+        import numpy as np
+
+        from ampsim.models.rendering import resampled
+
+        model_rate = self.model.sample_rate or sample_rate
+        there = resampled([np.asarray(samples, np.float32)], sample_rate, model_rate)
+        played = np.concatenate([*resampled(self.renderer.blocks(there), model_rate, sample_rate)])[: len(samples)]
+        return np.pad(played, (0, len(samples) - len(played)))
+
+    @cached_property
+    def renderer(self) -> Any:
+        """The model, compiled once for one block length."""
+        from ampsim.models.rendering import Renderer
+
+        return Renderer(self.model)
+
+    def render(
+        self, input: str | Path, output: str | Path, *, channel: int | None = None, overwrite: bool = False
+    ) -> Path:
+        """Play a file of any length through the model into another, in constant memory; see `render`."""
+        return render(input, output, run=self, channel=channel, overwrite=overwrite)[0]
+
+    def evaluate(self, split: str = "test", *, notice: Notice = print) -> dict[str, float]:
+        """Score the model again on `train`, `validation` or `test` of its recording.
+
+        Raises:
+            AmpsimError: the recording is not where it was, or there is no such split.
+        """
+        from ampsim.config.targets import nearest
+        from ampsim.recordings.sources import SPLITS
+        from ampsim.runs.finished import score_again
+
+        if split not in SPLITS:
+            raise AmpsimError(f"split={split}{nearest(split, list(SPLITS))}")
+        return score_again(self.tracked, split, notice=notice)
+
+    def export(
+        self, output: str | Path, *, format: str = "nam", overwrite: bool = False, **details: Any
+    ) -> "list[Export]":
+        """Write the model for players and runtimes, and prove that it plays there as it does here.
+
+        Args:
+            format: nam, rtneural, aidax, onnx, litert or keras; several with commas between them, into a folder.
+            details: name, modeled_by, gear_type, gear_make, gear_model, tone_type, block_length (samples).
+
+        Raises:
+            AmpsimError: the format does not hold such a model, the file exists, or a sample is off by more than 1e-5.
+        """
+        from ampsim.runs.finished import take_out
+
+        return take_out(self.tracked, format, Path(output), overwrite=overwrite, **details)
+
+    def register(self, name: str) -> str:
+        """Put the model into MLflow's registry; returns its version there."""
+        from ampsim.runs import finished
+
+        return finished.register(self.tracked, name)
+
+    def listen(self) -> "Page":
+        """The listening page: blind tests, loops, switching at one instant. A notebook shows it in a frame."""
+        return Page(self.tracked.file("listen.html"))
+
+    def _repr_html_(self) -> str:
+        from ampsim.metrics.legend import SCORES
+        from ampsim.report import notebook
+
+        scores = self.scores
+        rows = [
+            (title, form.format(scores[key]), meaning)
+            for key, (title, form, meaning) in SCORES.items()
+            if key in scores
+        ]
+        shown = [f"<h3>{html.escape(self.name)}</h3>", notebook.table(rows)]
+        with suppress(AmpsimError, KeyError):  # a run that did not come so far
+            shown += [notebook.players(self.audio), notebook.picture(self.figures["fft"])]
+        return "\n".join(shown)
+
+
+@dataclass(frozen=True)
+class Page:
+    """An HTML file that a notebook shows in a frame; elsewhere it is the path to open in a browser."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def _repr_html_(self) -> str:
+        from ampsim.report.notebook import framed
+
+        return framed(self.path)
+
+
+class Runs(Sequence[Run]):
+    """Several runs, newest first; a notebook shows them as a table."""
+
+    def __init__(self, found: Sequence[Run]) -> None:
+        self.found = list(found)
+
+    def __getitem__(self, index: Any) -> Any:
+        return Runs(self.found[index]) if isinstance(index, slice) else self.found[index]
+
+    def __len__(self) -> int:
+        return len(self.found)
+
+    def __iter__(self) -> Iterator[Run]:
+        return iter(self.found)
+
+    def to_pandas(self) -> "pandas.DataFrame":
+        """One row a run: id, name, status, the parameters that differ, and every score on the test split."""
+        import pandas
+
+        params = [run.tracked.params for run in self.found]
+        keys = dict.fromkeys(key for each in params for key in each)
+        differing = [key for key in keys if len({each.get(key) for each in params}) > 1]
+        rows = [
+            {"run": run.name, "id": run.id, "status": run.status}
+            | {key: run.tracked.params.get(key) for key in differing}
+            | run.scores
+            for run in self.found
+        ]
+        return pandas.DataFrame(rows)
+
+    def _repr_html_(self) -> str:
+        return self.to_pandas().to_html(index=False)
+
+
+def opened_store(folder: str | Path, uri: str | None, experiment: str) -> "Store":
+    """The store, which must be there already."""
+    from ampsim.runs.locations import refuse_unreachable
+
+    refuse_unreachable(uri)
+    if not uri and not (Path(folder) / "mlflow.db").exists():
+        raise AmpsimError(
+            f"{Path(folder).absolute()} holds no runs yet: make one with `ampsim train`, or say folder=..."
+        )
+    from ampsim.runs.tracking import Store
+
+    return Store(folder, uri=uri or None, experiment=experiment)
+
+
+def open(run: str = "last", *, folder: str | Path = "runs", uri: str | None = None, experiment: str = "ampsim") -> Run:
+    """A run by its id, its name or `last`, the newest that finished.
+
+    Raises:
+        AmpsimError: there is no such run (the nearest names are given), or no store.
+    """
+    store = opened_store(folder, uri, experiment)
+    return Run(store.find(run), store)
+
+
+def runs(*, sweep: str = "", folder: str | Path = "runs", uri: str | None = None, experiment: str = "ampsim") -> Runs:
+    """All runs of the store, newest first, or those of one sweep (its parent's id or name, or `last`).
+
+    Raises:
+        AmpsimError: there is no such sweep, or no store.
+    """
+    from ampsim.runs.tracking import SWEEP
+
+    store = opened_store(folder, uri, experiment)
+    found = store.children(store.find_sweep(sweep).id)[::-1] if sweep else store.runs()
+    return Runs([Run(store.tracked(run), store) for run in found if SWEEP not in run.data.tags])
+
+
+def train(
+    recording: "Recording | Files | None" = None,
+    *,
+    name: str = "",
+    overrides: Sequence[str] = (),
+    notice: Notice = print,
+    report: Callable[[Any], None] | None = None,
+    interruptible: bool = False,
+    **settings: Any,
+) -> Run:
+    """Train a model on a recording, score it, and keep everything in the store.
+
+    Args:
+        recording: of `load`, or a stereo file; None is the embedded recording.
+        name: of the run; by default made of what was chosen.
+        overrides: words of the command line, such as "model.layers=6".
+        notice: given each sentence about what happens.
+        report: given a `Progress` now and then; None shows a line.
+        interruptible: the first Ctrl-C ends the epoch and keeps the best weights.
+        settings: the same as keyword arguments: `experiment="five_minutes"`, `model="lstm"`, `seed=1`,
+            `training={"seconds": 30}`, `tracking={"folder": "runs"}`.
+
+    Raises:
+        AmpsimError: the recording or a setting is at fault.
+        DivergedError: the loss became NaN or infinite.
+    """
+    from ampsim.recordings.preparing import Recording
+
+    words = [word for key, value in settings.items() for word in assignment(key, value)]
+    prepared = recording if isinstance(recording, Recording) else None
+    if prepared:
+        words = [*prepared.words, *words]
+    elif recording is not None:
+        words = [*data_words(recording, None, None, {}), *words]  # type: ignore[arg-type]
+    config = RunConfig.compose([*words, *overrides])
+    return trained(config, name=name, recording=prepared, notice=notice, report=report, interruptible=interruptible)
+
+
+def trained(
+    config: RunConfig,
+    *,
+    name: str = "",
+    recording: "Recording | None" = None,
+    notice: Notice = print,
+    report: Callable[[Any], None] | None = None,
+    interruptible: bool = False,
+) -> Run:
+    """The run that a composed config describes; `train` is the same with words."""
+    from ampsim.cli.display import progress_line
+    from ampsim.runs import experiment
+
+    with progress_line(report) as shown:
+        result = experiment.run(
+            config,
+            name=name or config["name"] or config.title,
+            recording=recording,
+            notice=notice,
+            report=shown,
+            interruptible=interruptible,
+        )
+    return Run(result.tracked, result.store, result=result)
+
+
+def render(
+    input: str | Path,
+    output: str | Path,
+    *,
+    run: Run | str = "last",
+    capture: str = "",
+    channel: int | None = None,
+    overwrite: bool = False,
+    notice: Notice = print,
+    report: Callable[[Path, float, float], None] = lambda path, done_s, total_s: None,
+    **store: Any,
+) -> list[Path]:
+    """Play files of any length through a run's model, or through a `.nam` capture, in constant memory.
+
+    Args:
+        input: an audio file, or a folder of them.
+        output: the file to write (.wav, .flac, .aiff), or a folder.
+        channel: of the input, counted from 0; needed where it has several.
+        report: given each file with the seconds done and the seconds in all.
+        store: folder, uri and experiment, as of `open`.
+
+    Returns:
+        The files written, each as long as its input and in time with it.
+
+    Raises:
+        AmpsimError: the input cannot be read or holds NaN, the output exists, or the capture cannot be played. No partial
+            output is left behind.
+    """
+    from ampsim.signals.audio import destinations
+
+    planned = destinations(Path(input), Path(output), overwrite=overwrite)
+    renderer = capture_player(capture, notice) if capture else handle(run, **store).renderer
+    from ampsim.models.rendering import render_file
+
+    for source, destination in planned:
+        steps = render_file(renderer, source, destination, channel=channel, overwrite=overwrite, notice=notice)
+        for done_s, total_s in steps:
+            report(source, done_s, total_s)
+    return [destination for _, destination in planned]
+
+
+def handle(run: Run | str, **store: Any) -> Run:
+    return run if isinstance(run, Run) else open(run, **store)
+
+
+def capture_player(path: str, notice: Notice) -> Any:
+    """What plays a capture, after a look at whether it is as loud as it states."""
+    from ampsim.players import read
+    from ampsim.recordings.captured import level_fault
+
+    capture = read(path)
+    fault = level_fault(capture)
+    stated = "" if capture.loudness_db is None else f", loudness {capture.loudness_db:.1f} dB"
+    notice(f"warning: {fault}" if fault else f"{capture.name}: a {capture.architecture}{stated}")
+    return capture.player
+
+
+# ---- Many runs ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Runs in order of a score, grouped over their seeds, and what made the difference."""
+
+    ranking: "Ranking"
+    title: str
+    store: "Store"
+
+    @property
+    def sentences(self) -> list[str]:
+        """Which factor matters, what the seeds do, where the metrics disagree."""
+        from ampsim.comparing import comparison
+
+        return comparison.sentences(self.ranking)
+
+    def to_pandas(self) -> "pandas.DataFrame":
+        """One row a config: its rank, seeds, and the mean and the spread of every score over the seeds."""
+        import io
+
+        import pandas
+
+        from ampsim.comparing import comparison
+
+        return pandas.read_csv(io.StringIO(comparison.table(self.ranking)))
+
+    def plot(self) -> "Figure":
+        """Each config's score with its runs, and ties."""
+        from ampsim.comparing import comparison
+
+        return comparison.figure(self.ranking)
+
+    def write(self, folder: str | Path, *, overwrite: bool = False) -> list[Path]:
+        """Table (CSV), figure (PNG), summary (Markdown) and listening page, into a folder.
+
+        Raises:
+            AmpsimError: the folder holds some of these already.
+        """
+        from ampsim.comparing import comparison
+
+        comparison.refuse_existing(Path(folder), overwrite=overwrite)
+        comparison.write(self.store, self.ranking, Path(folder), title=self.title)
+        return [Path(folder) / name for name in comparison.FILES]
+
+    def _repr_html_(self) -> str:
+        notes = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in self.sentences)
+        return f"<h3>{html.escape(self.title)}</h3>{self.to_pandas().to_html(index=False)}<ul>{notes}</ul>"
+
+
+def compare(
+    runs: Sequence[Run | str] = (),
+    *,
+    sweep: str = "",
+    metric: str = "esr",
+    folder: str | Path = "runs",
+    uri: str | None = None,
+    experiment: str = "ampsim",
+) -> Comparison:
+    """Put runs in order: single ones, or all of a sweep (its parent's id or name, or `last`).
+
+    Raises:
+        AmpsimError: a run is not there, fewer than two finished, or none has this score.
+    """
+    from ampsim.comparing import comparison
+
+    if bool(sweep) == bool(runs):
+        raise AmpsimError("say what to compare: either sweep=<its parent run> or runs=a,b,c")
+    store = opened_store(folder, uri, experiment)
+    if sweep:
+        parent = store.find_sweep(sweep)
+        return Comparison(comparison.of_sweep(store, parent, metric), parent.name, store)
+    names = [run.id if isinstance(run, Run) else run for run in runs]
+    return Comparison(comparison.of_runs(store, names, metric), f"{len(names)} runs", store)
+
+
+def reproduce(
+    run: Run | str = "last",
+    *,
+    config: str | Path | None = None,
+    data: str | Path | None = None,
+    notice: Notice = print,
+    report: Callable[[Any], None] | None = None,
+    folder: str | Path = "runs",
+    uri: str | None = None,
+    experiment: str = "ampsim",
+) -> "tuple[Run, Verdict]":
+    """Train again from a run's saved config, or from a config file, and judge how close it comes.
+
+    Args:
+        config: a saved config.yaml in place of a run; what lies beside it is compared with.
+        data: the folder in which the recording is now, if it was moved.
+
+    Raises:
+        AmpsimError: a file of the recording is missing, or is not the one that the original was trained on.
+    """
+    from ampsim.cli.display import progress_line
+    from ampsim.comparing import reproduction
+
+    if config is None:
+        again = handle(run, folder=folder, uri=uri, experiment=experiment)
+        saved, notes = RunConfig.read(again.tracked.file("config.yaml"))
+        original, store = reproduction.of_run(again.tracked, dict(saved.sections)), again.store
+    else:
+        from ampsim.runs.tracking import Store
+
+        path = Path(config).expanduser()
+        saved, notes = RunConfig.read(path)
+        store = Store(folder, uri=uri or None, experiment=experiment)
+        original = reproduction.of_file(path, dict(saved.sections))
+    for note in notes:
+        notice(note)
+    moved = None if data is None else Path(data).expanduser()
+    with progress_line(report) as shown:
+        result, verdict = reproduction.reproduce(original, store, recordings=moved, notice=notice, report=shown)
+    return Run(result.tracked, store, result=result), verdict

@@ -1,0 +1,171 @@
+"""The options of each command, `key=value`, and how they are read."""
+
+from collections.abc import Sequence
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from ampsim import AmpsimError
+from ampsim.config.targets import nearest
+from ampsim.runs.locations import refuse_unreachable
+
+
+def needed(text: str) -> Any:
+    return field(metadata={"help": text})
+
+
+def option(default: Any, text: str) -> Any:
+    return field(default=default, metadata={"help": text})
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoreOptions:
+    folder: str = option("runs", "where the runs are kept")
+    uri: str = option("", "another MLflow store, as tracking.uri in the config")
+    experiment: str = option("ampsim", "the MLflow experiment, as tracking.experiment in the config")
+
+    def __post_init__(self) -> None:
+        refuse_unreachable(self.uri)  # before anything is loaded, which takes seconds
+
+    def where(self) -> dict[str, Any]:
+        """The store, as the functions of `ampsim.api` take it."""
+        return {"folder": self.folder, "uri": self.uri or None, "experiment": self.experiment}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate(StoreOptions):
+    """Score a run's model on its recording."""
+
+    run: str = option("last", "id, name or last")
+    split: str = option("test", "train, validation or test")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Render(StoreOptions):
+    """Play a recording of any length through a run's model, or through a capture, at constant memory."""
+
+    input: str = needed("an audio file, or a folder of them")
+    output: str = needed("the file to write (.wav, .flac, .aiff), or a folder")
+    run: str = option("last", "id, name or last")
+    capture: str = option("", "a .nam file to play in place of a run")
+    channel: int = option(-1, "which channel of the input to play, counted from 0; needed where it has several")
+    overwrite: bool = option(False, "replace what exists")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compare(StoreOptions):
+    """Put runs in order by a score, grouped over their seeds, and say what made the difference."""
+
+    sweep: str = option("", "all runs of a sweep: its parent's id or name, or last")
+    runs: str = option("", "or single runs, a,b,c: each an id, a name or last")
+    metric: str = option("esr", "the score to order by, as `ampsim evaluate` has them")
+    output: str = option("", "a folder for the table (CSV), the figure (PNG) and a summary (Markdown)")
+    overwrite: bool = option(False, "replace what is in that folder")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reproduce(StoreOptions):
+    """Train again from a run's saved config, on the same recording, and judge how close it comes."""
+
+    run: str = option("last", "id, name or last")
+    config: str = option("", "or a saved config.yaml; what lies beside it is compared with")
+    data: str = option("", "the folder in which the recording is now, if it was moved")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Export(StoreOptions):
+    """Write a run's model for players and runtimes, and prove that it plays there as it does here."""
+
+    format: str = needed("nam, rtneural, aidax, onnx, litert or keras; several with commas between them")
+    output: str = needed("the file to write, or a folder")
+    run: str = option("last", "id, name or last")
+    name: str = option("", "what a player shows; the run's name if nothing is said")
+    modeled_by: str = option("", "who made the model")
+    gear_type: str = option("", "amp, pedal, pedal_amp, amp_cab, amp_pedal_cab, preamp or studio")
+    gear_make: str = option("", "of the amp")
+    gear_model: str = option("", "of the amp")
+    tone_type: str = option("", "clean, overdrive, crunch, hi_gain or fuzz")
+    block: int = option(256, "samples in a block, for onnx and litert")
+    overwrite: bool = option(False, "replace what exists")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Register(StoreOptions):
+    """Put a run's model into MLflow's registry, with its signature and an example, as the next version of a name."""
+
+    name: str = needed("of the registered model")
+    run: str = option("last", "id, name or last")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ui(StoreOptions):
+    """Serve MLflow's page of the runs on 127.0.0.1."""
+
+    port: int = option(5000, "the port to listen on")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sync:
+    """Send what runs kept on disk while their MLflow server was away; it may be said again at any time."""
+
+    folder: str = option("runs", "where the runs are kept")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Doctor:
+    """Diagnose a recording: delay, drift, gaps, clipping, hum, and what else would spoil training."""
+
+    input: str = needed("a stereo file (left: direct, right: amp), or the direct signal")
+    target: str = option("", "the amp's file, where it is another one")
+    input_channel: int = option(0, "channel of the direct signal in a stereo file, counted from 0")
+    target_channel: int = option(1, "channel of the amp in a stereo file")
+    json: str = option("", "a file for the findings as JSON")
+    html: str = option("", "a file for a page with figures")
+    overwrite: bool = option(False, "replace what exists")
+
+
+def refuse_empty(options: StoreOptions) -> None:
+    folder = Path(options.folder)
+    if not options.uri and not (folder / "mlflow.db").exists():
+        raise AmpsimError(f"{folder.absolute()} holds no runs yet: make one with `ampsim train`, or say folder=...")
+
+
+def parsed(options: type, words: Sequence[str]) -> Any:
+    """`key=value` words as an instance of an options class; its help, if that is what was asked for."""
+    known = {each.name: each for each in fields(options)}
+    if any(word in ("--help", "-h") for word in words):
+        print(f"ampsim {options.__name__.lower()} [key=value ...]: {options.__doc__}\n")
+        width = max(map(len, known)) + 2
+        for each in known.values():
+            default = (
+                "needed"
+                if each.default is MISSING
+                else f"default {each.default}"
+                if each.default not in ("", -1)
+                else ""
+            )
+            print(f"  {each.name:<{width}}{each.metadata['help']}{f' ({default})' if default else ''}")
+        raise SystemExit(0)
+    values: dict[str, Any] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals or name not in known:
+            raise AmpsimError(f"`{word}` is not understood{nearest(name, list(known))} (options are key=value)")
+        values[name] = converted(name, value, known[name].type)
+    missing = [each.name for each in known.values() if each.default is MISSING and each.name not in values]
+    if missing:
+        raise AmpsimError(f"{missing[0]} has no value: add {missing[0]}=... to the command")
+    return options(**values)
+
+
+def converted(name: str, value: str, kind: Any) -> Any:
+    if kind is bool:
+        if value.lower() not in ("true", "false"):
+            raise AmpsimError(f"{name}={value}: it is true or false")
+        return value.lower() == "true"
+    if kind is int:
+        try:
+            return int(value)
+        except ValueError:
+            raise AmpsimError(f"{name}={value}: it is a whole number") from None
+    return value

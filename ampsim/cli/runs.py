@@ -1,0 +1,120 @@
+"""What is done with a run: evaluate, render, export, register, and the store's page."""
+
+import time
+from pathlib import Path
+
+from ampsim import AmpsimError
+from ampsim.cli.display import new_console, quiet_stderr, say
+from ampsim.cli.options import Evaluate, Export, Register, Render, Sync, Ui, parsed, refuse_empty
+from ampsim.config.targets import nearest
+
+
+def evaluate(words: list[str]) -> None:
+    options = parsed(Evaluate, words)
+    if options.split not in ("train", "validation", "test"):
+        raise AmpsimError(f"split={options.split}{nearest(options.split, ['train', 'validation', 'test'])}")
+    refuse_empty(options)
+    console = new_console()
+    with console.status("loading TensorFlow ..."), quiet_stderr():
+        from ampsim import api
+        from ampsim.cli.display import score_table
+    run = api.open(options.run, **options.where())
+    with console.status("rendering ..."):
+        scores = run.evaluate(options.split, notice=lambda text: say(console, text))
+    console.print(score_table(scores, f"{run.name} on the {options.split} split"))
+
+
+def render(words: list[str]) -> None:
+    options = parsed(Render, words)
+    from ampsim import api
+    from ampsim.cli.display import ProgressLine, duration
+    from ampsim.signals.audio import destinations
+
+    planned = destinations(Path(options.input), Path(options.output), overwrite=options.overwrite)
+    console = new_console()
+    if not options.capture:
+        refuse_empty(options)
+    started: dict[Path, float] = {}
+
+    def report(source: Path, done_s: float, total_s: float) -> None:
+        elapsed = time.perf_counter() - started.setdefault(source, time.perf_counter())
+        left = elapsed * (total_s - done_s) / max(done_s, 1e-9)
+        pace = f", {done_s / elapsed:.1f}× real time, {duration(left)} left" if elapsed else ""
+        line.show(f"{source.name}: {duration(done_s)} of {duration(total_s)}{pace}")
+
+    with ProgressLine(console) as line, quiet_stderr():
+        api.render(
+            options.input,
+            options.output,
+            run=options.run,
+            capture=options.capture,
+            channel=None if options.channel < 0 else options.channel,
+            overwrite=options.overwrite,
+            notice=lambda text: say(console, text),
+            report=report,
+            **options.where(),
+        )
+    for source, destination in planned:
+        say(console, f"{source} -> {destination}")
+
+
+def export(words: list[str]) -> None:
+    options = parsed(Export, words)
+    refuse_empty(options)
+    console = new_console()
+    with console.status("loading TensorFlow ..."), quiet_stderr():
+        from ampsim import api
+    run = api.open(options.run, **options.where())
+    details = {
+        key: getattr(options, key) for key in ("modeled_by", "gear_type", "gear_make", "gear_model", "tone_type")
+    }
+    with console.status("writing and proving ..."), quiet_stderr():
+        exports = run.export(
+            options.output,
+            format=options.format,
+            overwrite=options.overwrite,
+            name=options.name or run.name,
+            block_length=options.block,
+            **details,
+        )
+    for made in exports:
+        say(console, made.told())
+        if made.players:
+            say(console, made.players)
+    if exports[0].latency:
+        say(console, f"the model hears the future, so a player gives its output late: by {exports[0].latency}")
+
+
+def register(words: list[str]) -> None:
+    options = parsed(Register, words)
+    refuse_empty(options)
+    console = new_console()
+    with console.status("loading TensorFlow ..."), quiet_stderr():
+        from ampsim import api
+    run = api.open(options.run, **options.where())
+    with console.status("registering ..."), quiet_stderr():
+        version = run.register(options.name)
+    of = f"{options.name}/{version}"
+    say(console, f"{run.name} is version {version} of {options.name}: mlflow.pyfunc.load_model('models:/{of}')")
+
+
+def sync(words: list[str]) -> None:
+    options = parsed(Sync, words)
+    if not (Path(options.folder) / "unsent").exists():
+        raise AmpsimError(f"{Path(options.folder).absolute()} holds no run that waits to be sent: say folder=...")
+    from ampsim.runs import tracking
+
+    tracking.sync(Path(options.folder), notice=print)
+
+
+def ui(words: list[str]) -> None:
+    options = parsed(Ui, words)
+    refuse_empty(options)
+    from ampsim.runs.locations import serve_page
+
+    print(f"http://127.0.0.1:{options.port} shows the runs in {options.folder}; Ctrl-C ends it", flush=True)
+    code = serve_page(options.folder, options.uri or None, options.port)
+    if code not in (0, -2, 130):
+        raise AmpsimError(
+            f"MLflow's page ended with exit code {code}: is port {options.port} taken? Try port={options.port + 1}"
+        )

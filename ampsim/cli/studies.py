@@ -1,0 +1,67 @@
+"""Runs beside each other: compare and reproduce."""
+
+from pathlib import Path
+
+from ampsim import AmpsimError
+from ampsim.cli.display import new_console, quiet_stderr, say
+from ampsim.cli.options import Compare, Reproduce, parsed, refuse_empty
+
+
+def compare(words: list[str]) -> None:
+    options = parsed(Compare, words)
+    wanted = [name.strip() for name in options.runs.split(",") if name.strip()]
+    if bool(options.sweep) == bool(wanted):
+        raise AmpsimError("say what to compare: either sweep=<its parent run> or runs=a,b,c")
+    refuse_empty(options)
+    console = new_console()
+    with console.status("reading the runs ..."):
+        from ampsim import api
+        from ampsim.cli.display import ranking_table
+        from ampsim.comparing import comparison
+
+        if options.output:
+            comparison.refuse_existing(Path(options.output), overwrite=options.overwrite)
+        found = api.compare(wanted, sweep=options.sweep, metric=options.metric, **options.where())
+    title = f"{found.title} on the test split"
+    console.print(ranking_table(found.ranking, title, told=comparison.told, width=console.width))
+    console.print()
+    for sentence in found.sentences:
+        say(console, sentence)
+    for note in found.ranking.notes:
+        say(console, f"warning: {note}")
+    for name, why in found.ranking.left_out:
+        say(console, f"left out: {name} ({why})")
+    if options.output:
+        written = found.write(options.output, overwrite=options.overwrite)
+        say(console, f"written: {', '.join(map(str, written))}")
+    if options.sweep:
+        say(console, f"kept in MLflow: comparison/ of {found.title}")
+
+
+def reproduce(words: list[str]) -> None:
+    options = parsed(Reproduce, words)
+    if options.config and any(word.startswith("run=") for word in words):
+        raise AmpsimError("say what to make again: either run=... or config=...")
+    from ampsim.config.run_config import RunConfig
+
+    if options.config:
+        RunConfig.read(Path(options.config).expanduser())  # its faults are told before anything is loaded
+    else:
+        refuse_empty(options)
+    console = new_console()
+    with console.status("loading TensorFlow ..."), quiet_stderr():
+        from ampsim import api
+        from ampsim.cli.display import score_table
+        from ampsim.comparing import reproduction
+    run, verdict = api.reproduce(
+        options.run,
+        config=options.config or None,
+        data=options.data or None,
+        notice=lambda text: say(console, text),
+        **options.where(),
+    )
+    console.print(score_table(run.scores, f"{run.name} on the test split"))
+    console.print()
+    say(console, str(verdict))
+    if verdict.word == "different":
+        raise reproduction.DifferentError(f"{run.name} is not what {run.tracked.tags['reproduces']} was")

@@ -1,0 +1,185 @@
+"""`ampsim train`: one run, or with -m many."""
+
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from ampsim import AmpsimError
+from ampsim.cli.display import new_console, quiet_stderr, say, short
+from ampsim.config.run_config import RunConfig, titled
+from ampsim.runs.locations import refuse_unreachable
+
+HELP = """\
+ampsim train [key=value ...] trains the run that the config describes.
+
+Choices (GROUP=NAME):
+{choices}
+Values (KEY=VALUE), for instance:
+  data=stereo data.path=my_amp.wav    your own recording: left direct, right amp
+  model.layers=2 optimizer=adam       another net, another optimizer
+  training.epochs=50 seed=1           longer, from other random numbers
+  training.seconds=60                 a budget in seconds instead
+  training.resume=true                go on with a run that was interrupted
+`ampsim train --cfg job` prints the whole config. -m sweeps: `ampsim train -m model.layers=1,2,3 seed=0,1` makes six runs,
+several at a time with hydra/launcher=joblib; hydra/sweeper=optuna searches. The README tells more.
+"""
+
+
+def train(words: list[str]) -> None:
+    from ampsim.config import settings
+    from ampsim.studies import plans
+
+    if any(word in ("--help", "-h") for word in words):
+        folder = settings.config_folder()
+        groups = [path for path in sorted(folder.iterdir()) if path.is_dir() and any(path.glob("*.yaml"))]
+        lines = [f"  {group.name:<11}{', '.join(settings.choices(group.name))}\n" for group in groups]
+        print(HELP.format(choices="".join(lines)), end="")
+        return
+    overrides, multirun = settings.split_flags(words)
+    plan = plans.planned(overrides, multirun=multirun)
+    config = plan.configs[0] if plan else settings.composed(overrides)
+    if {word for word in words if word not in overrides} - {"-m", "--multirun"}:
+        through_hydra(words)
+        return
+    refuse_unreachable(config["tracking"]["uri"])
+    if plan:
+        train_many(plan, words)
+    else:
+        train_one(config, overrides)
+
+
+def through_hydra(words: list[str]) -> None:
+    """Let Hydra act on its own flags: those of `settings.FLAGS`."""
+    import hydra
+
+    from ampsim.config import schema, settings
+
+    failures: list[AmpsimError] = []
+
+    @hydra.main(config_path=str(settings.config_folder()), config_name="config", version_base="1.3")
+    def job(config: Any) -> None:
+        from hydra.core.hydra_config import HydraConfig
+
+        try:
+            train_one(schema.checked(settings.plain(config)), list(HydraConfig.get().overrides.task))
+        except AmpsimError as error:
+            failures.append(error)
+
+    settings.register_schema()
+    sys.argv = ["ampsim train", *words]
+    job()
+    if failures:
+        raise failures[-1]
+
+
+def train_many(plan: Any, words: list[str]) -> None:
+    """A sweep or a search: see `sweeps.run`."""
+    from functools import partial
+
+    from ampsim.cli.display import ProgressLine, duration, standing_line, sweep_table
+    from ampsim.config import settings
+    from ampsim.studies import plans
+
+    tracking = plan.configs[0]["tracking"]
+    console, started = new_console(), time.perf_counter()
+    with console.status("loading MLflow ..."):
+        from ampsim.studies import sweeps
+        from ampsim.studies.jobs import Job, Task
+        from ampsim.studies.search import Seeker
+
+    common = [word for word in plan.jobs[0] if all(word in words for words in plan.jobs)]
+
+    def job(overrides: list[str], config: dict[str, Any]) -> Job:
+        # A name may be cut, so what is the job's own stands first.
+        name = titled(RunConfig(config), sorted(overrides, key=common.__contains__))
+        return Job(config["name"] or name, overrides, config, sweeps.key_of(config))
+
+    jobs = [job(*each) for each in zip(plan.jobs, plan.configs, strict=True)]
+    seeker = None
+    if plan.search:
+        make = lambda overrides: job(overrides, settings.composed(overrides))  # noqa: E731
+        folder = Path(tracking["folder"])
+        seeker = Seeker(plan.search, plan.space, plan.jobs[0], make, folder=folder, workers=plan.workers)
+
+    def progress(standing: Any) -> None:
+        for row in standing.ended:
+            esr = row.metrics.get("best_validation_esr")
+            came_to = row.note if esr is None else f"validation ESR {esr:.4f}"
+            say(console, ", ".join([f"{row.job.name}: {row.status} after {duration(row.duration_s)}", came_to]))
+        line.show(standing_line(standing))
+
+    options = plan.sweep
+    task = Task([], {}, plan.threads, options.job_timeout_s)
+    task.deadline = None if options.budget_s is None else time.time() + options.budget_s
+    say(console, f"{'a search' if seeker else f'{len(jobs)} jobs'}, {plan.workers} at a time")
+    with ProgressLine(console) as line:
+        result = sweeps.run(
+            jobs,
+            name=sweep_name(plan, common),
+            command=shlex.join(["ampsim", "train", *words]),
+            tracking=tracking,
+            resume=options.resume,
+            task=task,
+            launch=partial(plans.launch, plan.overrides),
+            notice=partial(say, console),
+            progress=progress,
+            seeker=seeker,
+        )
+    console.print()
+    console.print(sweep_table(result))
+    console.print()
+    say(console, f"{duration(time.perf_counter() - started)} in all; see it all: ampsim ui{store_words(tracking)}")
+    for number in result.best:
+        say(console, f"best: ampsim train {shlex.join(result.rows[number].job.overrides)}")
+    if waiting := sum(row.status == "not begun" for row in result.rows):
+        say(console, f"{waiting} jobs have not begun; the same command goes on with them")
+    if result.failure:
+        raise result.failure
+
+
+def train_one(config: dict[str, Any], overrides: list[str]) -> None:
+    from ampsim.cli.display import duration, score_table
+
+    started = time.perf_counter()
+    console = new_console()
+    with console.status("loading TensorFlow ..."), quiet_stderr():
+        from ampsim import api
+    run = api.trained(RunConfig(config, tuple(overrides)), notice=lambda text: say(console, text), interruptible=True)
+    assert run.result is not None
+    tracking = config["tracking"]
+    rounds = run.result.state.rounds
+    epochs = rounds[-1]["epoch"] if rounds else 0
+    spent = f"trained {duration(run.result.state.elapsed_s)} ({epochs:g} epochs)"
+    say(console, f"{spent}, {duration(time.perf_counter() - started)} in all")
+    console.print()
+    console.print(score_table(run.scores, f"{run.name} on the test split"))
+    console.print()
+    where = store_words(tracking)
+    of = f"{shlex.quote(run.name)}{where}" + (
+        f" experiment={shlex.quote(tracking['experiment'])}" if tracking["experiment"] != "ampsim" else ""
+    )
+    say(
+        console,
+        f"rendered audio: {short(run.audio['prediction'])}\nlisten to it:   {short(run.listen().path)} (in a browser)",
+    )
+    say(console, f"see it all:     ampsim ui{where}")
+    say(console, f"play through it: ampsim render run={of} input=riff.wav output=out.wav")
+    if run.result.stopped:
+        words = [word for word in overrides if not word.startswith("training.resume=")]
+        say(console, f"interrupted; to go on: {shlex.join(['ampsim', 'train', *words, 'training.resume=true'])}")
+        raise SystemExit(130)
+
+
+def store_words(tracking: dict[str, Any]) -> str:
+    """What a command needs to be told to look into this store."""
+    where = "" if Path(tracking["folder"]) == Path("runs").absolute() else f" folder={shlex.quote(tracking['folder'])}"
+    return where + (f" uri={shlex.quote(tracking['uri'])}" if tracking["uri"] else "")
+
+
+def sweep_name(plan: Any, common: list[str]) -> str:
+    """What is swept, and what the jobs have in common: sweep-layers-optimizer-virtual_amp-dense-units=8."""
+    swept = list(plan.space or []) or [word.partition("=")[0] for word in plan.jobs[0] if word not in common]
+    keys = [key.lstrip("+").rpartition(".")[2] for key in swept]
+    return "-".join(["search" if plan.search else "sweep", *keys, titled(RunConfig(plan.configs[0]), common)])[:120]
