@@ -4,7 +4,7 @@ import html
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,12 +53,12 @@ def load(
     """
     from ampsim.config.targets import build
     from ampsim.recordings.preparing import prepare
+    from ampsim.report.shown import ShownRecording
 
     words = data_words(path, direct, amp, options)
     source = build(RunConfig.compose(words)["data"])
-    notices: list[str] = []
-    recording = prepare(source, notice=notices.append)
-    return replace(recording, words=tuple(words))
+    recording = prepare(source, notice=lambda text: None)  # what it tells is in `findings`
+    return ShownRecording(**{**vars(recording), "words": tuple(words)})
 
 
 def data_words(path: Files | None, direct: Files | None, amp: Files | None, options: Mapping[str, Any]) -> list[str]:

@@ -12,16 +12,27 @@ PLAYER = (
 
 def players(files: Mapping[str, Path]) -> str:
     """A table of audio players, one a file (WAV, FLAC); what it holds goes into the page."""
-    rows = (
-        PLAYER.format(name=html.escape(name), kind=path.suffix.lstrip("."), data=encoded(path))
-        for name, path in files.items()
-    )
+    return rows_of((name, path.suffix.lstrip("."), path.read_bytes()) for name, path in files.items())
+
+
+def sounds(files: Mapping[str, bytes]) -> str:
+    """The same of FLAC files that are not on disk."""
+    return rows_of((name, "flac", data) for name, data in files.items())
+
+
+def rows_of(files: Iterable[tuple[str, str, bytes]]) -> str:
+    rows = (PLAYER.format(name=html.escape(name), kind=kind, data=encoded(data)) for name, kind, data in files)
     return f"<table>{''.join(rows)}</table>"
 
 
-def picture(path: Path, *, width: int = 700) -> str:
+def picture(path: Path) -> str:
+    """A PNG file inside the page."""
+    return image(path.read_bytes(), path.stem)
+
+
+def image(png: bytes, name: str, *, width: int = 700) -> str:
     """A PNG inside the page, `width` pixels wide."""
-    return f'<img alt="{html.escape(path.stem)}" width="{width}" src="data:image/png;base64,{encoded(path)}">'
+    return f'<img alt="{html.escape(name)}" width="{width}" src="data:image/png;base64,{encoded(png)}">'
 
 
 def table(rows: Iterable[tuple[str, str, str]]) -> str:
@@ -41,5 +52,5 @@ def framed(path: Path, *, height: int = 760) -> str:
     return f'<iframe sandbox="allow-scripts allow-downloads" {style} srcdoc="{page}"></iframe>'
 
 
-def encoded(path: Path) -> str:
-    return base64.b64encode(path.read_bytes()).decode()
+def encoded(data: bytes) -> str:
+    return base64.b64encode(data).decode()
