@@ -367,8 +367,10 @@ def trained(
     interruptible: bool = False,
 ) -> Run:
     """The run that a composed config describes; `train` is the same with words."""
-    from ampsim.cli.display import progress_line
-    from ampsim.runs import experiment
+    from ampsim.cli.display import progress_line, quiet_stderr
+
+    with quiet_stderr():  # TensorFlow greets there
+        from ampsim.runs import experiment
 
     with progress_line(report) as shown:
         result = experiment.run(

@@ -414,7 +414,7 @@ def test_help_and_the_readme_tell_every_command_and_exit_code():
         (codes,) = re.findall(r"Exit codes: [^.]*", text)
         for code in (0, AmpsimError.exit_code, training.DivergedError.exit_code, reproduction.DifferentError.exit_code):
             assert re.search(rf"\b{code} \w", codes)
-        assert "130 interrupted, 1 anything else" in codes
+        assert "130 interrupted, 1 any other failure" in codes
 
 
 def test_what_the_system_refuses_is_a_sentence(capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch):

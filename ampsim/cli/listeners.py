@@ -6,11 +6,11 @@ from ampsim import AmpsimError
 from ampsim.cli.display import new_console, say
 
 HELP = """\
-ampsim votes file.json ... sums up what listeners answered on listening pages (listen.html of a run or a comparison).
+ampsim votes file.json ... summarises the answers of listeners on listening pages (listen.html of a run or a comparison).
 
-Each names one or more files that the page's Download or Copy made. ABX tests: right answers of all listeners, the
-exact one-sided binomial p and Clopper and Pearson's 95 % interval. MUSHRA: mean ratings with 95 % intervals over
-listeners, without those who, after ITU-R BS.1534, miss the hidden reference in more than 15 % of the excerpts.
+Name the files that the page's Download or Copy button made. ABX tests: correct answers of all listeners, the exact
+one-sided binomial p and the Clopper-Pearson 95 % interval. MUSHRA: mean ratings with 95 % intervals over listeners,
+excluding listeners who fail to recognise the hidden reference in more than 15 % of the excerpts (ITU-R BS.1534).
 """
 
 

@@ -14,27 +14,27 @@ from ampsim.config.targets import nearest
 HELP = """\
 ampsim {version}: learn a guitar amplifier from a recording of its input and output
 
-  ampsim train [key=value ...]        train a net, score it, keep everything in MLflow
+  ampsim train [key=value ...]        train a model, score it, and keep everything in MLflow
   ampsim doctor input=... [target=...]
-                                      what is wrong with a recording, before it costs a training
+                                      check a recording for faults before you train on it
   ampsim evaluate [run=last]          score a run's model again
   ampsim render run=last input=... output=...
-                                      play a recording through a run's model, or capture=amp.nam
+                                      play a recording through a run's model, or through capture=amp.nam
   ampsim compare sweep=... | runs=a,b,c
-                                      put runs in order, and say what made the difference
+                                      rank runs and show what made the difference
   ampsim reproduce [run=last] | config=config.yaml
-                                      train from a saved config and judge how close it comes
+                                      train from a saved config and check how close the result comes
   ampsim export [run=last] format=nam output=...
-                                      take a run's model out: nam, rtneural, aidax, onnx, litert, keras
-  ampsim register [run=last] name=... put a run's model into MLflow's registry
-  ampsim sync                         send what runs kept on disk while their MLflow server was away
-  ampsim ui                           open MLflow's page of the runs on 127.0.0.1
-  ampsim votes file.json ...          sum up what listeners answered on listening pages
+                                      export a run's model: nam, rtneural, aidax, onnx, litert, keras
+  ampsim register [run=last] name=... add a run's model to MLflow's registry
+  ampsim sync                         send results that were kept on disk while the MLflow server was down
+  ampsim ui                           serve MLflow's page of the runs on 127.0.0.1
+  ampsim votes file.json ...          summarise the answers of listeners
 
-`ampsim COMMAND --help` tells about one of them. Start with `ampsim train`: it needs no recording.
-A run is named by its id, its name or `last`. AMPSIM_DEBUG=1 shows where an error came from.
-Exit codes: 0 done, 2 something to mend (the message says what), 3 the training diverged, 4 a reproduction came out
-different, 130 interrupted, 1 anything else.
+Run `ampsim COMMAND --help` for the options of a command. Start with `ampsim train`: it needs no recording.
+Name a run by its id, its name, or `last`. Set AMPSIM_DEBUG=1 to see where an error came from.
+Exit codes: 0 success, 2 something for you to fix (the message says what), 3 training diverged, 4 a reproduction
+came out different, 130 interrupted, 1 any other failure.
 """
 
 # Where each command is, and the folders that it cannot do without: without one of these there is no such command.

@@ -20,9 +20,9 @@ def option(default: Any, text: str) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class StoreOptions:
-    folder: str = option("runs", "where the runs are kept")
-    uri: str = option("", "another MLflow store, as tracking.uri in the config")
-    experiment: str = option("ampsim", "the MLflow experiment, as tracking.experiment in the config")
+    folder: str = option("runs", "the folder that holds the runs")
+    uri: str = option("", "another MLflow store (tracking.uri in the config)")
+    experiment: str = option("ampsim", "the MLflow experiment (tracking.experiment in the config)")
 
     def __post_init__(self) -> None:
         refuse_unreachable(self.uri)  # before anything is loaded, which takes seconds
@@ -42,56 +42,56 @@ class Evaluate(StoreOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class Render(StoreOptions):
-    """Play a recording of any length through a run's model, or through a capture, at constant memory."""
+    """Play a recording of any length through a run's model or a capture, in constant memory."""
 
     input: str = needed("an audio file, or a folder of them")
     output: str = needed("the file to write (.wav, .flac, .aiff), or a folder")
     run: str = option("last", "id, name or last")
-    capture: str = option("", "a .nam file to play in place of a run")
-    channel: int = option(-1, "which channel of the input to play, counted from 0; needed where it has several")
-    overwrite: bool = option(False, "replace what exists")
+    capture: str = option("", "a .nam file to play instead of a run")
+    channel: int = option(-1, "the channel of the input to play, counted from 0; required if there are several")
+    overwrite: bool = option(False, "overwrite existing files")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Compare(StoreOptions):
-    """Put runs in order by a score, grouped over their seeds, and say what made the difference."""
+    """Rank runs by a score, grouped over their seeds, and show what made the difference."""
 
     sweep: str = option("", "all runs of a sweep: its parent's id or name, or last")
     runs: str = option("", "or single runs, a,b,c: each an id, a name or last")
-    metric: str = option("esr", "the score to order by, as `ampsim evaluate` has them")
+    metric: str = option("esr", "the score to rank by, as named by `ampsim evaluate`")
     output: str = option("", "a folder for the table (CSV), the figure (PNG) and a summary (Markdown)")
-    overwrite: bool = option(False, "replace what is in that folder")
+    overwrite: bool = option(False, "overwrite the files in that folder")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reproduce(StoreOptions):
-    """Train again from a run's saved config, on the same recording, and judge how close it comes."""
+    """Train again from a run's saved config, on the same recording, and check how close the result comes."""
 
     run: str = option("last", "id, name or last")
-    config: str = option("", "or a saved config.yaml; what lies beside it is compared with")
-    data: str = option("", "the folder in which the recording is now, if it was moved")
+    config: str = option("", "or a saved config.yaml; the result is compared with the files beside it")
+    data: str = option("", "the folder that holds the recording now, if it was moved")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Export(StoreOptions):
-    """Write a run's model for players and runtimes, and prove that it plays there as it does here."""
+    """Export a run's model for players and runtimes, and verify that it sounds the same there."""
 
-    format: str = needed("nam, rtneural, aidax, onnx, litert or keras; several with commas between them")
+    format: str = needed("nam, rtneural, aidax, onnx, litert or keras; separate several with commas")
     output: str = needed("the file to write, or a folder")
     run: str = option("last", "id, name or last")
-    name: str = option("", "what a player shows; the run's name if nothing is said")
+    name: str = option("", "the name a player shows; by default the run's name")
     modeled_by: str = option("", "who made the model")
     gear_type: str = option("", "amp, pedal, pedal_amp, amp_cab, amp_pedal_cab, preamp or studio")
     gear_make: str = option("", "of the amp")
     gear_model: str = option("", "of the amp")
     tone_type: str = option("", "clean, overdrive, crunch, hi_gain or fuzz")
-    block: int = option(256, "samples in a block, for onnx and litert")
-    overwrite: bool = option(False, "replace what exists")
+    block: int = option(256, "samples per block, for onnx and litert")
+    overwrite: bool = option(False, "overwrite existing files")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Register(StoreOptions):
-    """Put a run's model into MLflow's registry, with its signature and an example, as the next version of a name."""
+    """Add a run's model to MLflow's registry, with its signature and an example, as the next version of a name."""
 
     name: str = needed("of the registered model")
     run: str = option("last", "id, name or last")
@@ -106,22 +106,22 @@ class Ui(StoreOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class Sync:
-    """Send what runs kept on disk while their MLflow server was away; it may be said again at any time."""
+    """Send results that were kept on disk while the MLflow server was down; safe to run again."""
 
-    folder: str = option("runs", "where the runs are kept")
+    folder: str = option("runs", "the folder that holds the runs")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Doctor:
-    """Diagnose a recording: delay, drift, gaps, clipping, hum, and what else would spoil training."""
+    """Check a recording for faults that would spoil training: delay, drift, gaps, clipping, hum and more."""
 
     input: str = needed("a stereo file (left: direct, right: amp), or the direct signal")
-    target: str = option("", "the amp's file, where it is another one")
+    target: str = option("", "the amp's file, if it is a separate one")
     input_channel: int = option(0, "channel of the direct signal in a stereo file, counted from 0")
     target_channel: int = option(1, "channel of the amp in a stereo file")
-    json: str = option("", "a file for the findings as JSON")
-    html: str = option("", "a file for a page with figures")
-    overwrite: bool = option(False, "replace what exists")
+    json: str = option("", "write the findings to this JSON file")
+    html: str = option("", "write a page with figures to this HTML file")
+    overwrite: bool = option(False, "overwrite existing files")
 
 
 def refuse_empty(options: StoreOptions) -> None:

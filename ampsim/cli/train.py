@@ -21,9 +21,9 @@ Values (KEY=VALUE), for instance:
   model.layers=2 optimizer=adam       another net, another optimizer
   training.epochs=50 seed=1           longer, from other random numbers
   training.seconds=60                 a budget in seconds instead
-  training.resume=true                go on with a run that was interrupted
-`ampsim train --cfg job` prints the whole config. -m sweeps: `ampsim train -m model.layers=1,2,3 seed=0,1` makes six runs,
-several at a time with hydra/launcher=joblib; hydra/sweeper=optuna searches. The README tells more.
+  training.resume=true                continue a run that was interrupted
+`ampsim train --cfg job` prints the whole config. -m sweeps: `ampsim train -m model.layers=1,2,3 seed=0,1` trains six runs,
+several at a time with hydra/launcher=joblib; hydra/sweeper=optuna searches. See the README for more.
 """
 
 
