@@ -349,6 +349,8 @@ def train(
 
     words = [word for key, value in settings.items() for word in assignment(key, value)]
     prepared = recording if isinstance(recording, Recording) else None
+    if prepared and any(key == "data" for key in settings):
+        raise AmpsimError("the recording is loaded already: give its options to ampsim.load")
     if prepared:
         words = [*prepared.words, *words]
     elif recording is not None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import soundfile
@@ -12,9 +12,11 @@ import tensorflow as tf
 
 from ampsim import AmpsimError
 from ampsim.models import AmpModel
-from ampsim.players import Player
 from ampsim.recordings.pairs import Span
 from ampsim.signals.audio import Signal, clock, decibels, opened, peak, refuse_fewer, written
+
+if TYPE_CHECKING:
+    from ampsim.players import Player
 
 # Long enough that the history a block brings along (a window) is a small part of its work, short enough for the cache.
 BLOCK_LENGTH = 16384
@@ -75,7 +77,7 @@ def regular(signals: Iterable[Signal], length: int) -> Iterator[tuple[Signal, in
 
 
 def render_file(
-    renderer: Renderer | Player,
+    renderer: "Renderer | Player",
     source: Path,
     destination: Path,
     *,

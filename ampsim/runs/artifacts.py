@@ -1,18 +1,17 @@
-"""What a run keeps: its setting, scores, figures, sound and listening page."""
+"""What a run keeps: its setting, scores and sound and, where ampsim has them, figures and a listening page."""
 
 import json
 import math
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from ampsim.metrics import a_weighted_esr, esr_over_time, gain_curve
+from ampsim.metrics import a_weighted_esr
 from ampsim.models.rendering import Renderer
 from ampsim.recordings.pairs import Span
-from ampsim.report import plots
-from ampsim.report.page import listening_page
 from ampsim.runs.evaluation import Evaluation
 from ampsim.runs.provenance import environment
 from ampsim.runs.tracking import TrackedRun
@@ -50,34 +49,22 @@ def record_setting(tracked: TrackedRun, folder: Path, fit: Fit) -> None:
 
 
 def record_result(tracked: TrackedRun, folder: Path, state: State, evaluation: Evaluation, sample_rate: int) -> None:
-    """What the run came to: scores, pictures, sound and the model."""
+    """What the run came to: scores, sound and pictures; the model lies in the folder already."""
     signals = evaluation.signals
     # To the last bit, and the sums of blocks beside them, by which `compare` tells two runs apart.
     finite = {name: value if math.isfinite(value) else None for name, value in evaluation.scores.items()}
     write_text(folder / "scores.json", json.dumps({"scores": finite, "blocks": asdict(evaluation.blocks)}))
     if state.pace:
         write_text(folder / "pace.json", json.dumps(state.pace))
-    figures = {
-        "training": plots.training_curves(state.rounds, state.best_step),
-        "waveforms": plots.waveforms(signals, sample_rate, at_s=plots.busiest(signals["amp"], sample_rate)),
-        "fft": plots.spectra(signals, sample_rate),
-        "spectrograms": plots.spectrograms(signals, sample_rate),
-        "error": plots.error_over_time(esr_over_time(signals["amp"], signals["prediction"], sample_rate)),
-        "gain": plots.gain_curves(
-            {name: gain_curve(signals["direct"], signals[name], sample_rate) for name in ("amp", "prediction")}
-        ),
-        "harmonics": plots.harmonics({"prediction": evaluation.fingerprint}),
-        "aliasing": plots.aliasing(evaluation.aliasing),
-    }
-    (folder / "figures").mkdir()
-    for name, figure in figures.items():
-        plots.save(figure, folder / "figures" / f"{name}.png")
     # One gain for all, so that they stay as loud against each other as they are.
     loudest = max(audio.peak(samples) for samples in signals.values())
     gain = 0.9 / loudest if loudest > 0 else 1.0
     for name, samples in signals.items():
         audio.write(folder / "audio" / f"{name}.wav", samples * gain, sample_rate, subtype="PCM_16")
-    record_listening_page(tracked, folder, evaluation, sample_rate)
+    if find_spec("ampsim.report"):
+        from ampsim.runs.pictures import record_pictures
+
+        record_pictures(tracked, folder, state, evaluation, sample_rate)
     # At the step that the run came to and not its best one: those of a run that was stopped and went on come later.
     tracked.log_metrics({f"test_{name}": value for name, value in evaluation.scores.items()}, step=state.step)
     tracked.log_tags({"listening_gain_db": f"{audio.decibels(gain):.2f}"})  # and no param, which could not change
@@ -93,21 +80,6 @@ def validation_scores(renderer: Renderer, spans: list[Span], state: State) -> di
         "best_validation_esr": best["validation_esr"],
         "best_validation_a_weighted_esr": a_weighted_esr(pairs, spans[0].take.sample_rate),
     }
-
-
-def record_listening_page(tracked: TrackedRun, folder: Path, evaluation: Evaluation, sample_rate: int) -> None:
-    signals, name = evaluation.signals, tracked.name
-    listening_page(
-        folder / "listen.html",
-        {"direct": signals["direct"], "amp": signals["amp"]},
-        {name: signals["prediction"]},
-        sample_rate,
-        title=tracked.name,
-        scores={name: evaluation.scores},
-        runs={name: tracked.id},
-        configs={name: (folder / "config.yaml").read_text(encoding="utf-8")},
-        facts={"run": tracked.id, "sample rate": f"{sample_rate:,} Hz"},
-    )
 
 
 def write_text(path: Path, text: str) -> None:
