@@ -16,6 +16,8 @@ from typing import Any
 from ampsim import AmpsimError, __version__, printable
 from ampsim.config.targets import assignments, nearest
 from ampsim.runs.locations import refuse_unreachable
+from ampsim.training.observer import Observer
+from ampsim.training.state import Progress
 
 HELP = """\
 ampsim {version}: learn a guitar amplifier from a recording of its input and output
@@ -357,12 +359,11 @@ def train_one(config: dict[str, Any], overrides: list[str]) -> None:
             config,
             name=name,
             overrides=overrides,
-            notice=lambda text: say(console, text),
-            report=line.training,
+            observer=RunObserver(console, line),
             interruptible=True,
         )
     tracking = config["tracking"]
-    epochs = result.state.rounds[-1]["epoch"] if result.state.rounds else 0
+    epochs = result.state.intervals[-1]["epoch"] if result.state.intervals else 0
     say(
         console,
         f"trained {duration(result.state.elapsed_s)} ({epochs:g} epochs), {duration(time.perf_counter() - started)} in all",
@@ -381,6 +382,19 @@ def train_one(config: dict[str, Any], overrides: list[str]) -> None:
         words = [word for word in overrides if not word.startswith("training.resume=")]
         say(console, f"interrupted; to go on: {shlex.join(['ampsim', 'train', *words, 'training.resume=true'])}")
         raise SystemExit(130)
+
+
+class RunObserver(Observer):
+    """Prints the notices of a run above its progress line."""
+
+    def __init__(self, console: Any, line: Any) -> None:
+        self.console, self.line = console, line
+
+    def notice(self, text: str) -> None:
+        say(self.console, text)
+
+    def progress(self, progress: Progress) -> None:
+        self.line.training(progress)
 
 
 def store_words(tracking: dict[str, Any]) -> str:
@@ -559,8 +573,7 @@ def reproduce(words: list[str]) -> None:
             original,
             store,
             recordings=Path(options.data).expanduser() if options.data else None,
-            notice=lambda text: say(console, text),
-            report=line.training,
+            observer=RunObserver(console, line),
         )
     console.print(score_table(result.scores, f"{result.name} on the test split"))
     console.print()

@@ -21,7 +21,7 @@ from ampsim.runs import experiment
 from ampsim.runs.experiment import Config, Notice, Result
 from ampsim.runs.locations import database_uri
 from ampsim.runs.tracking import VALUE_LENGTH, Store, TrackedRun
-from ampsim.training.trainer import Progress
+from ampsim.training.observer import Observer
 
 FILES = ("path", "input", "target", "teacher")  # keys of the section `data` that name files
 RULE = 0.1  # of the ESR: what passes for the noise of seeds where too few of them are known
@@ -146,8 +146,7 @@ def reproduce(
     store: Store,
     *,
     recordings: Path | None,
-    notice: Notice,
-    report: Callable[[Progress], None],
+    observer: Observer | None = None,
 ) -> tuple[Result, Verdict]:
     """Train once more from a saved config, on the same recording, and say what came of it.
 
@@ -155,10 +154,13 @@ def reproduce(
 
     Args:
         recordings: the folder in which the recording lies now; None where it lay then.
+        observer: is told what happens, and may stop the training.
 
     Raises:
         AmpsimError: a file of the recording is missing or is not the one that the original was trained on.
     """
+    observer = observer or Observer()
+    notice = observer.notice
     config = {**original.config, "training": {**original.config["training"], "resume": False}}
     config["data"] = moved(config["data"], recordings)
     uri = None if store.uri == database_uri(store.folder) else store.uri
@@ -180,8 +182,7 @@ def reproduce(
         config,
         name=f"{name}-again",
         overrides=[],
-        notice=notice,
-        report=report,
+        observer=observer,
         pace=pace,
         tags={"reproduces": original.id or original.name},
     )

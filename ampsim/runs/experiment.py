@@ -39,8 +39,11 @@ from ampsim.report.page import listening_page
 from ampsim.runs.evaluation import Evaluation, evaluate, limits
 from ampsim.runs.tracking import Store, TrackedRun, alone, busy
 from ampsim.signals import audio
+from ampsim.training.devices import distribution
+from ampsim.training.observer import Observer
 from ampsim.training.segments import Segments
-from ampsim.training.trainer import Progress, State, Trainer, distribution, ignore
+from ampsim.training.state import Progress, State
+from ampsim.training.trainer import Trainer
 
 Notice = Callable[[str], None]
 Config = dict[str, Any]
@@ -78,26 +81,26 @@ def run(
     *,
     name: str,
     overrides: list[str],
-    notice: Notice,
-    report: Callable[[Progress], None],
+    observer: Observer | None = None,
     pace: list[float] | None = None,
     tags: Mapping[str, str] | None = None,
-    judge: Callable[[dict[str, float]], None] = ignore,
     interruptible: bool = False,
 ) -> Result:
     """Train, evaluate and track the run that a resolved config describes.
 
     Args:
-        pace: of an earlier run with a budget in seconds, to be replayed instead of the clock; see `Trainer`.
+        observer: is told what happens, and may stop the training or, by raising PrunedError, the run.
+        pace: of an earlier run with a budget in seconds, to be replayed instead of the clock; see `Budget`.
         tags: what else to tag the run with; a sweep names itself so.
-        judge: given each point of the training curves; it raises PrunedError to end a run that is not worth its time.
         interruptible: the first Ctrl-C while it trains ends the epoch; the best weights so far are scored and kept.
 
     Raises:
         AmpsimError: the recording, the config or the store is at fault. A run that had begun is marked as failed.
         DivergedError: the loss became NaN or infinite. The run is tagged `diverged`.
-        PrunedError: as `judge` raised it. The run is tagged `pruned`.
+        PrunedError: as the observer raised it. The run is tagged `pruned`.
     """
+    observer = observer or Observer()
+    notice = observer.notice
     training = dict(config["training"])
     resume, segment_length = training.pop("resume"), training.pop("segment_length")
     strategy = distribution(training.pop("devices"))
@@ -146,13 +149,8 @@ def run(
                 **training,
             )
 
-        def on_round(row: dict[str, float]) -> None:
-            tracked.log_round(row)
-            if "loss" in row:  # what is solved for after the training can save nothing by being given up
-                judge(row)
-
-        with first_interrupt(notice) if interruptible else nullcontext(lambda: False) as stop:
-            state = trainer.fit(report=report, on_round=on_round, stop=stop)
+        with first_interrupt(notice) if interruptible else nullcontext(lambda: False) as interrupted:
+            state = trainer.fit(Recorder(tracked, observer, interrupted))
         model.save(Path(folder) / "model.keras")
         evaluation = evaluate(model, splits["test"])
         evaluation.scores.update(limits(splits["train"], splits["test"], future=model.future))
@@ -172,6 +170,28 @@ def run(
         page=tracked.file("listen.html"),
         stopped=trainer.stopped,
     )
+
+
+@dataclass(frozen=True)
+class Recorder(Observer):
+    """Keeps the training curves in the store before the observer of the run sees them."""
+
+    tracked: TrackedRun
+    observer: Observer
+    interrupted: Callable[[], bool]
+
+    def notice(self, text: str) -> None:
+        self.observer.notice(text)
+
+    def progress(self, progress: Progress) -> None:
+        self.observer.progress(progress)
+
+    def interval(self, row: dict[str, float]) -> None:
+        self.tracked.log_round(row)
+        self.observer.interval(row)
+
+    def stop(self) -> bool:
+        return self.interrupted() or self.observer.stop()
 
 
 @contextmanager
@@ -325,7 +345,7 @@ def record_result(tracked: TrackedRun, folder: Path, state: State, evaluation: E
     if state.pace:
         write_text(folder / "pace.json", json.dumps(state.pace))
     figures = {
-        "training": plots.training_curves(state.rounds, state.best_step),
+        "training": plots.training_curves(state.intervals, state.best_step),
         "waveforms": plots.waveforms(signals, sample_rate, at_s=plots.busiest(signals["amp"], sample_rate)),
         "fft": plots.spectra(signals, sample_rate),
         "spectrograms": plots.spectrograms(signals, sample_rate),
@@ -353,7 +373,7 @@ def record_result(tracked: TrackedRun, folder: Path, state: State, evaluation: E
 
 def validation_scores(renderer: Renderer, spans: list[Span], state: State) -> dict[str, float]:
     """What the weights that were kept score on the validation split: the figures that a choice between runs may use."""
-    (best,) = [row for row in state.rounds if row["step"] == state.best_step]
+    (best,) = [row for row in state.intervals if row["step"] == state.best_step]
     pairs = [(span.target, renderer.span(span)) for span in spans]
     return {
         "best_validation_loss": best["validation_loss"],
