@@ -3,7 +3,7 @@
 import html
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ampsim.runs.experiment import Result
     from ampsim.runs.tracking import Store, TrackedRun
     from ampsim.signals.audio import Signal
+    from ampsim.training.observer import Observer
 
 Files = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 Notice = Callable[[str], None]
@@ -324,8 +325,7 @@ def train(
     *,
     name: str = "",
     overrides: Sequence[str] = (),
-    notice: Notice = print,
-    report: Callable[[Any], None] | None = None,
+    observer: "Observer | None" = None,
     interruptible: bool = False,
     **settings: Any,
 ) -> Run:
@@ -335,8 +335,7 @@ def train(
         recording: of `load`, or a stereo file; None is the embedded recording.
         name: of the run; by default made of what was chosen.
         overrides: words of the command line, such as "model.layers=6".
-        notice: given each sentence about what happens.
-        report: given a `Progress` now and then; None shows a line.
+        observer: is told what happens, and may stop the training; None prints notices and a progress line.
         interruptible: the first Ctrl-C ends the epoch and keeps the best weights.
         settings: the same as keyword arguments: `experiment="five_minutes"`, `model="lstm"`, `seed=1`,
             `training={"seconds": 30}`, `tracking={"folder": "runs"}`.
@@ -356,7 +355,7 @@ def train(
     elif recording is not None:
         words = [*data_words(recording, None, None, {}), *words]  # type: ignore[arg-type]
     config = RunConfig.compose([*words, *overrides])
-    return trained(config, name=name, recording=prepared, notice=notice, report=report, interruptible=interruptible)
+    return trained(config, name=name, recording=prepared, observer=observer, interruptible=interruptible)
 
 
 def trained(
@@ -364,26 +363,36 @@ def trained(
     *,
     name: str = "",
     recording: "Recording | None" = None,
-    notice: Notice = print,
-    report: Callable[[Any], None] | None = None,
+    observer: "Observer | None" = None,
     interruptible: bool = False,
 ) -> Run:
     """The run that a composed config describes; `train` is the same with words."""
-    from ampsim.cli.display import progress_line, quiet_stderr
+    from ampsim.cli.display import quiet_stderr
 
     with quiet_stderr():  # TensorFlow greets there
         from ampsim.runs import experiment
 
-    with progress_line(report) as shown:
+    with watched(observer) as watching:
         result = experiment.run(
             config,
             name=name or config["name"] or config.title,
             recording=recording,
-            notice=notice,
-            report=shown,
+            observer=watching,
             interruptible=interruptible,
         )
     return Run(result.tracked, result.store, result=result)
+
+
+@contextmanager
+def watched(observer: "Observer | None") -> "Iterator[Observer]":
+    """The observer itself, or one that prints."""
+    if observer is not None:
+        yield observer
+        return
+    from ampsim.cli.display import TerminalObserver, new_console
+
+    with TerminalObserver(new_console()) as terminal:
+        yield terminal
 
 
 def render(
@@ -525,8 +534,7 @@ def reproduce(
     *,
     config: str | Path | None = None,
     data: str | Path | None = None,
-    notice: Notice = print,
-    report: Callable[[Any], None] | None = None,
+    observer: "Observer | None" = None,
     folder: str | Path = "runs",
     uri: str | None = None,
     experiment: str = "ampsim",
@@ -540,7 +548,6 @@ def reproduce(
     Raises:
         AmpsimError: a file of the recording is missing, or is not the one that the original was trained on.
     """
-    from ampsim.cli.display import progress_line
     from ampsim.comparing import reproduction
 
     if config is None:
@@ -554,9 +561,9 @@ def reproduce(
         saved, notes = RunConfig.read(path)
         store = Store(folder, uri=uri or None, experiment=experiment)
         original = reproduction.of_file(path, dict(saved.sections))
-    for note in notes:
-        notice(note)
     moved = None if data is None else Path(data).expanduser()
-    with progress_line(report) as shown:
-        result, verdict = reproduction.reproduce(original, store, recordings=moved, notice=notice, report=shown)
+    with watched(observer) as watching:
+        for note in notes:
+            watching.notice(note)
+        result, verdict = reproduction.reproduce(original, store, recordings=moved, observer=watching)
     return Run(result.tracked, store, result=result), verdict

@@ -14,6 +14,7 @@ import ampsim
 from ampsim import AmpsimError, api
 from ampsim.config.run_config import RunConfig, assignment
 from ampsim.models.rendering import Renderer
+from ampsim.training.observer import Observer
 
 SMALL = {
     "model": "dense",
@@ -28,7 +29,7 @@ SMALL = {
 def trained(recording: Path, tmp_path_factory: pytest.TempPathFactory) -> ampsim.api.Run:
     folder = tmp_path_factory.mktemp("api") / "runs"
     loaded = ampsim.load(recording)
-    return ampsim.train(loaded, name="small", tracking={"folder": str(folder)}, notice=lambda _: None, **SMALL)
+    return ampsim.train(loaded, name="small", tracking={"folder": str(folder)}, observer=Observer(), **SMALL)
 
 
 def where(run: ampsim.api.Run) -> dict[str, Path]:
@@ -131,7 +132,7 @@ def test_a_notebook_shows_a_run(trained: ampsim.api.Run):
 
 def test_runs_are_a_table(trained: ampsim.api.Run):
     other = ampsim.train(trained.config["data"]["path"], name="other", seed=1, tracking={"folder": str(trained.store.folder)},
-                         notice=lambda _: None, **SMALL)  # fmt: skip
+                         observer=Observer(), **SMALL)  # fmt: skip
     found = ampsim.runs(**where(trained))
     table = found.to_pandas()
     assert list(table["run"]) == ["other", "small"]

@@ -152,9 +152,7 @@ def test_a_saved_config_writes_into_the_store_that_the_command_names(tmp_path: P
     config["name"] = "../../../climbing"
     found = reproduction.original("x", config, lambda name: None)
     with pytest.raises(AmpsimError, match="enough"):
-        reproduction.reproduce(
-            found, Store(tmp_path / "mine"), recordings=None, notice=lambda text: None, report=lambda progress: None
-        )
+        reproduction.reproduce(found, Store(tmp_path / "mine"), recordings=None)
     assert asked[0]["tracking"] == {"folder": str(tmp_path / "mine"), "uri": None, "experiment": "ampsim"}
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 

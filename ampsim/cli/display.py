@@ -5,10 +5,10 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.live import Live
@@ -18,7 +18,10 @@ from rich.text import Text
 from ampsim import printable
 from ampsim.config.targets import assignments
 from ampsim.metrics.legend import SCORES
+from ampsim.training.observer import Observer
+from ampsim.training.state import Progress
 
+Line = TypeVar("Line", bound="ProgressLine")
 PLAIN_EVERY_S = 10.0  # between two lines where no terminal can redraw one
 
 
@@ -41,7 +44,7 @@ class ProgressLine:
         self.live = Live(console=console, refresh_per_second=8, transient=True) if console.is_terminal else None
         self.shown, self.line = -PLAIN_EVERY_S, ""
 
-    def __enter__(self) -> "ProgressLine":
+    def __enter__(self: Line) -> Line:
         if self.live:
             self.live.start()
         return self
@@ -57,7 +60,7 @@ class ProgressLine:
             self.shown, self.line = time.monotonic(), line
             self.console.print(worded(line), soft_wrap=True)
 
-    def training(self, progress: Any) -> None:
+    def training(self, progress: Progress) -> None:
         """A line about a `training.Progress`."""
         self.show(
             f"{progress.done:6.1%}  epoch {progress.epoch:.2f}  loss {progress.loss:.3g}  "
@@ -65,14 +68,14 @@ class ProgressLine:
         )
 
 
-@contextmanager
-def progress_line(report: Callable[[Any], None] | None = None) -> Iterator[Callable[[Any], None]]:
-    """What to tell of a `training.Progress`: `report` itself, or a line of its own."""
-    if report:
-        yield report
-        return
-    with ProgressLine(new_console()) as line:
-        yield line.training
+class TerminalObserver(ProgressLine, Observer):
+    """Prints the notices of a run above its progress line, while entered."""
+
+    def notice(self, text: str) -> None:
+        say(self.console, text)
+
+    def progress(self, progress: Progress) -> None:
+        self.training(progress)
 
 
 def new_console() -> Console:

@@ -51,15 +51,16 @@ def reproduce(words: list[str]) -> None:
     console = new_console()
     with console.status("loading TensorFlow ..."), quiet_stderr():
         from ampsim import api
-        from ampsim.cli.display import score_table
+        from ampsim.cli.display import TerminalObserver, score_table
         from ampsim.comparing import reproduction
-    run, verdict = api.reproduce(
-        options.run,
-        config=options.config or None,
-        data=options.data or None,
-        notice=lambda text: say(console, text),
-        **options.where(),
-    )
+    with TerminalObserver(console) as observer:
+        run, verdict = api.reproduce(
+            options.run,
+            config=options.config or None,
+            data=options.data or None,
+            observer=observer,
+            **options.where(),
+        )
     console.print(score_table(run.scores, f"{run.name} on the test split"))
     console.print()
     say(console, str(verdict))

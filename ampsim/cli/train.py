@@ -140,17 +140,18 @@ def train_many(plan: Any, words: list[str]) -> None:
 
 
 def train_one(config: dict[str, Any], overrides: list[str]) -> None:
-    from ampsim.cli.display import duration, score_table
+    from ampsim.cli.display import TerminalObserver, duration, score_table
 
     started = time.perf_counter()
     console = new_console()
     with console.status("loading TensorFlow ..."), quiet_stderr():
         from ampsim import api
-    run = api.trained(RunConfig(config, tuple(overrides)), notice=lambda text: say(console, text), interruptible=True)
+    with TerminalObserver(console) as observer:
+        run = api.trained(RunConfig(config, tuple(overrides)), observer=observer, interruptible=True)
     assert run.result is not None
     tracking = config["tracking"]
-    rounds = run.result.state.rounds
-    epochs = rounds[-1]["epoch"] if rounds else 0
+    intervals = run.result.state.intervals
+    epochs = intervals[-1]["epoch"] if intervals else 0
     spent = f"trained {duration(run.result.state.elapsed_s)} ({epochs:g} epochs)"
     say(console, f"{spent}, {duration(time.perf_counter() - started)} in all")
     console.print()

@@ -19,10 +19,10 @@ from ampsim.export import keras as keras_files
 from ampsim.recordings.pairs import AudioPair
 from ampsim.recordings.sources import Source
 from ampsim.runs import experiment
-from ampsim.runs.experiment import Notice, Result
+from ampsim.runs.experiment import Result
 from ampsim.runs.locations import database_uri
 from ampsim.runs.tracking import VALUE_LENGTH, Store, TrackedRun
-from ampsim.training.trainer import Progress
+from ampsim.training.observer import Observer
 
 FILES = ("path", "input", "target", "teacher")  # keys of the section `data` that name files
 RULE = 0.1  # of the ESR: what passes for the noise of seeds where too few of them are known
@@ -36,6 +36,7 @@ class DifferentError(AmpsimError):
 
 
 Config = dict[str, Any]
+Notice = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -150,8 +151,7 @@ def reproduce(
     store: Store,
     *,
     recordings: Path | None,
-    notice: Notice,
-    report: Callable[[Progress], None],
+    observer: Observer | None = None,
 ) -> tuple[Result, Verdict]:
     """Train once more from a saved config, on the same recording, and say what came of it.
 
@@ -159,10 +159,13 @@ def reproduce(
 
     Args:
         recordings: the folder in which the recording lies now; None where it lay then.
+        observer: is told what happens, and may stop the training.
 
     Raises:
         AmpsimError: a file of the recording is missing or is not the one that the original was trained on.
     """
+    observer = observer or Observer()
+    notice = observer.notice
     config = {**original.config, "training": {**original.config["training"], "resume": False}}
     config["data"] = moved(config["data"], recordings)
     uri = None if store.uri == database_uri(store.folder) else store.uri
@@ -183,8 +186,7 @@ def reproduce(
     result = experiment.run(
         RunConfig(config),
         name=f"{name}-again",
-        notice=notice,
-        report=report,
+        observer=observer,
         pace=pace,
         tags={"reproduces": original.id or original.name},
     )

@@ -17,7 +17,7 @@ from ampsim.runs.provenance import environment
 from ampsim.runs.tracking import TrackedRun
 from ampsim.signals import audio
 from ampsim.training.fit import Fit
-from ampsim.training.trainer import State
+from ampsim.training.state import State
 
 
 def record_setting(tracked: TrackedRun, folder: Path, fit: Fit) -> None:
@@ -73,7 +73,7 @@ def record_result(tracked: TrackedRun, folder: Path, state: State, evaluation: E
 
 def validation_scores(renderer: Renderer, spans: list[Span], state: State) -> dict[str, float]:
     """What the weights that were kept score on the validation split: the figures that a choice between runs may use."""
-    (best,) = [row for row in state.rounds if row["step"] == state.best_step]
+    (best,) = [row for row in state.intervals if row["step"] == state.best_step]
     pairs = [(span.target, renderer.span(span)) for span in spans]
     return {
         "best_validation_loss": best["validation_loss"],

@@ -15,9 +15,8 @@ from ampsim.runs.evaluation import evaluate, limits
 from ampsim.runs.lifecycle import begin, closing, first_interrupt
 from ampsim.runs.tracking import Store, TrackedRun, alone
 from ampsim.training.fit import Fit
-from ampsim.training.trainer import Progress, State, ignore
-
-Notice = Callable[[str], None]
+from ampsim.training.observer import Observer
+from ampsim.training.state import Progress, State
 
 
 @dataclass(frozen=True)
@@ -55,27 +54,27 @@ def run(
     *,
     name: str,
     recording: Recording | None = None,
-    notice: Notice,
-    report: Callable[[Progress], None],
+    observer: Observer | None = None,
     pace: list[float] | None = None,
     tags: Mapping[str, str] | None = None,
-    judge: Callable[[dict[str, float]], None] = ignore,
     interruptible: bool = False,
 ) -> Result:
     """Train, evaluate and track the run that a config describes.
 
     Args:
         recording: what the config's `data` section names, where it is prepared already.
-        pace: of an earlier run with a budget in seconds, to be replayed instead of the clock; see `Trainer`.
+        observer: is told what happens, and may stop the training or, by raising PrunedError, the run.
+        pace: of an earlier run with a budget in seconds, to be replayed instead of the clock; see `Budget`.
         tags: what else to tag the run with; a sweep names itself so.
-        judge: given each point of the training curves; it raises PrunedError to end a run that is not worth its time.
         interruptible: the first Ctrl-C while it trains ends the epoch; the best weights so far are scored and kept.
 
     Raises:
         AmpsimError: the recording, the config or the store is at fault. A run that had begun is marked as failed.
         DivergedError: the loss became NaN or infinite. The run is tagged `diverged`.
-        PrunedError: as `judge` raised it. The run is tagged `pruned`.
+        PrunedError: as the observer raised it. The run is tagged `pruned`.
     """
+    observer = observer or Observer()
+    notice = observer.notice
     recording = recording or prepare(build(config["data"]), notice=notice)
     fit = Fit.of(config, recording)
     notice(str(fit))
@@ -86,14 +85,8 @@ def run(
         folder = Path(temporary)
         record_setting(tracked, folder, fit)
         trainer = fit.trainer(checkpoint=checkpoint, resume=config["training"]["resume"], pace=pace)
-
-        def on_round(row: dict[str, float]) -> None:
-            tracked.log_round(row)
-            if "loss" in row:  # what is solved for after the training can save nothing by being given up
-                judge(row)
-
-        with first_interrupt(notice) if interruptible else nullcontext(lambda: False) as stop:
-            state = trainer.fit(report=report, on_round=on_round, stop=stop)
+        with first_interrupt(notice) if interruptible else nullcontext(lambda: False) as interrupted:
+            state = trainer.fit(Recorder(tracked, observer, interrupted))
         fit.model.save(folder / "model.keras")
         evaluation = evaluate(fit.model, fit.splits["test"])
         evaluation.scores.update(limits(fit.splits["train"], fit.splits["test"], future=fit.model.future))
@@ -104,3 +97,25 @@ def run(
     if not trainer.stopped:
         shutil.rmtree(checkpoint.parent, ignore_errors=True)
     return Result(tracked, store, evaluation.scores, validated, state, stopped=trainer.stopped)
+
+
+@dataclass(frozen=True)
+class Recorder(Observer):
+    """Keeps the training curves in the store before the observer of the run sees them."""
+
+    tracked: TrackedRun
+    observer: Observer
+    interrupted: Callable[[], bool]
+
+    def notice(self, text: str) -> None:
+        self.observer.notice(text)
+
+    def progress(self, progress: Progress) -> None:
+        self.observer.progress(progress)
+
+    def interval(self, row: dict[str, float]) -> None:
+        self.tracked.log_round(row)
+        self.observer.interval(row)
+
+    def stop(self) -> bool:
+        return self.interrupted() or self.observer.stop()

@@ -7,14 +7,14 @@ from ampsim.report import plots
 from ampsim.report.page import listening_page
 from ampsim.runs.evaluation import Evaluation
 from ampsim.runs.tracking import TrackedRun
-from ampsim.training.trainer import State
+from ampsim.training.state import State
 
 
 def record_pictures(tracked: TrackedRun, folder: Path, state: State, evaluation: Evaluation, sample_rate: int) -> None:
     """Draw the figures as PNG into `figures/`, and write `listen.html`."""
     signals = evaluation.signals
     figures = {
-        "training": plots.training_curves(state.rounds, state.best_step),
+        "training": plots.training_curves(state.intervals, state.best_step),
         "waveforms": plots.waveforms(signals, sample_rate, at_s=plots.busiest(signals["amp"], sample_rate)),
         "fft": plots.spectra(signals, sample_rate),
         "spectrograms": plots.spectrograms(signals, sample_rate),

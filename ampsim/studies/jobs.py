@@ -24,6 +24,8 @@ from typing import Any
 
 from ampsim import AmpsimError, DivergedError, PrunedError
 from ampsim.config.targets import build
+from ampsim.training.observer import Observer
+from ampsim.training.state import Progress
 
 # What the server imports: the story, and what MLflow itself would import at the first connection to a database.
 PRELOADED = ["ampsim.runs.experiment", "mlflow.store.tracking.sqlalchemy_store", "matplotlib.backends.backend_agg"]
@@ -240,28 +242,37 @@ def die_with_parent() -> None:
     os._exit(1)
 
 
+class JobObserver(Observer):
+    """Prints notices, sends progress to the process that watches, and lets `judge` prune the run."""
+
+    def __init__(self, sender: Connection, judge: Callable[[dict[str, float]], None] | None) -> None:
+        self.sender, self.judge, self.reported = sender, judge, 0.0
+
+    def notice(self, text: str) -> None:
+        print(text, flush=True)
+
+    def progress(self, progress: Progress) -> None:
+        if time.monotonic() - self.reported > REPORT_EVERY_S:
+            self.reported = time.monotonic()
+            self.sender.send(asdict(progress))
+
+    def interval(self, row: dict[str, float]) -> None:
+        if self.judge and "loss" in row:  # pruning saves no time once a model solves for weights after its training
+            self.judge(row)
+
+
 def carry_out(sender: Connection, job: Job, task: Task) -> Outcome:
     """Train a job; its run is marked in the store as what it came to."""
     from ampsim.config.run_config import RunConfig
     from ampsim.runs import experiment
 
-    reported = 0.0
-
-    def report(progress: Any) -> None:
-        nonlocal reported
-        if time.monotonic() - reported > REPORT_EVERY_S:
-            reported = time.monotonic()
-            sender.send(asdict(progress))  # not as it is: whoever watches would need TensorFlow to read it
-
-    judge = task.judge(job.trial) if task.judge and job.trial is not None else lambda row: None
+    judge = task.judge(job.trial) if task.judge and job.trial is not None else None
     try:
         result = experiment.run(
             RunConfig(job.config, tuple(job.overrides)),
             name=job.name,
-            notice=lambda text: print(text, flush=True),
-            report=report,
+            observer=JobObserver(sender, judge),
             tags=task.tags,
-            judge=judge,
         )
     except PrunedError as error:
         return Outcome("pruned", str(error))

@@ -15,8 +15,9 @@ from ampsim.models import AmpModel
 from ampsim.recordings.pairs import Span
 from ampsim.recordings.preparing import Recording
 from ampsim.signals import audio
+from ampsim.training.devices import distribution
 from ampsim.training.segments import Segments
-from ampsim.training.trainer import Trainer, distribution
+from ampsim.training.trainer import Trainer
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,9 @@
 """Fits a model to segments within a budget, validating on whole signals, keeping the best weights and a checkpoint."""
 
-import json
 import math
-import os
 import time
-import zipfile
-import zlib
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -23,37 +16,11 @@ from ampsim.models import AmpModel
 from ampsim.models.layers import products_in
 from ampsim.models.rendering import Renderer
 from ampsim.recordings.pairs import Span
+from ampsim.training.budget import Budget
+from ampsim.training.checkpoint import Checkpoint
+from ampsim.training.observer import Observer
 from ampsim.training.segments import Segments
-
-
-@dataclass
-class State:
-    """Where a run stands, apart from its weights; what a checkpoint holds as JSON."""
-
-    step: int = 0  # optimizer steps taken
-    elapsed_s: float = 0.0  # wall time spent fitting, compilation and validation included
-    best_loss: float = math.inf
-    best_step: int = 0
-    stale: int = 0  # validations since the best
-    sums: list[float] = field(default_factory=list)  # of each loss term over the current round
-    rounds: list[dict[str, float]] = field(default_factory=list)  # what was logged, one dict a round
-    pace: list[float] = field(default_factory=list)  # elapsed_s after each call, where the budget is in seconds
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a fit has come, for whoever shows it."""
-
-    done: float  # 0 to 1
-    epoch: float
-    loss: float
-    samples_per_s: float
-    remaining_s: float
-
-
-def ignore(_: Any) -> None:
-    pass
-
+from ampsim.training.state import Progress, State
 
 SOLVED_LENGTH, SOLVED_STRETCHES = 200_000, 8  # samples of training audio that a model may solve for weights from
 
@@ -68,17 +35,17 @@ class Trainer:
         segments: what to train on. An epoch sees every segment once.
         validation: spans to validate on, whole. The weights with the lowest validation loss are kept.
         batch_size: segments per optimizer step; None does what suits the model.
-        epochs, seconds: the budget; the first that is reached ends the fit. One of them may be None.
+        epochs, seconds, patience, pace: the `Budget`; the first that is reached ends the fit.
         validate_every: in epochs; a fraction validates several times an epoch.
-        patience: validations without a better one after which to stop; None never stops early.
         steps_per_call: optimizer steps in one call of the compiled function.
         xla: compile the step with XLA; None does what suits the model.
         precision: of the numbers in matrix products, "float32" or "bfloat16"; all else is float32, and so is rendering.
         checkpoint: the file to keep a checkpoint in, or None.
         checkpoint_every_s: seconds between checkpoints.
         resume: go on from the checkpoint if there is one.
-        pace: the `State.pace` of an earlier fit, to be taken for the clock: a budget in seconds then comes to the same
-            steps at the same learning rates, however fast the machine is.
+
+    Raises:
+        AmpsimError: there is no budget, the devices cannot share the batch evenly, or the checkpoint is of another run.
     """
 
     def __init__(
@@ -104,62 +71,61 @@ class Trainer:
         resume: bool = False,
         pace: Sequence[float] | None = None,
     ) -> None:
-        if epochs is None and seconds is None:
-            raise AmpsimError("a fit needs a budget: set training.epochs or training.seconds")
-        self.model, self.loss, self.optimizer, self.schedule = model, loss, optimizer, schedule
+        self.model, self.loss, self.optimizer = model, loss, optimizer
         self.segments, self.validation = segments, validation
-        self.batch_size, self.epochs, self.seconds = batch_size or model.batch_size, epochs, seconds
-        self.patience, self.steps_per_call, self.seed = patience, steps_per_call, seed
-        self.checkpoint, self.checkpoint_every_s = checkpoint, checkpoint_every_s
-        self.strategy, self.precision = tf.distribute.get_strategy(), precision
-        if self.batch_size % self.strategy.num_replicas_in_sync:
-            raise AmpsimError(
-                f"training.batch_size={self.batch_size} cannot be shared out evenly to {self.strategy.num_replicas_in_sync} "
-                "devices: make it a multiple of these"
-            )
-        self.pace = pace if seconds is not None else None
+        self.batch_size, self.steps_per_call, self.seed = batch_size or model.batch_size, steps_per_call, seed
         self.epoch_steps = -(-segments.num_segments // self.batch_size)
         # Training losses are logged every epoch, or at every validation where that is more often.
-        self.round_steps = max(1, round(min(validate_every, 1.0) * self.epoch_steps))
-        self.rounds_per_validation = max(1, round(validate_every))
-        self.optimizer.build(model.trainable_variables)
-        self.base_rate = (
-            None if has_own_schedule(optimizer) else float(keras.ops.convert_to_numpy(optimizer.learning_rate))
+        self.interval_steps = max(1, round(min(validate_every, 1.0) * self.epoch_steps))
+        self.intervals_per_validation = max(1, round(validate_every))
+        self.budget = Budget(
+            epoch_steps=self.epoch_steps,
+            epochs=epochs,
+            seconds=seconds,
+            patience=patience,
+            pace=pace,
+            learning_rate=plain_rate(optimizer),
+            schedule=schedule,
         )
+        self.checkpoint = None if checkpoint is None else Checkpoint(checkpoint, checkpoint_every_s)
+        self.optimizer.build(model.trainable_variables)
+        self.compile(xla=model.xla_training if xla is None else xla, precision=precision)
         self.renderer = Renderer(model)
-        compiled = model.xla_training if xla is None else xla
-        several = self.strategy.num_replicas_in_sync > 1  # which have to meet between forward and backward
-        self.forward = tf.function(self.model, jit_compile=compiled) if several else self.model
-        self.run_steps = tf.function(self.steps, jit_compile=compiled and not several)
-        self.state = State()
-        self.best = [variable.numpy() for variable in model.variables]
         self.order: tuple[int, np.ndarray] = (-1, np.empty(0))
         self.stopped = False  # before its budget was spent, because it was asked to
-        if resume and checkpoint is not None and checkpoint.exists():
-            self.restore(checkpoint)
+        restored = self.checkpoint.restore(model, optimizer) if resume and self.checkpoint else None
+        self.state, self.best = restored or (State(), [variable.numpy() for variable in model.variables])
         with self.strategy.scope():  # a copy on each device
             self.input = tf.Variable(segments.input, trainable=False)
             self.target = tf.Variable(segments.target, trainable=False)
 
+    def compile(self, *, xla: bool, precision: str) -> None:
+        """Prepare the functions that take steps, on one device or on several."""
+        self.strategy, self.precision = tf.distribute.get_strategy(), precision
+        replicas = self.strategy.num_replicas_in_sync
+        if self.batch_size % replicas:
+            raise AmpsimError(
+                f"training.batch_size={self.batch_size} cannot be shared out evenly to {replicas} devices: make it a "
+                "multiple of these"
+            )
+        several = replicas > 1  # which have to meet between forward and backward
+        self.forward = tf.function(self.model, jit_compile=xla) if several else self.model
+        self.run_steps = tf.function(self.steps, jit_compile=xla and not several)
+
     # ---- the story of a fit ----
 
-    def fit(
-        self,
-        *,
-        report: Callable[[Progress], None] = ignore,
-        on_round: Callable[[dict[str, float]], None] = ignore,
-        stop: Callable[[], bool] = lambda: False,
-    ) -> State:
+    def fit(self, observer: Observer | None = None) -> State:
         """Train until the budget is spent or patience is lost; the model is left with its best weights.
 
-        When `stop` says so, the fit ends with the epoch, or with its part where validation comes more often, which is
-        validated; resumed, it goes on as if it had not been stopped.
+        When `observer.stop()` says so, the fit ends with the current interval (an epoch, or its part where validation comes
+        more often), which is validated; resumed, it goes on as if it had not been stopped.
 
         Raises:
             DivergedError: the loss became NaN or infinite. The model is left with its best weights.
         """
+        observer = observer or Observer()
         started = saved = time.perf_counter() - self.state.elapsed_s
-        while not self.finished():
+        while not self.budget.finished(self.state):
             before = time.perf_counter()
             try:
                 samples = self.call()
@@ -170,23 +136,23 @@ class Trainer:
                     "training.segment_length, or make the model smaller"
                 ) from error
             now = time.perf_counter()
-            self.state.elapsed_s = self.spent(now - started)
-            report(self.progress(samples / (now - before)))
-            asked = stop()
-            if self.at_round_end():
-                self.end_round(self.state.elapsed_s, on_round, stop=asked)
+            self.budget.spend(self.state, now - started)
+            observer.progress(self.progress(samples / (now - before)))
+            asked = observer.stop()
+            if self.at_interval_end():
+                self.end_interval(observer, stop=asked)
             if self.stopped:
                 break
-            if now - saved > self.checkpoint_every_s:
+            if self.checkpoint and now - saved > self.checkpoint.every_s:
                 self.save()
                 saved = time.perf_counter()
         if not self.stopped:  # which has saved already
             self.save()  # scoring and writing may fail, and what was learnt would be lost
         self.set_weights(self.best)
-        self.solve(time.perf_counter() - started, on_round)
+        self.solve(time.perf_counter() - started, observer)
         return self.state
 
-    def solve(self, elapsed_s: float, on_round: Callable[[dict[str, float]], None]) -> None:
+    def solve(self, elapsed_s: float, observer: Observer) -> None:
         """What the model solves for after its training is kept if the validation split is the better for it.
 
         It comes after the last checkpoint and is no step of the training: one that goes on does without it.
@@ -194,20 +160,20 @@ class Trainer:
         began = time.perf_counter()
         if not self.model.solve(self.segments.stretches(SOLVED_LENGTH, SOLVED_STRETCHES)):
             return
-        found = self.validate()
-        if not found["validation_loss"] < self.state.best_loss:
+        validation = self.validate()
+        if not validation["validation_loss"] < self.state.best_loss:
             self.set_weights(self.best)
             return
-        self.state.best_loss, self.state.best_step = found["validation_loss"], self.state.step + 1
-        row = {"step": self.state.best_step, "epoch": self.state.step / self.epoch_steps, **found}
-        self.state.rounds.append(row | {"elapsed_s": elapsed_s + time.perf_counter() - began})
-        on_round(self.state.rounds[-1])
+        self.state.best_loss, self.state.best_step = validation["validation_loss"], self.state.step + 1
+        row = {"step": self.state.best_step, "epoch": self.state.step / self.epoch_steps, **validation}
+        self.state.intervals.append(row | {"elapsed_s": elapsed_s + time.perf_counter() - began})
+        observer.interval(self.state.intervals[-1])
 
     def call(self) -> int:
         """Take the next steps in one call of the compiled function; the samples trained on."""
         starts = self.next_starts()
         count = len(starts)
-        rates = [self.rate(self.state.step + index) for index in range(count)]
+        rates = [self.budget.rate(self.state, step=self.state.step + index) for index in range(count)]
         fill = self.steps_per_call - count  # one shape, so that nothing is compiled twice
         values = self.run_steps(
             tf.constant(np.pad(starts, ((0, fill), (0, 0)))),
@@ -230,7 +196,7 @@ class Trainer:
         index = tf.constant(0)
         # A `for` over tf.range would have XLA compile anew for every other count.
         while index < count:
-            if self.base_rate is not None:
+            if self.budget.learning_rate is not None:
                 self.optimizer.learning_rate.assign(rates[index])
             sums += self.strategy.experimental_local_results(self.strategy.run(self.step, (starts[index],)))[0]
             index += 1
@@ -259,7 +225,7 @@ class Trainer:
         return tf.stack([loss, *terms.values()])
 
     def next_starts(self) -> np.ndarray:
-        """Segments for the next call: up to `steps_per_call` steps, not past the end of a round or an epoch."""
+        """Segments for the next call: up to `steps_per_call` steps, not past the end of an interval or an epoch."""
         epoch, step = divmod(self.state.step, self.epoch_steps)
         if self.order[0] != epoch:
             self.order = (
@@ -267,72 +233,48 @@ class Trainer:
                 self.segments.epoch(epoch, batch_size=self.batch_size, seed=self.seed)[: self.epoch_steps],
             )
         left = min(
-            self.round_steps - step % self.round_steps, self.epoch_steps - step, self.total_steps() - self.state.step
+            self.interval_steps - step % self.interval_steps,
+            self.epoch_steps - step,
+            self.budget.total_steps - self.state.step,
         )
         return self.order[1][step : step + min(left, self.steps_per_call)]
 
-    # ---- budget ----
-
-    def total_steps(self) -> float:
-        return math.inf if self.epochs is None else max(1, round(self.epochs * self.epoch_steps))
-
-    def done(self, step: float) -> float:
-        """The share of the budget that is spent."""
-        by_time = 0.0 if self.seconds is None else self.state.elapsed_s / self.seconds
-        return min(1.0, max(step / self.total_steps(), by_time))
-
-    def spent(self, clock_s: float) -> float:
-        """The seconds of the budget that count as spent after a call: by the clock, or by the pace that is replayed."""
-        if self.seconds is None:
-            return clock_s
-        number = len(self.state.pace)
-        # In tenths of a millisecond, which is fine enough and makes a long fit's pace small.
-        self.state.pace.append(round(clock_s, 4) if self.pace is None else self.pace[number])
-        return self.state.pace[-1]
-
-    def rate(self, step: int) -> float:
-        return 0.0 if self.base_rate is None else self.base_rate * self.schedule(self.done(step))
-
-    def finished(self) -> bool:
-        replayed = self.pace is not None and len(self.state.pace) >= len(self.pace)
-        out_of_patience = self.patience is not None and self.state.stale >= self.patience
-        return replayed or out_of_patience or self.done(self.state.step) >= 1
-
     def progress(self, samples_per_s: float) -> Progress:
-        done = self.done(self.state.step)
+        done = self.budget.done(self.state)
         remaining = self.state.elapsed_s * (1 - done) / max(done, 1e-9)
-        steps_into_round = (self.state.step - 1) % self.epoch_steps % self.round_steps + 1
-        loss = self.state.sums[0] / steps_into_round
+        steps_into_interval = (self.state.step - 1) % self.epoch_steps % self.interval_steps + 1
+        loss = self.state.sums[0] / steps_into_interval
         return Progress(done, self.state.step / self.epoch_steps, loss, samples_per_s, remaining)
 
-    # ---- rounds and validation ----
+    # ---- intervals and validation ----
 
-    def at_round_end(self) -> bool:
+    def at_interval_end(self) -> bool:
         step = self.state.step % self.epoch_steps
-        return step % self.round_steps == 0 or self.done(self.state.step) >= 1
+        return step % self.interval_steps == 0 or self.budget.done(self.state) >= 1
 
-    def end_round(self, elapsed_s: float, on_round: Callable[[dict[str, float]], None], *, stop: bool = False) -> None:
-        """Log the round's mean losses; validate if it is time, and keep the weights if they are the best."""
-        number = len(self.state.rounds) + 1
-        steps = self.state.step - (self.state.rounds[-1]["step"] if self.state.rounds else 0)
+    def end_interval(self, observer: Observer, *, stop: bool = False) -> None:
+        """Log the interval's mean losses; validate if it is time, and keep the weights if they are the best."""
+        number = len(self.state.intervals) + 1
+        steps = self.state.step - (self.state.intervals[-1]["step"] if self.state.intervals else 0)
         means = [value / steps for value in self.state.sums]
         row = dict(zip(["loss", *(f"loss_{name}" for name in self.loss.terms)], means, strict=True))
-        row |= {"step": self.state.step, "epoch": self.state.step / self.epoch_steps, "elapsed_s": elapsed_s}
+        row |= {"step": self.state.step, "epoch": self.state.step / self.epoch_steps}
+        row["elapsed_s"] = self.state.elapsed_s
         row["learning_rate"] = float(keras.ops.convert_to_numpy(self.optimizer.learning_rate))
-        due = number % self.rounds_per_validation == 0 or self.done(self.state.step) >= 1
+        due = number % self.intervals_per_validation == 0 or self.budget.done(self.state) >= 1
         if due:
             self.keep_best(row)
         self.state.sums = []
-        self.state.rounds.append(row)
-        self.stopped = stop and not self.finished()
+        self.state.intervals.append(row)
+        self.stopped = stop and not self.budget.finished(self.state)
         if self.stopped:
             self.save()  # before a validation that an unbroken fit would not have had
             if not due:
                 self.keep_best(row)
-        on_round(row)
+        observer.interval(row)
 
     def keep_best(self, row: dict[str, float]) -> None:
-        """Validate, add what came out to the round's row, and keep the weights if they are the best."""
+        """Validate, add the result to the interval's row, and keep the weights if they are the best."""
         row |= self.validate()
         if not math.isfinite(row["validation_loss"]):
             self.set_weights(self.best)
@@ -353,67 +295,18 @@ class Trainer:
         loss = float(np.average(losses, weights=lengths))
         return {"validation_loss": loss, "validation_esr": scores(pairs)["esr"]}
 
-    # ---- checkpoint ----
+    # ---- weights ----
 
-    def variables(self) -> list[Any]:
-        return [*self.model.variables, *self.optimizer.variables]
+    def save(self) -> None:
+        if self.checkpoint:
+            self.checkpoint.save(self.state, self.model, self.optimizer, self.best)
 
     def set_weights(self, values: list[np.ndarray]) -> None:
         for variable, value in zip(self.model.variables, values, strict=True):
             variable.assign(value)
 
-    def save(self) -> None:
-        """Write the checkpoint under a temporary name, then rename it, so that a kill leaves the one before whole."""
-        if self.checkpoint is None:
-            return
-        arrays = {f"variable_{index}": variable.numpy() for index, variable in enumerate(self.variables())}
-        arrays |= {f"best_{index}": value for index, value in enumerate(self.best)}
-        state = np.frombuffer(json.dumps(asdict(self.state)).encode(), np.uint8)
-        temporary = self.checkpoint.with_suffix(".part")
-        try:
-            self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as file:
-                np.savez(file, state=state, **arrays)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self.checkpoint)
-        except OSError as error:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
-            raise AmpsimError(
-                f"the checkpoint {self.checkpoint} cannot be written: {error.strerror}; mend that and go on from the one "
-                "before, which is whole, with training.resume=true"
-            ) from error
 
-    def restore(self, path: Path) -> None:
-        """Raises AmpsimError for a file that is no checkpoint of this run."""
-        try:
-            with np.load(path, allow_pickle=False) as saved:
-                self.state = State(**json.loads(bytes(saved["state"])))
-                self.best = [saved[f"best_{index}"] for index in range(len(self.best))]
-                for index, variable in enumerate(self.variables()):
-                    variable.assign(saved[f"variable_{index}"])
-        except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
-            raise AmpsimError(f"{path} is no checkpoint of this run ({error}): remove it to start anew") from error
-
-
-def distribution(devices: int | str) -> tf.distribute.Strategy:
-    """What shares a batch out to `devices` GPUs (CPUs where there is none) of this machine, or to "all" of them.
-
-    Raises:
-        AmpsimError: there are not as many.
-    """
-    found = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
-    wanted = len(found) if devices == "all" else int(devices)
-    if wanted > len(found):
-        names = ", ".join(device.name.removeprefix("/device:") for device in found)
-        raise AmpsimError(f"training.devices={wanted}: there are {len(found)} on this machine ({names})")
-    if wanted == 1:
-        return tf.distribute.get_strategy()
-    # The nets are small, so that copies cost little; collective operations do not keep their order within a loop.
-    together = tf.distribute.ReductionToOneDevice()
-    return tf.distribute.MirroredStrategy([device.name for device in found[:wanted]], cross_device_ops=together)
-
-
-def has_own_schedule(optimizer: keras.optimizers.Optimizer) -> bool:
-    return isinstance(optimizer._learning_rate, keras.optimizers.schedules.LearningRateSchedule)
+def plain_rate(optimizer: keras.optimizers.Optimizer) -> float | None:
+    """The learning rate as a number; None where the optimizer follows a Keras schedule of its own."""
+    rate = optimizer.learning_rate  # a variable, unless a schedule computes it
+    return float(keras.ops.convert_to_numpy(rate)) if isinstance(rate, keras.Variable) else None

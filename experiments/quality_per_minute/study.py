@@ -57,8 +57,8 @@ def fit_ours(name: str, data: str, seconds: float, seed: int) -> dict:
         words = [*chosen, f"data={data}", f"training.seconds={seconds}", f"seed={seed}", f"tracking.folder={folder}"]
         with contextlib.redirect_stdout(io.StringIO()):
             config = RunConfig.compose(words)
-            result = experiment.run(config, name=name, notice=print, report=lambda _: None)
-    rounds = [[row["elapsed_s"], row["validation_esr"]] for row in result.state.rounds if "validation_esr" in row]
+            result = experiment.run(config, name=name)
+    rounds = [[row["elapsed_s"], row["validation_esr"]] for row in result.state.intervals if "validation_esr" in row]
     batch_size = config["training"]["batch_size"] or build(config["model"]).batch_size
     samples = result.state.step * batch_size * config["training"]["segment_length"]
     return {

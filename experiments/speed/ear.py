@@ -74,7 +74,7 @@ def evaluation(options: argparse.Namespace) -> None:
     from ampsim.runs.artifacts import record_result
     from ampsim.runs.evaluation import evaluate, limits
     from ampsim.runs.tracking import Store
-    from ampsim.training.trainer import State
+    from ampsim.training.state import State
 
     data = settings.composed(["data.duration_s=240"])["data"]
     (take,) = build(data).load()
@@ -97,7 +97,7 @@ def evaluation(options: argparse.Namespace) -> None:
         artifacts = Path(folder) / "of_the_run"
         artifacts.mkdir()
         (artifacts / "config.yaml").write_text("model: dense\n", encoding="utf-8")  # which the page shows
-        record_result(tracked, artifacts, State(rounds=[]), found, take.sample_rate)
+        record_result(tracked, artifacts, State(), found, take.sample_rate)
         total = time.perf_counter() - began
     print(
         f"two minutes with every metric and figure: {total - rendering:.1f} s beside the rendering "

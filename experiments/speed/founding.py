@@ -130,9 +130,17 @@ def ampsim_trainer(spans: dict, options: argparse.Namespace, **budget: float):
 
 
 def ampsim_train(spans: dict, options: argparse.Namespace) -> dict:
+    from ampsim.training.observer import Observer
+    from ampsim.training.state import Progress
+
     rates: list[float] = []
+
+    class Rates(Observer):
+        def progress(self, progress: Progress) -> None:
+            rates.append(progress.samples_per_s)
+
     _, trainer = ampsim_trainer(spans, options, seconds=15.0, validate_every=1e9)
-    trainer.fit(report=lambda progress: rates.append(progress.samples_per_s))
+    trainer.fit(Rates())
     return {"windows_per_s": statistics.median(rates[2:])}
 
 
@@ -184,7 +192,7 @@ def ampsim_learn(spans: dict, options: argparse.Namespace) -> dict:
 
     model, trainer = ampsim_trainer(spans, options, seconds=options.seconds)
     state = trainer.fit()
-    return {"test_esr": evaluate(model, spans["test"]).scores["esr"], "train_loss": state.rounds[-1]["loss"]}
+    return {"test_esr": evaluate(model, spans["test"]).scores["esr"], "train_loss": state.intervals[-1]["loss"]}
 
 
 # ---- Running them in turn -------------------------------------------------------------------------------------------

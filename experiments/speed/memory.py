@@ -23,8 +23,10 @@ from ampsim.recordings.preparing import prepare
 from ampsim.recordings.sources import Stereo
 from ampsim.recordings.splits import split
 from ampsim.training.fit import levels
+from ampsim.training.observer import Observer
 from ampsim.training.schedules import Constant
 from ampsim.training.segments import Segments
+from ampsim.training.state import Progress
 from ampsim.training.trainer import Trainer
 
 RATE = 48_000
@@ -80,6 +82,25 @@ def trainer(takes: list, folder: Path, *, epochs: float, splits: dict | None = N
     )
 
 
+class Calls(Observer):
+    """Tells the memory after 10, 100 and 1000 calls."""
+
+    count = 0
+
+    def progress(self, progress: Progress) -> None:
+        self.count += 1
+        if self.count in (10, 100, 1000):
+            tell(f"{self.count} calls")
+
+
+class Epochs(Observer):
+    """Tells the memory after 1, 10 and every 100 epochs."""
+
+    def interval(self, row: dict[str, float]) -> None:
+        if row["epoch"] in (1, 10) or row["epoch"] % 100 == 0:
+            tell(f"epoch {row['epoch']:g}")
+
+
 def recording(hours: float, folder: Path) -> None:
     path = recorded(folder / "long.wav", hours)
     tell("made", float32_gb=round(hours * 3600 * RATE * 2 * 4 / GB, 3))
@@ -87,15 +108,7 @@ def recording(hours: float, folder: Path) -> None:
     tell("loaded, checked and aligned")
     fit = trainer(list(prepared.takes), folder, epochs=1)
     tell("trainer")
-    calls = 0
-
-    def report(_: object) -> None:
-        nonlocal calls
-        calls += 1
-        if calls in (10, 100, 1000):
-            tell(f"{calls} calls")
-
-    fit.fit(report=report)
+    fit.fit(Calls())
     tell("an epoch and its validation")
 
 
@@ -103,12 +116,7 @@ def epochs(count: float, folder: Path) -> None:
     path = recorded(folder / "short.wav", 2 / 60)
     takes = Stereo(path=str(path)).load()
     fit = trainer(takes, folder, epochs=count, splits={"train": "8 s", "validation": "2 s", "test": "2 s"})
-
-    def on_round(row: dict[str, float]) -> None:
-        if row["epoch"] in (1, 10) or row["epoch"] % 100 == 0:
-            tell(f"epoch {row['epoch']:g}")
-
-    fit.fit(on_round=on_round)
+    fit.fit(Epochs())
 
 
 if __name__ == "__main__":

@@ -136,7 +136,7 @@ def begin(sender: Any, config: dict, place: str, at: float, after: bool) -> Outc
         spied(pytest.MonkeyPatch(), Trainer, "call", 1, threading.Timer(at, die).start)
     elif place:
         spied(pytest.MonkeyPatch(), *PLACES[place], int(at), die, after=after)
-    experiment.run(config, name="killed", overrides=[], notice=print, report=lambda progress: None)
+    experiment.run(config, name="killed", overrides=[])
     return Outcome("finished")
 
 

@@ -15,6 +15,7 @@ import pytest
 import ampsim
 from ampsim.cli import main as cli
 from ampsim.recordings import virtual_amp
+from ampsim.training.observer import Observer
 
 OLD = Path(__file__).parents[1] / "fixtures" / "run_0_1"
 EXPECTED = json.loads((OLD / "expected.json").read_text(encoding="utf-8"))
@@ -71,7 +72,7 @@ def test_a_run_that_was_killed_goes_on_from_its_checkpoint(store: Path, capsys: 
 
 
 def test_they_are_reproduced(store: Path):
-    run, verdict = ampsim.reproduce("lstm_0", folder=store, notice=lambda _: None)
+    run, verdict = ampsim.reproduce("lstm_0", folder=store, observer=Observer())
     assert verdict.word in ("bit-exact", "within seed noise")
     assert not [line for line in verdict.lines if "config:" in line or "data:" in line]
     np.testing.assert_allclose(run.scores["esr"], EXPECTED["lstm_0"]["scores"]["esr"], rtol=0.02)

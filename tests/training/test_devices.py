@@ -17,9 +17,10 @@ from ampsim.losses import ESR, MAE, Sum
 from ampsim.models import AmpModel, Dense, WaveNet
 from ampsim.models.layers import product, products_in
 from ampsim.recordings.pairs import Span
+from ampsim.training.devices import distribution
 from ampsim.training.schedules import Constant
 from ampsim.training.segments import Segments
-from ampsim.training.trainer import Trainer, distribution
+from ampsim.training.trainer import Trainer
 
 FAMILIES = {
     "dense": lambda: Dense(window=16, future=4, layers=2, units=4),
@@ -48,7 +49,7 @@ def curves(family: str, *, batch_size: int = 4, precision: str = "float32", devi
             epochs=3,
             precision=precision,
         )
-    return [row[key] for row in fit.fit().rounds for key in ("loss", "validation_esr")]
+    return [row[key] for row in fit.fit().intervals for key in ("loss", "validation_esr")]
 
 
 @pytest.mark.slow

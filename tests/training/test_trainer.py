@@ -4,6 +4,8 @@ import errno
 import math
 import os
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -18,9 +20,11 @@ from ampsim.losses import ESR, MAE, MSE, Sum
 from ampsim.metrics import esr
 from ampsim.models import Dense
 from ampsim.recordings.pairs import Span
+from ampsim.training.observer import Observer
 from ampsim.training.schedules import Constant, Cosine
 from ampsim.training.segments import Segments
-from ampsim.training.trainer import Progress, State, Trainer
+from ampsim.training.state import Progress, State
+from ampsim.training.trainer import Trainer, plain_rate
 
 TAKE = pair(1.5)
 VALIDATION = [Span(TAKE, 9500, 11_000), Span(TAKE, 11_100, 12_000)]
@@ -29,6 +33,13 @@ SEGMENT_LENGTH = 400
 
 class Interrupted(Exception):
     """What breaks a fit off in these tests."""
+
+
+class Watcher(Observer):
+    """An observer whose methods are the functions that it is given."""
+
+    def __init__(self, **methods: Callable[..., object]) -> None:
+        self.__dict__.update(methods)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -93,13 +104,13 @@ def test_a_disk_that_becomes_full_leaves_the_checkpoint_before_and_nothing_else(
         monkeypatch.setattr(np, "savez", full)
 
     with pytest.raises(AmpsimError, match=r"cannot be written: No space left on device; .* training\.resume=true"):
-        fit.fit(on_round=fill)
+        fit.fit(Watcher(interval=fill))
     assert list(tmp_path.iterdir()) == [path]
     assert trainer(checkpoint=path, resume=True).state.step > 0
 
 
-def without_times(rounds: list[dict[str, float]]) -> list[dict[str, float]]:
-    return [{key: value for key, value in row.items() if key != "elapsed_s"} for row in rounds]
+def without_times(rows: list[dict[str, float]]) -> list[dict[str, float]]:
+    return [{key: value for key, value in row.items() if key != "elapsed_s"} for row in rows]
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +128,7 @@ def test_the_same_seed_gives_the_same_weights_to_the_bit(unbroken: Trainer):
     again.fit()
     for first, second in zip(weights(unbroken), weights(again), strict=True):
         assert_array_equal(first, second)
-    assert without_times(unbroken.state.rounds) == without_times(again.state.rounds)
+    assert without_times(unbroken.state.intervals) == without_times(again.state.intervals)
 
 
 def test_another_seed_gives_other_weights(unbroken: Trainer):
@@ -133,7 +144,7 @@ def test_how_many_steps_one_call_takes_does_not_change_the_numbers(unbroken: Tra
         np.testing.assert_allclose(first, second, atol=1e-6)
 
 
-def break_in_report(after: int):
+def break_in_call(after: int) -> Observer:
     count = 0
 
     def report(_: Progress) -> None:
@@ -142,72 +153,72 @@ def break_in_report(after: int):
         if count > after:
             raise Interrupted
 
-    return {"report": report}
+    return Watcher(progress=report)
 
 
-def break_in_round(number: int):
-    def on_round(row: dict[str, float]) -> None:
+def break_in_interval(number: int) -> Observer:
+    def interval(row: dict[str, float]) -> None:
         if row["epoch"] >= number:
             raise Interrupted
 
-    return {"on_round": on_round}
+    return Watcher(interval=interval)
 
 
 @pytest.mark.parametrize(
     "interruption",
-    [break_in_report(1), break_in_report(8), break_in_round(1), break_in_round(3)],
-    ids=["in the first round", "in the second round", "at the end of a round", "at the very end"],
+    [break_in_call(1), break_in_call(8), break_in_interval(1), break_in_interval(3)],
+    ids=["in the first interval", "in the second interval", "at the end of an interval", "at the very end"],
 )
 def test_a_fit_that_was_broken_off_and_resumed_is_the_unbroken_one(tmp_path: Path, unbroken: Trainer, interruption):
     where = {"checkpoint": tmp_path / "folder" / "checkpoint.npz", "checkpoint_every_s": 0}
     broken = trainer(**where)
     with pytest.raises(Interrupted):
-        broken.fit(**interruption)
+        broken.fit(interruption)
     resumed = trainer(resume=True, **where)
     assert 0 < resumed.state.step < unbroken.state.step
     rows: list[dict[str, float]] = []
-    state = resumed.fit(on_round=rows.append)
+    state = resumed.fit(Watcher(interval=rows.append))
     for first, second in zip(weights(unbroken), weights(resumed), strict=True):
         assert_array_equal(first, second)
-    assert without_times(state.rounds) == without_times(unbroken.state.rounds)
+    assert without_times(state.intervals) == without_times(unbroken.state.intervals)
     assert (state.best_loss, state.best_step, state.step, state.stale) == (
         unbroken.state.best_loss,
         unbroken.state.best_step,
         unbroken.state.step,
         unbroken.state.stale,
     )
-    assert rows == state.rounds[-len(rows) :]
-    assert state.rounds[-1]["elapsed_s"] >= broken.state.elapsed_s - 1  # the time before the break counts
+    assert rows == state.intervals[-len(rows) :]
+    assert state.intervals[-1]["elapsed_s"] >= broken.state.elapsed_s - 1  # the time before the break counts
     assert sorted(path.name for path in (tmp_path / "folder").iterdir()) == ["checkpoint.npz"]
 
 
 @pytest.mark.parametrize(("validate_every", "epoch"), [(0.5, 0.5), (1, 1), (2, 1)])
-def test_a_fit_that_is_asked_to_stop_ends_its_round_and_goes_on_as_the_unbroken_one(
+def test_a_fit_that_is_asked_to_stop_ends_its_interval_and_goes_on_as_the_unbroken_one(
     tmp_path: Path, validate_every: float, epoch: float
 ):
-    """With a round that an unbroken fit would not have validated, too."""
+    """With an interval that an unbroken fit would not have validated, too."""
     whole = trainer(epochs=4, validate_every=validate_every)
     whole.fit()
     where = {"checkpoint": tmp_path / "checkpoint.npz", "epochs": 4, "validate_every": validate_every}
     fit = trainer(**where)
     rows: list[dict[str, float]] = []
-    state = fit.fit(on_round=rows.append, stop=lambda: True)
+    state = fit.fit(Watcher(interval=rows.append, stop=lambda: True))
     assert fit.stopped
     assert (len(rows), rows[-1]["epoch"], state.best_step) == (1, epoch, state.step)
     assert rows[-1]["validation_loss"] == state.best_loss
     resumed = trainer(resume=True, **where)
     assert resumed.state.step == state.step
-    resumed.fit(on_round=rows.append)
+    resumed.fit(Watcher(interval=rows.append))
     assert not resumed.stopped
     for first, second in zip(weights(whole), weights(resumed), strict=True):
         assert_array_equal(first, second)
-    assert without_times(resumed.state.rounds) == without_times(whole.state.rounds)
-    assert [row["step"] for row in rows] == [row["step"] for row in whole.state.rounds]
+    assert without_times(resumed.state.intervals) == without_times(whole.state.intervals)
+    assert [row["step"] for row in rows] == [row["step"] for row in whole.state.intervals]
 
 
 def test_a_fit_that_is_asked_to_stop_where_it_ends_has_not_been_stopped():
     fit = trainer(epochs=1)
-    fit.fit(stop=lambda: True)
+    fit.fit(Watcher(stop=lambda: True))
     assert not fit.stopped
 
 
@@ -264,7 +275,7 @@ def of_another_program(path: Path) -> None:
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("checkpoint") / "checkpoint.npz"
     with pytest.raises(Interrupted):
-        trainer(checkpoint=path, checkpoint_every_s=0).fit(**break_in_report(3))
+        trainer(checkpoint=path, checkpoint_every_s=0).fit(break_in_call(3))
     return path
 
 
@@ -300,18 +311,18 @@ def test_the_best_weights_are_kept_and_not_the_last():
             for variable in fit.model.trainable_variables:
                 variable.assign(20 * tf.ones_like(variable))
 
-    state = fit.fit(on_round=spoil_the_end)
+    state = fit.fit(Watcher(interval=spoil_the_end))
     losses = [loss for loss, _ in seen]
     best = int(np.argmin(losses))
     assert best < 2
     assert losses[-1] > 2 * losses[best]  # else the test would show nothing
     for kept, expected in zip(weights(fit), seen[best][1], strict=True):
         assert_array_equal(kept, expected)
-    assert (state.best_loss, state.best_step) == (losses[best], state.rounds[best]["step"])
+    assert (state.best_loss, state.best_step) == (losses[best], state.intervals[best]["step"])
 
 
 def test_validation_is_on_whole_signals_against_numpy(unbroken: Trainer):
-    row = min(unbroken.state.rounds, key=lambda row: row["validation_loss"])
+    row = min(unbroken.state.intervals, key=lambda row: row["validation_loss"])
     model = unbroken.model
     parts = [
         (span.target, model(span.input(history=model.history, lookahead=model.lookahead)[None]).numpy()[0])
@@ -326,10 +337,10 @@ def test_validation_is_on_whole_signals_against_numpy(unbroken: Trainer):
 def test_training_learns():
     fit = trainer(dropout=0, epochs=10)
     state = fit.fit()
-    assert state.best_loss < 0.3 < state.rounds[0]["loss"]
+    assert state.best_loss < 0.3 < state.intervals[0]["loss"]
 
 
-def test_a_round_tells_the_mean_loss_and_each_term():
+def test_an_interval_tells_the_mean_loss_and_each_term():
     """With a learning rate of 0 every step's loss can be computed from the segments by hand."""
     fit = trainer(dropout=0, optimizer=keras.optimizers.SGD(0.0), epochs=1, batch_size=3)
     starts = fit.segments.epoch(0, batch_size=3, seed=0)
@@ -341,7 +352,7 @@ def test_a_round_tells_the_mean_loss_and_each_term():
         error = target - fit.model(heard).numpy()
         esrs.append(np.sum(error**2) / np.sum(target**2))
         maes.append(np.mean(np.abs(error)))
-    (row,) = fit.fit().rounds
+    (row,) = fit.fit().intervals
     assert row["loss"] == pytest.approx(np.mean(esrs), rel=1e-4)
     assert row["loss_esr"] == pytest.approx(np.mean(esrs), rel=1e-4)
     assert row["loss_mae"] == pytest.approx(np.mean(maes), rel=1e-4)
@@ -361,7 +372,7 @@ def test_a_step_is_the_optimizers_own_on_the_loss_of_the_segment():
         variable.numpy() - 0.1 * slope.numpy()
         for variable, slope in zip(fit.model.trainable_variables, slopes, strict=True)
     ]
-    fit.epochs = 1 / fit.epoch_steps
+    fit.budget = replace(fit.budget, epochs=1 / fit.epoch_steps)
     fit.fit()
     for variable, value in zip(fit.model.trainable_variables, expected, strict=True):
         np.testing.assert_allclose(variable.numpy(), value, atol=1e-6)
@@ -377,29 +388,31 @@ def test_a_budget_in_epochs_is_exact_in_steps(epochs: float, batch_size: int):
     per_epoch = math.ceil(fit.segments.num_segments / batch_size)
     assert state.step == max(1, round(epochs * per_epoch))
     assert int(fit.optimizer.iterations) == state.step
-    assert state.rounds[-1]["epoch"] == pytest.approx(state.step / per_epoch)
-    assert "validation_loss" in state.rounds[-1]  # what was trained last is validated too
+    assert state.intervals[-1]["epoch"] == pytest.approx(state.step / per_epoch)
+    assert "validation_loss" in state.intervals[-1]  # what was trained last is validated too
 
 
 def test_a_budget_in_seconds_ends_the_fit_at_the_first_call_past_it():
     fit = trainer(epochs=None, seconds=1.5)
     elapsed: list[float] = []
-    state = fit.fit(report=lambda progress: elapsed.append(fit.state.elapsed_s))
+    state = fit.fit(Watcher(progress=lambda _: elapsed.append(fit.state.elapsed_s)))
     assert all(seconds < 1.5 for seconds in elapsed[:-1])
     assert state.elapsed_s >= 1.5
-    assert len(state.rounds) >= 1
+    assert len(state.intervals) >= 1
     assert math.isfinite(state.best_loss)
 
 
 def test_a_replayed_pace_gives_the_weights_of_the_clock_to_the_bit():
     """Every call of the first fit seemed to take another time; the second fit's calls take none that counts."""
     first = trainer(epochs=None, seconds=1.0)
-    first.fit(report=lambda _: time.sleep(0.01 * (first.state.step % 3)))
+    first.fit(Watcher(progress=lambda _: time.sleep(0.01 * (first.state.step % 3))))
     again = trainer(epochs=None, seconds=1.0, pace=list(first.state.pace))
     again.fit()
     assert first.state.pace == again.state.pace == sorted(first.state.pace)
     assert first.state.step == again.state.step
-    assert [row["learning_rate"] for row in again.state.rounds] == [row["learning_rate"] for row in first.state.rounds]
+    assert [row["learning_rate"] for row in again.state.intervals] == [
+        row["learning_rate"] for row in first.state.intervals
+    ]
     for one, other in zip(weights(first), weights(again), strict=True):
         assert_array_equal(one, other)
 
@@ -411,10 +424,10 @@ def test_a_fit_ends_with_the_pace_that_it_replays_and_one_in_epochs_keeps_none(u
     assert unbroken.state.pace == []
 
 
-def test_a_budget_in_seconds_that_compiling_alone_uses_up_still_gives_a_round():
+def test_a_budget_in_seconds_that_compiling_alone_uses_up_still_gives_an_interval():
     fit = trainer(epochs=None, seconds=1e-3)
     rows: list[dict[str, float]] = []
-    state = fit.fit(on_round=rows.append)
+    state = fit.fit(Watcher(interval=rows.append))
     assert state.step == 4  # one call
     assert [row["step"] for row in rows] == [4]
     assert "validation_loss" in rows[0]
@@ -428,8 +441,8 @@ def test_a_fit_without_a_budget_is_refused():
 def test_patience_counts_validations_without_a_better_one():
     fit = trainer(dropout=0, epochs=50, patience=2, optimizer=keras.optimizers.SGD(0.0))
     state = fit.fit()
-    assert len(state.rounds) == 3  # the first is the best, two more are not better
-    assert (state.stale, state.best_step) == (2, state.rounds[0]["step"])
+    assert len(state.intervals) == 3  # the first is the best, two more are not better
+    assert (state.stale, state.best_step) == (2, state.intervals[0]["step"])
 
 
 @pytest.mark.parametrize(
@@ -438,22 +451,22 @@ def test_patience_counts_validations_without_a_better_one():
 )
 def test_validation_comes_as_often_as_asked_and_at_the_end(validate_every: float, validated: list, logged: int):
     state = trainer(epochs=4, validate_every=validate_every).fit()
-    assert len(state.rounds) == logged
-    epochs = [row["epoch"] for row in state.rounds if "validation_loss" in row]
+    assert len(state.intervals) == logged
+    epochs = [row["epoch"] for row in state.intervals if "validation_loss" in row]
     assert epochs == pytest.approx(validated, abs=0.03)
 
 
 def test_progress_tells_how_far_the_fit_is():
     seen: list[Progress] = []
     fit = trainer(epochs=2)
-    state = fit.fit(report=seen.append)
+    state = fit.fit(Watcher(progress=seen.append))
     total = state.step
     assert seen[0].done == pytest.approx(4 / total)
     assert [progress.done for progress in seen] == sorted(progress.done for progress in seen)
     assert seen[-1].done == 1
     assert seen[-1].epoch == 2
     assert seen[-1].remaining_s == 0
-    assert seen[-1].loss == pytest.approx(state.rounds[-1]["loss"])  # at a round's end both are the round's mean
+    assert seen[-1].loss == pytest.approx(state.intervals[-1]["loss"])  # at an interval's end both are its mean
 
 
 # ---- learning rate ----
@@ -462,7 +475,7 @@ def test_progress_tells_how_far_the_fit_is():
 def test_the_learning_rate_follows_the_schedule_over_the_budget():
     fit = trainer(epochs=2, optimizer=keras.optimizers.Adam(0.02), schedule=Cosine(final=0.1))
     state = fit.fit()
-    for row in state.rounds:
+    for row in state.intervals:
         progress = (row["step"] - 1) / state.step  # of the last step taken
         expected = 0.02 * (0.1 + 0.9 * (1 + math.cos(math.pi * progress)) / 2)
         assert row["learning_rate"] == pytest.approx(expected, rel=1e-5)
@@ -471,8 +484,15 @@ def test_the_learning_rate_follows_the_schedule_over_the_budget():
 def test_a_schedule_of_keras_own_is_left_to_itself():
     decay = keras.optimizers.schedules.ExponentialDecay(0.01, decay_steps=10, decay_rate=0.5)
     state = trainer(epochs=2, optimizer=keras.optimizers.Adam(decay), schedule=Constant()).fit()
-    for row in state.rounds:
+    for row in state.intervals:
         assert row["learning_rate"] == pytest.approx(0.01 * 0.5 ** (row["step"] / 10), rel=1e-5)
+
+
+def test_the_plain_rate_is_a_number_unless_keras_computes_it():
+    decay = keras.optimizers.schedules.ExponentialDecay(0.01, decay_steps=10, decay_rate=0.5)
+    assert plain_rate(keras.optimizers.Adam(0.25)) == 0.25
+    assert plain_rate(keras.optimizers.Muon(0.25)) == 0.25
+    assert plain_rate(keras.optimizers.Adam(decay)) is None
 
 
 # ---- divergence ----
@@ -489,7 +509,7 @@ def test_a_loss_that_becomes_nan_ends_the_fit_with_the_best_weights():
             kernel.assign(np.nan * kernel)
 
     with pytest.raises(DivergedError, match=r"loss became nan near epoch 1\.\d+: lower optimizer\.learning_rate"):
-        fit.fit(on_round=poison)
+        fit.fit(Watcher(interval=poison))
     for kept, expected in zip(weights(fit), best, strict=True):
         assert_array_equal(kept, expected)
     assert DivergedError.exit_code == 3
@@ -504,7 +524,7 @@ def test_a_validation_loss_that_is_nan_does_not_pass_for_a_result():
 
 
 def test_a_fresh_state_is_that_of_no_step():
-    assert (State().step, State().best_loss, State().rounds) == (0, math.inf, [])
+    assert (State().step, State().best_loss, State().intervals) == (0, math.inf, [])
 
 
 @pytest.mark.parametrize("better", [True, False])
@@ -523,13 +543,13 @@ def test_what_a_model_solves_for_is_kept_if_validation_is_the_better_for_it(bett
 
     object.__setattr__(fit.model, "solve", solve)
     fit.validate = lambda: validate() | ({"validation_loss": 1e-9 if better else 1e9} if solved else {})
-    state = fit.fit(on_round=told.append)
+    state = fit.fit(Watcher(interval=told.append))
     assert solved == [9400]
     if better:
         assert told[-1]["step"] == state.best_step == state.step + 1
         assert "loss" not in told[-1]
     else:
-        assert told == state.rounds[: len(told)]
+        assert told == state.intervals[: len(told)]
         for one, other in zip(weights(fit), trained, strict=True):
             assert_array_equal(one, other)
     again = trainer(epochs=1, checkpoint=tmp_path / "checkpoint.npz", resume=True)

@@ -1,0 +1,78 @@
+"""The file from which a fit goes on after a kill: weights, optimizer, best weights so far and the state."""
+
+import json
+import os
+import zipfile
+import zlib
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from ampsim import AmpsimError
+from ampsim.training.state import State
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A file that is always whole: a kill while it is written leaves the one before.
+
+    Args:
+        path: an .npz file; its folder is made.
+        every_s: seconds between two checkpoints.
+    """
+
+    path: Path
+    every_s: float = 30.0
+
+    def save(
+        self, state: State, model: keras.Model, optimizer: keras.optimizers.Optimizer, best: list[np.ndarray]
+    ) -> None:
+        """Write under a temporary name, then rename.
+
+        Raises:
+            AmpsimError: the disk is full or read-only.
+        """
+        variables = [*model.variables, *optimizer.variables]
+        arrays = {f"variable_{index}": variable.numpy() for index, variable in enumerate(variables)}
+        arrays |= {f"best_{index}": value for index, value in enumerate(best)}
+        packed = np.frombuffer(json.dumps(asdict(state)).encode(), np.uint8)
+        temporary = self.path.with_suffix(".part")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with temporary.open("wb") as file:
+                np.savez(file, state=packed, **arrays)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(self.path)
+        except OSError as error:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise AmpsimError(
+                f"the checkpoint {self.path} cannot be written: {error.strerror}; fix this, then resume from the previous "
+                "checkpoint, which is intact, with training.resume=true"
+            ) from error
+
+    def restore(
+        self, model: keras.Model, optimizer: keras.optimizers.Optimizer
+    ) -> tuple[State, list[np.ndarray]] | None:
+        """Set the variables of the model and the optimizer; the state and the best weights, None where there is no file.
+
+        Raises:
+            AmpsimError: the file is damaged, or is no checkpoint of this run.
+        """
+        if not self.path.exists():
+            return None
+        try:
+            with np.load(self.path, allow_pickle=False) as saved:
+                state = State.restored(json.loads(bytes(saved["state"])))
+                best = [saved[f"best_{index}"] for index in range(len(model.variables))]
+                for index, variable in enumerate([*model.variables, *optimizer.variables]):
+                    variable.assign(saved[f"variable_{index}"])
+        except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+            raise AmpsimError(
+                f"{self.path} is no checkpoint of this run ({error}): remove it to start from the beginning"
+            ) from error
+        return state, best
