@@ -132,7 +132,7 @@ def sweep_table(result: Any) -> Table:
         table.add_column(header, justify="right")
     table.add_column("\ntime", justify="right")
     for number, row in enumerate(result.rows):
-        values = assignments(row.job.overrides)
+        values = assignments(row.overrides)
         finished = row.status == "finished"
         shown = [SCORES[form][1].format(row.metrics[key]) if finished else "" for key, form, _ in SWEEP_SCORES]
         status = "best" if number in result.best else "" if finished else row.status

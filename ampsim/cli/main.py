@@ -4,11 +4,9 @@ import io
 import os
 import shlex
 import sys
-import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from typing import Any
 from ampsim import AmpsimError, __version__, printable
 from ampsim.config.targets import assignments, nearest
 from ampsim.runs.locations import refuse_unreachable
+from ampsim.runs.machine import quiet_stderr
 
 HELP = """\
 ampsim {version}: learn a guitar amplifier from a recording of its input and output
@@ -283,16 +282,16 @@ def train_many(plan: Any, words: list[str]) -> None:
     """A sweep or a search: see `sweeps.run`."""
     from functools import partial
 
-    from ampsim.cli.display import ProgressLine, duration, standing_line, sweep_table
+    from ampsim.cli.display import ProgressLine
     from ampsim.config import settings
-    from ampsim.studies import plans
 
-    tracking = plan.configs[0]["tracking"]
+    tracking, options = plan.configs[0]["tracking"], plan.sweep
     console, started = new_console(), time.perf_counter()
     with console.status("loading MLflow ..."):
         from ampsim.studies import sweeps
-        from ampsim.studies.jobs import Job, Task
-        from ampsim.studies.search import Seeker
+        from ampsim.studies.jobs import Job, Limits
+        from ampsim.studies.launchers import Launcher
+        from ampsim.studies.search import Search
 
     common = [word for word in plan.jobs[0] if all(word in words for words in plan.jobs)]
 
@@ -302,46 +301,54 @@ def train_many(plan: Any, words: list[str]) -> None:
         return Job(config["name"] or name, overrides, config, sweeps.key_of(config))
 
     jobs = [job(*each) for each in zip(plan.jobs, plan.configs, strict=True)]
-    seeker = None
+    search = None
     if plan.search:
         make = lambda overrides: job(overrides, settings.composed(overrides))  # noqa: E731
         folder = Path(tracking["folder"])
-        seeker = Seeker(plan.search, plan.space, plan.jobs[0], make, folder=folder, workers=plan.workers)
-
-    def progress(standing: Any) -> None:
-        for row in standing.ended:
-            esr = row.metrics.get("best_validation_esr")
-            came_to = row.note if esr is None else f"validation ESR {esr:.4f}"
-            say(console, ", ".join([f"{row.job.name}: {row.status} after {duration(row.duration_s)}", came_to]))
-        line.show(standing_line(standing))
-
-    options = plan.sweep
-    task = Task([], {}, plan.threads, options.job_timeout_s)
-    task.deadline = None if options.budget_s is None else time.time() + options.budget_s
-    say(console, f"{'a search' if seeker else f'{len(jobs)} jobs'}, {plan.workers} at a time")
+        search = Search(plan.search, plan.space, plan.jobs[0], make, folder=folder, workers=plan.workers)
+    deadline = None if options.budget_s is None else time.time() + options.budget_s
+    say(console, f"{'a search' if search else f'{len(jobs)} jobs'}, {plan.workers} at a time")
     with ProgressLine(console) as line:
         result = sweeps.run(
             jobs,
+            launcher=Launcher(plan.overrides),
+            limits=Limits(plan.threads, options.job_timeout_s, deadline),
             name=sweep_name(plan, common),
             command=shlex.join(["ampsim", "train", *words]),
             tracking=tracking,
             resume=options.resume,
-            task=task,
-            launch=partial(plans.launch, plan.overrides),
             notice=partial(say, console),
-            progress=progress,
-            seeker=seeker,
+            progress=partial(show_standing, console, line),
+            search=search,
         )
+    report_sweep(console, result, tracking, time.perf_counter() - started)
+    if result.failure:
+        raise result.failure
+
+
+def show_standing(console: Any, line: Any, standing: Any) -> None:
+    """A line for each job that has ended since the last `sweeps.Standing`, and the changing line."""
+    from ampsim.cli.display import duration, standing_line
+
+    for row in standing.ended:
+        esr = row.metrics.get("best_validation_esr")
+        came_to = row.note if esr is None else f"validation ESR {esr:.4f}"
+        say(console, ", ".join([f"{row.name}: {row.status} after {duration(row.duration_s)}", came_to]))
+    line.show(standing_line(standing))
+
+
+def report_sweep(console: Any, result: Any, tracking: dict[str, Any], seconds: float) -> None:
+    """The table of a `sweeps.Result` and how to go on from there."""
+    from ampsim.cli.display import duration, sweep_table
+
     console.print()
     console.print(sweep_table(result))
     console.print()
-    say(console, f"{duration(time.perf_counter() - started)} in all; see it all: ampsim ui{store_words(tracking)}")
+    say(console, f"{duration(seconds)} in all; see it all: ampsim ui{store_words(tracking)}")
     for number in result.best:
-        say(console, f"best: ampsim train {shlex.join(result.rows[number].job.overrides)}")
+        say(console, f"best: ampsim train {shlex.join(result.rows[number].overrides)}")
     if waiting := sum(row.status == "not begun" for row in result.rows):
         say(console, f"{waiting} jobs have not begun; the same command goes on with them")
-    if result.failure:
-        raise result.failure
 
 
 def train_one(config: dict[str, Any], overrides: list[str]) -> None:
@@ -516,7 +523,7 @@ def compare(words: list[str]) -> None:
             else comparison.of_runs(store, wanted, options.metric)
         )
     title = parent.name if parent else f"{len(wanted)} runs"
-    console.print(ranking_table(ranking, f"{title} on the test split", told=comparison.told, width=console.width))
+    console.print(ranking_table(ranking, f"{title} on the test split", told=comparison.describe, width=console.width))
     console.print()
     for sentence in comparison.sentences(ranking):
         say(console, sentence)
@@ -752,25 +759,6 @@ def short(path: Path) -> Path:
         return path.relative_to(Path.cwd())
     except ValueError:
         return path
-
-
-@contextmanager
-def quiet_stderr() -> Iterator[None]:
-    """Hold back what is written to standard error below Python (TensorFlow greets there), unless something fails."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as hidden:
-        os.dup2(hidden.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            hidden.seek(0)
-            os.write(kept, hidden.read())
-            raise
-        finally:
-            sys.stderr.flush()
-            os.dup2(kept, 2)
-            os.close(kept)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import math
-import os
 import platform
 import shutil
 import signal
@@ -37,6 +36,7 @@ from ampsim.recordings.splits import split
 from ampsim.report import plots
 from ampsim.report.page import listening_page
 from ampsim.runs.evaluation import Evaluation, evaluate, limits
+from ampsim.runs.machine import usable_cores
 from ampsim.runs.tracking import Store, TrackedRun, alone, busy
 from ampsim.signals import audio
 from ampsim.training.segments import Segments
@@ -460,7 +460,7 @@ def machine() -> dict[str, str]:
         "system": platform.platform(),
         "python": platform.python_version(),
         "processor": platform.processor() or platform.machine(),
-        "cores": str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()),
+        "cores": str(usable_cores()),
         "device": ", ".join(names) or "CPU",
     }
 
