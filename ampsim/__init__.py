@@ -7,10 +7,10 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ampsim.api import compare, doctor, load, open, render, reproduce, runs, train
+    from ampsim.api import compare, doctor, load, open, render, reproduce, runs, sweep, train
 
 __version__ = "0.1.0"
-__all__ = ["compare", "doctor", "load", "open", "render", "reproduce", "runs", "train"]
+__all__ = ["compare", "doctor", "load", "open", "render", "reproduce", "runs", "sweep", "train"]
 
 # Before TensorFlow is first imported, wherever that happens: a user's keras.json may name another backend, and
 # TensorFlow greets with pages about CPU features and missing CUDA drivers.

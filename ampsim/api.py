@@ -2,6 +2,8 @@
 
 import html
 import os
+import shlex
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -10,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ampsim import AmpsimError
-from ampsim.config.run_config import RunConfig, assignment
+from ampsim.config.run_config import RunConfig, assignment, titled
 
 if TYPE_CHECKING:
     import pandas
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
     from ampsim.runs.experiment import Result
     from ampsim.runs.tracking import Store, TrackedRun
     from ampsim.signals.audio import Signal
+    from ampsim.studies.plans import Plan
+    from ampsim.studies.sweeps import Result as SweepResult
+    from ampsim.studies.sweeps import Standing
     from ampsim.training.observer import Observer
 
 Files = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
@@ -367,7 +372,7 @@ def trained(
     interruptible: bool = False,
 ) -> Run:
     """The run that a composed config describes; `train` is the same with words."""
-    from ampsim.cli.display import quiet_stderr
+    from ampsim.runs.machine import quiet_stderr
 
     with quiet_stderr():  # TensorFlow greets there
         from ampsim.runs import experiment
@@ -453,6 +458,124 @@ def capture_player(path: str, notice: Notice) -> Any:
 
 
 # ---- Many runs ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What a sweep or a search came to: its jobs in order, and its parent run in the store."""
+
+    result: "SweepResult"
+    tracking: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        return self.result.name
+
+    @property
+    def runs(self) -> Runs:
+        """The runs that the jobs left in the store, newest first."""
+        return runs(sweep=self.result.run_id, **self.tracking)
+
+    def compare(self, metric: str = "esr") -> "Comparison":
+        """The runs in order of a score; see `compare`."""
+        return compare(sweep=self.result.run_id, metric=metric, **self.tracking)
+
+    def to_pandas(self) -> "pandas.DataFrame":
+        """One row a job: status, note, the values that differ, and its scores."""
+        import io
+
+        import pandas
+
+        from ampsim.comparing import outcomes
+
+        return pandas.read_csv(io.StringIO(outcomes.table(self.result.rows, self.result.keys)))
+
+    def _repr_html_(self) -> str:
+        return f"<h3>{html.escape(self.name)}</h3>{self.to_pandas().to_html(index=False)}"
+
+
+def sweep(
+    *,
+    overrides: Sequence[str] = (),
+    notice: Notice = print,
+    progress: Callable[["Standing"], None] = lambda standing: None,
+    **settings: Any,
+) -> Sweep:
+    """Train every combination of the values given, each in a process of its own; the same call goes on with an unfinished one.
+
+    Args:
+        overrides: words of the command line, such as "model.layers=1,2,3" or "hydra/launcher=joblib".
+        notice: given each sentence about what happens.
+        progress: told now and then how the sweep stands.
+        settings: as of `train`; a list is swept over: `seed=[0, 1, 2]`, `model={"layers": [1, 2]}`.
+
+    Raises:
+        AmpsimError: a job cannot be composed or built (none is begun then), or the same sweep is running now. A job that
+            fails does not raise: its row says so.
+    """
+    from ampsim.studies import plans
+
+    words = [word for key, value in settings.items() for word in swept_over(key, value)]
+    words += overrides
+    plan = plans.planned(words, multirun=True)
+    assert plan is not None
+    return swept(plan, command=shlex.join(["ampsim", "train", "-m", *words]), notice=notice, progress=progress)
+
+
+def swept_over(key: str, value: Any) -> list[str]:
+    """The words that set a key, or sweep it over a list."""
+    if isinstance(value, Mapping) and value:
+        return [word for inner, part in value.items() for word in swept_over(f"{key}.{inner}", part)]
+    if isinstance(value, list | tuple):
+        return [f"{key}=" + ",".join(assignment("x", each)[0].removeprefix("x=") for each in value)]
+    return assignment(key, value)
+
+
+def swept(plan: "Plan", *, command: str, notice: Notice, progress: Callable[["Standing"], None]) -> Sweep:
+    """Carry out what `plans.planned` understood."""
+    from ampsim.studies import sweeps
+    from ampsim.studies.jobs import Job, Limits
+    from ampsim.studies.launchers import Launcher
+    from ampsim.studies.search import Search
+
+    tracking, options = plan.configs[0]["tracking"], plan.sweep
+    common = [word for word in plan.jobs[0] if all(word in words for words in plan.jobs)]
+
+    def job(words: list[str], sections: dict[str, Any]) -> Job:
+        # A name may be cut, so what is the job's own stands first.
+        name = titled(RunConfig(sections), sorted(words, key=common.__contains__))
+        return Job(sections["name"] or name, words, sections, sweeps.key_of(sections))
+
+    def made(words: list[str]) -> Job:
+        return job(words, dict(RunConfig.compose(words).sections))
+
+    jobs = [job(*each) for each in zip(plan.jobs, plan.configs, strict=True)]
+    search = None
+    if plan.search:
+        folder = Path(tracking["folder"])
+        search = Search(plan.search, plan.space or {}, plan.jobs[0], made, folder=folder, workers=plan.workers)
+    deadline = None if options.budget_s is None else time.time() + options.budget_s
+    result = sweeps.run(
+        jobs,
+        launcher=Launcher(plan.overrides),
+        limits=Limits(plan.threads, options.job_timeout_s, deadline),
+        name=sweep_name(plan, common),
+        command=command,
+        tracking=tracking,
+        resume=options.resume,
+        notice=notice,
+        progress=progress,
+        search=search,
+    )
+    return Sweep(result, tracking)
+
+
+def sweep_name(plan: "Plan", common: list[str]) -> str:
+    """What is swept, and what the jobs have in common: sweep-layers-optimizer-virtual_amp-dense-units=8."""
+    swept = list(plan.space or []) or [word.partition("=")[0] for word in plan.jobs[0] if word not in common]
+    keys = [key.lstrip("+").rpartition(".")[2] for key in swept]
+    parts = ["search" if plan.search else "sweep", *keys, titled(RunConfig(plan.configs[0]), common)]
+    return "-".join(parts)[:120]
 
 
 @dataclass(frozen=True)

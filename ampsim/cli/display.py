@@ -1,12 +1,8 @@
 """What a command shows: a live line in a terminal, plain lines elsewhere, and tables."""
 
 import math
-import os
-import sys
-import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -95,25 +91,6 @@ def short(path: Path) -> Path:
         return path
 
 
-@contextmanager
-def quiet_stderr() -> Iterator[None]:
-    """Hold back what is written to standard error below Python (TensorFlow greets there), unless something fails."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as hidden:
-        os.dup2(hidden.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            hidden.seek(0)
-            os.write(kept, hidden.read())
-            raise
-        finally:
-            sys.stderr.flush()
-            os.dup2(kept, 2)
-            os.close(kept)
-
-
 MARKS = {"error": ("✗", "bold red"), "warning": ("!", "bold yellow"), "note": ("·", "cyan"), "ok": ("✓", "green")}
 
 
@@ -186,7 +163,7 @@ def sweep_table(result: Any) -> Table:
         table.add_column(header, justify="right")
     table.add_column("\ntime", justify="right")
     for number, row in enumerate(result.rows):
-        values = assignments(row.job.overrides)
+        values = assignments(row.overrides)
         finished = row.status == "finished"
         shown = [SCORES[form][1].format(row.metrics[key]) if finished else "" for key, form, _ in SWEEP_SCORES]
         status = "best" if number in result.best else "" if finished else row.status

@@ -4,9 +4,10 @@ import time
 from pathlib import Path
 
 from ampsim import AmpsimError
-from ampsim.cli.display import new_console, quiet_stderr, say
+from ampsim.cli.display import new_console, say
 from ampsim.cli.options import Evaluate, Export, Register, Render, Sync, Ui, parsed, refuse_empty
 from ampsim.config.targets import nearest
+from ampsim.runs.machine import quiet_stderr
 
 
 def evaluate(words: list[str]) -> None:

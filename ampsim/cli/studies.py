@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from ampsim import AmpsimError
-from ampsim.cli.display import new_console, quiet_stderr, say
+from ampsim.cli.display import new_console, say
 from ampsim.cli.options import Compare, Reproduce, parsed, refuse_empty
+from ampsim.runs.machine import quiet_stderr
 
 
 def compare(words: list[str]) -> None:
@@ -23,7 +24,7 @@ def compare(words: list[str]) -> None:
             comparison.refuse_existing(Path(options.output), overwrite=options.overwrite)
         found = api.compare(wanted, sweep=options.sweep, metric=options.metric, **options.where())
     title = f"{found.title} on the test split"
-    console.print(ranking_table(found.ranking, title, told=comparison.told, width=console.width))
+    console.print(ranking_table(found.ranking, title, told=comparison.describe, width=console.width))
     console.print()
     for sentence in found.sentences:
         say(console, sentence)

@@ -4,12 +4,16 @@ import shlex
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ampsim import AmpsimError
-from ampsim.cli.display import new_console, quiet_stderr, say, short
-from ampsim.config.run_config import RunConfig, titled
+from ampsim.cli.display import new_console, say, short
+from ampsim.config.run_config import RunConfig
 from ampsim.runs.locations import refuse_unreachable
+from ampsim.runs.machine import quiet_stderr
+
+if TYPE_CHECKING:
+    from ampsim.studies.plans import Plan
 
 HELP = """\
 ampsim train [key=value ...] trains the run that the config describes.
@@ -74,65 +78,38 @@ def through_hydra(words: list[str]) -> None:
         raise failures[-1]
 
 
-def train_many(plan: Any, words: list[str]) -> None:
+def train_many(plan: "Plan", words: list[str]) -> None:
     """A sweep or a search: see `sweeps.run`."""
-    from functools import partial
-
+    from ampsim import api
     from ampsim.cli.display import ProgressLine, duration, standing_line, sweep_table
-    from ampsim.config import settings
-    from ampsim.studies import plans
 
     tracking = plan.configs[0]["tracking"]
     console, started = new_console(), time.perf_counter()
     with console.status("loading MLflow ..."):
-        from ampsim.studies import sweeps
-        from ampsim.studies.jobs import Job, Task
-        from ampsim.studies.search import Seeker
-
-    common = [word for word in plan.jobs[0] if all(word in words for words in plan.jobs)]
-
-    def job(overrides: list[str], config: dict[str, Any]) -> Job:
-        # A name may be cut, so what is the job's own stands first.
-        name = titled(RunConfig(config), sorted(overrides, key=common.__contains__))
-        return Job(config["name"] or name, overrides, config, sweeps.key_of(config))
-
-    jobs = [job(*each) for each in zip(plan.jobs, plan.configs, strict=True)]
-    seeker = None
-    if plan.search:
-        make = lambda overrides: job(overrides, settings.composed(overrides))  # noqa: E731
-        folder = Path(tracking["folder"])
-        seeker = Seeker(plan.search, plan.space, plan.jobs[0], make, folder=folder, workers=plan.workers)
+        pass  # what takes its time to load
 
     def progress(standing: Any) -> None:
         for row in standing.ended:
             esr = row.metrics.get("best_validation_esr")
             came_to = row.note if esr is None else f"validation ESR {esr:.4f}"
-            say(console, ", ".join([f"{row.job.name}: {row.status} after {duration(row.duration_s)}", came_to]))
+            say(console, ", ".join([f"{row.name}: {row.status} after {duration(row.duration_s)}", came_to]))
         line.show(standing_line(standing))
 
-    options = plan.sweep
-    task = Task([], {}, plan.threads, options.job_timeout_s)
-    task.deadline = None if options.budget_s is None else time.time() + options.budget_s
-    say(console, f"{'a search' if seeker else f'{len(jobs)} jobs'}, {plan.workers} at a time")
+    say(console, f"{'a search' if plan.search else f'{len(plan.jobs)} jobs'}, {plan.workers} at a time")
     with ProgressLine(console) as line:
-        result = sweeps.run(
-            jobs,
-            name=sweep_name(plan, common),
+        swept = api.swept(
+            plan,
             command=shlex.join(["ampsim", "train", *words]),
-            tracking=tracking,
-            resume=options.resume,
-            task=task,
-            launch=partial(plans.launch, plan.overrides),
-            notice=partial(say, console),
+            notice=lambda text: say(console, text),
             progress=progress,
-            seeker=seeker,
         )
+    result = swept.result
     console.print()
     console.print(sweep_table(result))
     console.print()
     say(console, f"{duration(time.perf_counter() - started)} in all; see it all: ampsim ui{store_words(tracking)}")
     for number in result.best:
-        say(console, f"best: ampsim train {shlex.join(result.rows[number].job.overrides)}")
+        say(console, f"best: ampsim train {shlex.join(result.rows[number].overrides)}")
     if waiting := sum(row.status == "not begun" for row in result.rows):
         say(console, f"{waiting} jobs have not begun; the same command goes on with them")
     if result.failure:
@@ -177,10 +154,3 @@ def store_words(tracking: dict[str, Any]) -> str:
     """What a command needs to be told to look into this store."""
     where = "" if Path(tracking["folder"]) == Path("runs").absolute() else f" folder={shlex.quote(tracking['folder'])}"
     return where + (f" uri={shlex.quote(tracking['uri'])}" if tracking["uri"] else "")
-
-
-def sweep_name(plan: Any, common: list[str]) -> str:
-    """What is swept, and what the jobs have in common: sweep-layers-optimizer-virtual_amp-dense-units=8."""
-    swept = list(plan.space or []) or [word.partition("=")[0] for word in plan.jobs[0] if word not in common]
-    keys = [key.lstrip("+").rpartition(".")[2] for key in swept]
-    return "-".join(["search" if plan.search else "sweep", *keys, titled(RunConfig(plan.configs[0]), common)])[:120]

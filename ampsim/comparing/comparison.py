@@ -1,7 +1,5 @@
 """Compares runs of the store: a table, a figure and what they say, in files and beside the sweep in MLflow."""
 
-import csv
-import io
 import json
 import math
 import tempfile
@@ -12,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ampsim import AmpsimError
+from ampsim.comparing.outcomes import as_csv
 from ampsim.comparing.ranking import (
     LARGER_IS_BETTER,
     RATIOS,
@@ -125,7 +124,7 @@ def correlations(ranking: Ranking) -> dict[str, float]:
     return {name: float(value) for name, value in pairs if name != ranking.metric and math.isfinite(value)}
 
 
-def told(change: Difference | None, metric: str) -> str:
+def describe(change: Difference | None, metric: str) -> str:
     """A difference to the row above, for a table."""
     if change is None:
         return "not known"
@@ -143,26 +142,24 @@ def scores_of(ranking: Ranking) -> list[str]:
 
 def table(ranking: Ranking) -> str:
     """The whole table as CSV: a row for each config, best first."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     names, levels = scores_of(ranking), list(ranking.groups[0].levels)
     measured = [f"{name}{suffix}" for name in names for suffix in ("", "_sd")]
     versus = ["to_row_above", "to_row_above_low", "to_row_above_high", "tie", "judged_on"]
-    writer.writerow(["rank", *levels, "num_seeds", *measured, *versus, "runs"])
+    lines = []
     for number, (group, change) in enumerate(rows(ranking), 1):
-        row = [number, *(group.levels[name] for name in levels), len(group.trials)]
-        row += [number_or_empty(value) for name in names for value in (group.mean(name), group.spread(name))]
-        row += [change.change, change.low, change.high, change.tie, change.basis] if change else [""] * len(versus)
-        writer.writerow([*row, " ".join(trial.id for trial in group.trials)])
-    return text.getvalue()
+        line = [number, *(group.levels[name] for name in levels), len(group.trials)]
+        line += [finite_or_none(value) for name in names for value in (group.mean(name), group.spread(name))]
+        line += [change.change, change.low, change.high, change.tie, change.basis] if change else [None] * len(versus)
+        lines.append([*line, " ".join(trial.id for trial in group.trials)])
+    return as_csv(["rank", *levels, "num_seeds", *measured, *versus, "runs"], lines)
 
 
 def rows(ranking: Ranking) -> Iterable[tuple[Group, Difference | None]]:
     return zip(ranking.groups, [None, *ranking.differences], strict=True)
 
 
-def number_or_empty(value: float) -> str:
-    return repr(value) if math.isfinite(value) else ""
+def finite_or_none(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def summary(ranking: Ranking, title: str) -> str:
@@ -173,7 +170,7 @@ def summary(ranking: Ranking, title: str) -> str:
     lines += ["|" + " --- |" * (5 + len(others))]
     for number, (group, change) in enumerate(rows(ranking), 1):
         cells = [str(number), group.label.replace("|", "\\|"), str(len(group.trials)), with_spread(group, metric)]
-        cells += [told(change, metric) if number > 1 else "", *(f"{group.mean(name):.4g}" for name in others)]
+        cells += [describe(change, metric) if number > 1 else "", *(f"{group.mean(name):.4g}" for name in others)]
         lines.append(f"| {' | '.join(cells)} |")
     lines += ["", *(f"- {sentence}" for sentence in [*sentences(ranking), *ranking.notes])]
     lines += [f"- left out: {name} ({why})" for name, why in ranking.left_out]

@@ -166,10 +166,7 @@ def reproduce(
     """
     observer = observer or Observer()
     notice = observer.notice
-    config = {**original.config, "training": {**original.config["training"], "resume": False}}
-    config["data"] = moved(config["data"], recordings)
-    uri = None if store.uri == database_uri(store.folder) else store.uri
-    config["tracking"] = {"folder": str(store.folder.absolute()), "uri": uri, "experiment": store.experiment}
+    config = to_repeat(original, store, recordings)
     takes = recording(original, config["data"])
     changed = changes_of_data(original, takes, notice) + changes_of_config(original, takes, store)
     for part in ("loss", "optimizer", "schedule"):
@@ -197,10 +194,19 @@ def reproduce(
         changed.append(
             "pace: the budget in seconds counted what the machine did, and no pace.json of the original is there to replay"
         )
-    yardstick = seed_noise(siblings(original, store))
-    verdict = judged(original, again.file("model.keras"), result.scores, yardstick, changed)
+    noise = seed_noise(siblings(original, store))
+    verdict = judged(original, again.file("model.keras"), result.scores, noise, changed)
     again.log_tags({"reproduction": verdict.word, "mlflow.note.content": str(verdict)})
     return result, verdict
+
+
+def to_repeat(original: Original, store: Store, recordings: Path | None) -> Config:
+    """The original's config, from the start, with its files looked for in `recordings` and its run kept in `store`."""
+    config = {**original.config, "training": {**original.config["training"], "resume": False}}
+    config["data"] = moved(config["data"], recordings)
+    uri = None if store.uri == database_uri(store.folder) else store.uri
+    config["tracking"] = {"folder": str(store.folder.absolute()), "uri": uri, "experiment": store.experiment}
+    return config
 
 
 def moved(data: dict[str, Any], folder: Path | None) -> dict[str, Any]:
@@ -310,7 +316,7 @@ def changes_of_place(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[st
 
 
 @dataclass(frozen=True)
-class Yardstick:
+class SeedNoise:
     """How far the ESRs of two runs may lie apart, as a factor, and still be a matter of the seed."""
 
     factor: float
@@ -331,7 +337,7 @@ def siblings(original: Original, store: Store) -> dict[str, float]:
     return found
 
 
-def seed_noise(esrs: Mapping[str, float]) -> Yardstick:
+def seed_noise(esrs: Mapping[str, float]) -> SeedNoise:
     """What two runs that differ only by their seed differ by, at most, 95 times of 100.
 
     From three seeds on: Student's t of the spread of log ESR, times the square root of 2 for a difference of two runs.
@@ -340,16 +346,16 @@ def seed_noise(esrs: Mapping[str, float]) -> Yardstick:
     values = np.log(list(esrs.values()))
     if len(values) < 3:
         known = f"{len(values)} seed{'' if len(values) == 1 else 's'} of this config in the store"
-        return Yardstick(1 + RULE, f"{RULE:.0%}, a rule of thumb for want of three seeds ({known})")
+        return SeedNoise(1 + RULE, f"{RULE:.0%}, a rule of thumb for want of three seeds ({known})")
     spread = float(np.std(values, ddof=1))
     factor = math.exp(float(stats.t.ppf(0.975, len(values) - 1)) * spread * math.sqrt(2))
     listed = ", ".join(f"{esr:.4g}" for _, esr in sorted(esrs.items(), key=lambda item: natural(item[0])))
     words = f"a factor of {factor:.3f} at 95 %, from the ESRs of {len(values)} seeds: {listed}"
-    return Yardstick(factor, words)
+    return SeedNoise(factor, words)
 
 
 def judged(
-    original: Original, model: Path, scores: Mapping[str, float], yardstick: Yardstick, changed: Sequence[str]
+    original: Original, model: Path, scores: Mapping[str, float], noise: SeedNoise, changed: Sequence[str]
 ) -> Verdict:
     """Hold the new weights and scores against the original's."""
     lines: list[str] = []
@@ -379,8 +385,8 @@ def judged(
         return Verdict("different", [*lines, "no ESR of the original to judge the distance by", *explained(changed)])
     if same_shapes is False:
         return Verdict("different", [*lines, *explained(changed)])
-    near = max(then / now, now / then) <= yardstick.factor
-    lines.append(f"{'within' if near else 'beyond'} the noise of the seed: {yardstick.words}")
+    near = max(then / now, now / then) <= noise.factor
+    lines.append(f"{'within' if near else 'beyond'} the noise of the seed: {noise.words}")
     return Verdict("within seed noise" if near else "different", [*lines, *explained(changed)])
 
 

@@ -13,6 +13,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator
 from scipy import signal as dsp
 
 from ampsim.metrics import Aliasing, ErrorCurve, Fingerprint, GainCurve
+from ampsim.report.pareto import front
 from ampsim.signals.audio import Signal
 from ampsim.signals.filters import a_magnitude
 
@@ -292,12 +293,8 @@ def trade_off(
     is better than in both."""
     figure, (axes,) = panels(1, "Ear-weighted error against speed and size", height=6.0)
     shown = axes.scatter(speeds, errors, c=sizes, norm="log", cmap="viridis", s=45, zorder=3)
-    points = list(zip(speeds, errors, labels, strict=True))
-    best = sorted(
-        (speed, error, label)
-        for speed, error, label in points
-        if not any(v >= speed and e <= error and (v, e) != (speed, error) for v, e, _ in points)
-    )
+    unbeaten = front([(-speed, error) for speed, error in zip(speeds, errors, strict=True)])
+    best = sorted((speeds[place], errors[place], labels[place]) for place in unbeaten)
     axes.plot(
         [speed for speed, *_ in best], [error for _, error, _ in best], color="black", lw=0.8, label="Pareto front"
     )

@@ -1,6 +1,5 @@
 """What a run remembers of where it was made: machine, versions, code."""
 
-import os
 import platform
 import subprocess
 from importlib import metadata
@@ -10,6 +9,7 @@ from typing import Any
 import tensorflow as tf
 
 import ampsim
+from ampsim.runs.machine import usable_cores
 
 PACKAGES = (
     "ampsim",
@@ -33,7 +33,7 @@ def machine() -> dict[str, str]:
         "system": platform.platform(),
         "python": platform.python_version(),
         "processor": platform.processor() or platform.machine(),
-        "cores": str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()),
+        "cores": str(usable_cores()),
         "device": ", ".join(names) or "CPU",
     }
 

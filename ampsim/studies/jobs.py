@@ -24,6 +24,7 @@ from typing import Any
 
 from ampsim import AmpsimError, DivergedError, PrunedError
 from ampsim.config.targets import build
+from ampsim.runs.machine import quiet_stderr
 from ampsim.training.observer import Observer
 from ampsim.training.state import Progress
 
@@ -53,47 +54,59 @@ class Outcome:
     values: dict[str, float] = field(default_factory=dict)  # scores and what a search may choose by
 
 
-@dataclass
-class Task:
-    """What a launcher calls in one of its processes: sees one of `jobs` through, in a process below that.
+Report = Callable[[Job, Any], None]  # told of a job's `training.Progress` while it is trained
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What each job of a sweep may take.
 
     Args:
-        tags: of every run, which make them children of the sweep.
         threads: of a job, or None for what TensorFlow takes.
-        timeout_s: for a job; deadline: in seconds since 1970, when none begins any more.
-        judge: makes, in the job's process, the function that may prune it; see `experiment.run`.
-        conduct: called by the sweeper with the launcher. It and `report` stay in the process that they were made in.
+        timeout_s: for a job.
+        deadline: in seconds since 1970, after which no job begins.
     """
 
-    jobs: list[Job]
-    tags: dict[str, str]
     threads: int | None = None
     timeout_s: float | None = None
     deadline: float | None = None
+
+    @property
+    def spent(self) -> bool:
+        return self.deadline is not None and time.time() > self.deadline
+
+
+@dataclass(frozen=True)
+class Task:
+    """What travels to a launcher's processes: each sees one of `jobs` through, in a process below its own.
+
+    Args:
+        tags: of every run, which make them children of the sweep.
+        judge: makes, in the job's process, the function that may prune it; see `experiment.run`.
+    """
+
+    jobs: tuple[Job, ...]
+    tags: Mapping[str, str]
+    limits: Limits = Limits()
     judge: Callable[[int], Callable[[dict[str, float]], None]] | None = None
-    conduct: Callable[[Any], Any] | None = None
-    report: Callable[[Job, Any], None] | None = None
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "conduct": None, "report": None}
-
-    def __call__(self, number: int) -> Outcome:
-        job = self.jobs[number]
-        if self.deadline is not None and time.time() > self.deadline:
+    def run(self, number: int, report: Report | None = None) -> Outcome:
+        """Train one of the jobs, and see that the store tells of it however it ended."""
+        job, limits = self.jobs[number], self.limits
+        if limits.spent:
             return Outcome("not begun", "the time of the sweep was spent")
         # By the tag of an attempt, the run of a process that died is found again.
         tags = {"job_hash": job.key, "job_overrides": json.dumps(job.overrides), "attempt": uuid.uuid4().hex}
-        task = replace(self, jobs=[], conduct=None, report=None, tags=self.tags | tags)
-        outcome = isolated(
-            carry_out, job, task, threads=self.threads, timeout_s=self.timeout_s, report=self.reporter(job)
-        )
-        if outcome.status in ("failed", "timed out"):
-            isolated(mark, job, task, outcome, threads=1, timeout_s=60.0)
-        return outcome
+        task = replace(self, jobs=(), tags={**self.tags, **tags})
 
-    def reporter(self, job: Job) -> Callable[[Any], None]:
-        report = self.report
-        return (lambda progress: report(job, SimpleNamespace(**progress))) if report else lambda progress: None
+        def pass_on(progress: dict[str, Any]) -> None:
+            if report:
+                report(job, SimpleNamespace(**progress))
+
+        outcome = isolated(train_job, job, task, threads=limits.threads, timeout_s=limits.timeout_s, report=pass_on)
+        if outcome.status in ("failed", "timed out"):
+            isolated(record_failure, job, task, outcome, threads=1, timeout_s=60.0)
+        return outcome
 
 
 # ---- In the process that watches ------------------------------------------------------------------------------------
@@ -175,7 +188,7 @@ def start_warm(threads: int | None = None) -> None:
     if not forks():
         return
     multiprocessing.get_context("forkserver").set_forkserver_preload(PRELOADED)
-    with muted(), environment(thread_limits(threads)):
+    with quiet_stderr(), environment(thread_limits(threads)):
         forkserver.ensure_running()
 
 
@@ -197,20 +210,6 @@ def environment(values: Mapping[str, str]) -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
-
-
-@contextmanager
-def muted() -> Iterator[None]:
-    """Without standard error below Python: TensorFlow greets there, and the server keeps what it is started with."""
-    sys.stderr.flush()
-    kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nothing, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nothing)
 
 
 # ---- In the process of the job --------------------------------------------------------------------------------------
@@ -261,7 +260,7 @@ class JobObserver(Observer):
             self.judge(row)
 
 
-def carry_out(sender: Connection, job: Job, task: Task) -> Outcome:
+def train_job(sender: Connection, job: Job, task: Task) -> Outcome:
     """Train a job; its run is marked in the store as what it came to."""
     from ampsim.config.run_config import RunConfig
     from ampsim.runs import experiment
@@ -283,7 +282,7 @@ def carry_out(sender: Connection, job: Job, task: Task) -> Outcome:
     return Outcome("finished", values=result.scores | result.validated)
 
 
-def mark(sender: Connection, job: Job, task: Task, outcome: Outcome) -> Outcome:
+def record_failure(sender: Connection, job: Job, task: Task, outcome: Outcome) -> Outcome:
     """See that the store tells of a job that failed, or whose process died before it could."""
     from ampsim.runs.tracking import Store
 

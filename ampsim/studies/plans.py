@@ -1,15 +1,12 @@
 """What a sweep's command asks for: its jobs, or the space of a search, all composed and checked before the first job."""
 
+import itertools
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from importlib.util import find_spec
 from typing import Any
 
 from hydra import compose
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
 from hydra.types import RunMode
@@ -19,8 +16,11 @@ from ampsim import AmpsimError
 from ampsim.config.schema import Sweep, checked
 from ampsim.config.settings import conf, plain, refuse_unreadable, told, with_one_budget
 from ampsim.config.targets import nearest
-from ampsim.studies.jobs import Task
-from ampsim.studies.search import OBJECTIVES, SAMPLERS, Axis, Search
+from ampsim.runs.machine import usable_cores
+from ampsim.studies import launchers
+from ampsim.studies.search import OBJECTIVES, SAMPLERS, Axis, SearchOptions
+
+SEARCH = f"{SearchOptions.__module__}.{SearchOptions.__name__}"  # `_target_` of hydra/sweeper=optuna
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Plan:
     sweep: Sweep
     workers: int  # jobs at a time, as far as is known here
     threads: int | None  # of a job
-    search: Search | None = None
+    search: SearchOptions | None = None
     space: dict[str, Axis] | None = None
 
 
@@ -61,23 +61,22 @@ def planned(overrides: Sequence[str], *, multirun: bool) -> Plan | None:
         typed += [word for word in config.hydra.overrides.task if not word.startswith("sweep")]
         parsed = OverridesParser.create(config_loader=hydra.config_loader).parse_overrides(typed)
     check_sweep(sweep)
-    if launcher["_target_"].endswith(".Ray") and find_spec("ray") is None:
-        raise AmpsimError("hydra/launcher=ray needs Ray: pip install 'ampsim[ray]'")
-    workers = processes(launcher)
+    launchers.refuse_missing(launcher)
+    workers = launchers.workers(launcher)
     common: dict[str, Any] = {"overrides": list(overrides), "sweep": sweep, "workers": workers}
-    common["threads"] = sweep.threads or (max(1, cores() // workers) if workers > 1 else None)
-    if sweeper["_target_"].endswith(".Optuna"):
+    common["threads"] = sweep.threads or (max(1, usable_cores() // workers) if workers > 1 else None)
+    if sweeper["_target_"] == SEARCH:
         parsed = list({each.key_or_group: each for each in parsed}.values())
         space = {each.get_key_element(): axis(each) for each in parsed if each.is_sweep_override()}
         fixed = [str(each.input_line) for each in parsed if not each.is_sweep_override()]
         del sweeper["_target_"]
         search = checked_search(sweeper, space)
-        first = [f"{key}={edge(one)[0]}" for key, one in space.items()]
-        edges = [[*first, f"{key}={value}"] for key, one in space.items() for value in edge(one)]
+        first = [f"{key}={extremes(one)[0]}" for key, one in space.items()]
+        edges = [[*first, f"{key}={value}"] for key, one in space.items() for value in extremes(one)]
         configs = composed_all([[*fixed, *words] for words in [first, *edges]])
         return Plan(**common, jobs=[fixed], configs=configs[:1], search=search, space=space)
     with told(overrides):
-        jobs = [list(job) for batch in BasicSweeper.split_arguments(parsed, None) for job in batch]
+        jobs = combinations(parsed)
     if not jobs:
         empty = [word for word, each in zip(typed, parsed, strict=True) if each.is_sweep_override()]
         raise AmpsimError(f"this sweep has no job: {' '.join(empty)} holds no value")
@@ -101,51 +100,36 @@ def check_sweep(sweep: Sweep) -> None:
             raise AmpsimError(f"sweep.{name}={value}: it is above 0 and finite")
 
 
-def processes(launcher: dict[str, Any]) -> int:
-    """How many jobs a launcher has at a time, where that is its to say: joblib counts back from all cores at -1."""
-    number = launcher.get("n_jobs") or 1
-    return max(1, cores() + 1 + number) if number < 0 else number
-
-
-def cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@dataclass
-class ByNumber:
-    """What Hydra calls for each job: the task, given the job's number."""
-
-    task: Task
-
-    def __call__(self, config: Any) -> Any:
-        return self.task(HydraConfig.get().job.num)
-
-
-def launch(overrides: Sequence[str], task: Task) -> None:
-    """Have Hydra's sweeper and launcher, as the overrides choose them, see a task through.
+def combinations(overrides: Sequence[Override]) -> list[list[str]]:
+    """Every combination of the values of a grid as the overrides of a job; the last override changes fastest.
 
     Raises:
-        AmpsimError: the launcher itself failed, or lost a process.
+        AmpsimError: an override spans an interval, which has no list of values.
     """
-    try:
-        with told(overrides), conf() as hydra:
-            hydra.multirun("config", ByNumber(task), list(overrides), with_log_configuration=False)
-    except AmpsimError:
-        raise
-    except Exception as error:  # each launcher has errors of its own
-        said = next((line for line in str(error).splitlines() if line.strip()), "")
-        raise AmpsimError(f"the launcher failed: {type(error).__name__}: {said[:300]}") from error
+    columns: dict[str, list[str]] = {}  # by key: what comes later replaces what came before
+    for override in overrides:
+        key = override.get_key_element()
+        if not override.is_sweep_override():
+            columns[key] = [f"{key}={override.get_value_element_as_str()}"]
+        elif override.is_discrete_sweep():
+            columns[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
+        else:
+            raise AmpsimError(
+                f"`{override.input_line}` has no list of values: write 1,2,3 or range(...), or let "
+                "hydra/sweeper=optuna search it"
+            )
+    return [list(job) for job in itertools.product(*columns.values())]
 
 
 # ---- The space of a search ------------------------------------------------------------------------------------------
 
 
-def checked_search(options: dict[str, Any], space: dict[str, Axis]) -> Search:
-    known = [each.name for each in fields(Search)]
+def checked_search(options: dict[str, Any], space: dict[str, Axis]) -> SearchOptions:
+    known = [each.name for each in fields(SearchOptions)]
     for name in options:
         if name not in known:
             raise AmpsimError(f"hydra.sweeper has no `{name}`{nearest(name, known)}")
-    search = Search(**options)
+    search = SearchOptions(**options)
     if not space:
         raise AmpsimError("a search needs something to seek: for instance model.units=range(8,64,step=8)")
     if not search.objectives:
@@ -184,5 +168,5 @@ def axis(override: Override) -> Axis:
     raise AmpsimError(f"`{override.input_line}` is no space to search: write choice, range or interval")
 
 
-def edge(one: Axis) -> tuple[Any, ...]:
+def extremes(one: Axis) -> tuple[Any, ...]:
     return one.choices or (one.low, one.high)

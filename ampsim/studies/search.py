@@ -4,14 +4,16 @@ import hashlib
 import os
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ampsim import AmpsimError, PrunedError
-from ampsim.studies.jobs import Job, Outcome, Task
+from ampsim.report.pareto import front
+from ampsim.runs.machine import alive
+from ampsim.studies.jobs import Job, Outcome
 
 # What a search may choose by: from the validation split, or about the model alone. And which way is better.
 OBJECTIVES = {
@@ -26,7 +28,7 @@ STARTUP_TRIALS = 5  # that nothing is pruned before, so that there is a median t
 
 
 @dataclass(frozen=True)
-class Search:
+class SearchOptions:
     """The options of hydra/sweeper=optuna: see conf/hydra/sweeper/optuna.yaml."""
 
     params: dict[str, str] | None
@@ -51,7 +53,7 @@ class Axis:
     log: bool = False
     whole: bool = False
 
-    def asked(self, trial: Any, key: str) -> str:
+    def suggest(self, trial: Any, key: str) -> str:
         """The value that an Optuna trial tries, as an override writes it."""
         if self.choices:
             return trial.suggest_categorical(key, self.choices)
@@ -60,8 +62,8 @@ class Axis:
         return f"{trial.suggest_float(key, self.low, self.high, step=self.step, log=self.log):.5g}"
 
 
-class Seeker:
-    """One search in an Optuna study.
+class Search:
+    """One search in an Optuna study; `jobs` are those that it has asked for so far.
 
     Args:
         fixed: overrides that all jobs have.
@@ -72,7 +74,7 @@ class Seeker:
 
     def __init__(
         self,
-        search: Search,
+        options: SearchOptions,
         space: dict[str, Axis],
         fixed: list[str],
         make: Callable[[list[str]], Job],
@@ -85,50 +87,51 @@ class Seeker:
         except ImportError as error:
             raise AmpsimError("hydra/sweeper=optuna needs Optuna: pip install 'ampsim[optuna]'") from error
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self.optuna, self.search, self.space, self.fixed, self.make = optuna, search, space, fixed, make
-        self.storage = search.storage or str(folder / "optuna.journal")
-        self.batch = search.batch or workers
+        self.optuna, self.options, self.space, self.fixed, self.make = optuna, options, space, fixed, make
+        self.storage = options.storage or str(folder / "optuna.journal")
+        self.batch = options.batch or workers
+        self.jobs: list[Job] = []
         self.study: Any = None
 
-    def mark(self, base: str) -> str:
+    def identity(self, base: str) -> str:
         """A hash of what is sought and where: of the config of its first job, the space and the objectives."""
         space = {key: asdict(axis) for key, axis in self.space.items()}
-        return hashlib.sha256(repr([base, space, self.search.objectives]).encode()).hexdigest()[:12]
+        return hashlib.sha256(repr([base, space, self.options.objectives]).encode()).hexdigest()[:12]
 
-    def open(self, mark: str, name: str | None) -> str:
+    def open(self, identity: str, name: str | None) -> str:
         """Open the study of an earlier sweep by its name, or another; returns the name."""
-        optuna, name = self.optuna, self.search.study or name
+        optuna, name = self.optuna, self.options.study or name
         try:
-            storage = opened(self.storage)
+            storage = open_storage(self.storage)
             if not name:
                 taken = set(optuna.get_all_study_names(storage))
-                name = next(new for n in range(1, len(taken) + 2) if (new := f"ampsim-{mark}-{n}") not in taken)
+                name = next(new for n in range(1, len(taken) + 2) if (new := f"ampsim-{identity}-{n}") not in taken)
             self.study = optuna.create_study(
                 study_name=name,
                 storage=storage,
-                directions=[OBJECTIVES[each] for each in self.search.objectives],
+                directions=[OBJECTIVES[each] for each in self.options.objectives],
                 load_if_exists=True,
             )
         except Exception as error:  # each kind of storage has errors of its own
             said = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise AmpsimError(f"the storage {self.storage} of the search does not serve: {said}") from error
-        wanted = [OBJECTIVES[each] for each in self.search.objectives]
-        if (there := [each.name.lower() for each in self.study.directions]) != wanted:
+        directions = [OBJECTIVES[each] for each in self.options.objectives]
+        if (there := [each.name.lower() for each in self.study.directions]) != directions:
             raise AmpsimError(
                 f"the study {name} in {self.storage} was made to {' and '.join(there)}, and these objectives ask to "
-                f"{' and '.join(wanted)}: give this search another hydra.sweeper.study"
+                f"{' and '.join(directions)}: give this search another hydra.sweeper.study"
             )
-        self.bury()
+        self.fail_abandoned()
         return name
 
     def sampler(self, number: int) -> Any:
         """That of one trial, from its number, so that a study that goes on, or a machine that joins it, repeats none."""
-        seed, samplers = self.search.seed + number, self.optuna.samplers
-        if self.search.sampler == "random":
+        seed, samplers = self.options.seed + number, self.optuna.samplers
+        if self.options.sampler == "random":
             return samplers.RandomSampler(seed=seed)
         return samplers.TPESampler(seed=seed, constant_liar=self.batch > 1)  # trials of one batch try different things
 
-    def bury(self) -> None:
+    def fail_abandoned(self) -> None:
         """Give up the trials of a process of this machine that is no more."""
         for trial in self.study.get_trials(states=[self.optuna.trial.TrialState.RUNNING]):
             host, pid = trial.user_attrs.get("by", ("", 0))
@@ -140,54 +143,50 @@ class Seeker:
         states = self.optuna.trial.TrialState
         return len(self.study.get_trials(deepcopy=False, states=[states.COMPLETE, states.PRUNED, states.FAIL]))
 
-    def seek(self, task: Task, launcher: Callable[..., Sequence[Any]]) -> None:
+    def run(self, train: Callable[[list[Job]], Sequence[Outcome]], *, deadline: float | None = None) -> None:
         """Ask for a batch, have it trained, tell what came out; until the trials or the time are spent."""
-        while (left := self.search.n_trials - self.done) > 0 and (task.deadline is None or time.time() < task.deadline):
+        while (left := self.options.n_trials - self.done) > 0 and (deadline is None or time.time() < deadline):
             trials = [self.study.ask() for _ in range(min(left, self.batch))]
-            first = len(task.jobs)
-            for trial in trials:
-                trial.set_user_attr("by", (platform.node(), os.getpid()))
-                self.study.sampler = self.sampler(trial.number)
-                words = [f"{key}={axis.asked(trial, key)}" for key, axis in self.space.items()]
-                task.jobs.append(replace(self.make([*self.fixed, *words]), trial=trial._trial_id))
-            batch = [job.overrides for job in task.jobs[first:]]
-            for trial, answer in zip(trials, launcher(batch, initial_job_idx=first), strict=True):
-                self.tell(trial, answer.return_value)
+            batch = [self.job(trial) for trial in trials]
+            self.jobs += batch
+            for trial, outcome in zip(trials, train(batch), strict=True):
+                self.tell(trial, outcome)
+
+    def job(self, trial: Any) -> Job:
+        """The job of an Optuna trial, which is tagged with this process."""
+        trial.set_user_attr("by", (platform.node(), os.getpid()))
+        self.study.sampler = self.sampler(trial.number)
+        words = [f"{key}={axis.suggest(trial, key)}" for key, axis in self.space.items()]
+        return replace(self.make([*self.fixed, *words]), trial=id_of(trial))
 
     def tell(self, trial: Any, outcome: Outcome) -> None:
         states = self.optuna.trial.TrialState
         if outcome.status == "finished":
-            self.study.tell(trial, [outcome.values[VALUES[name]] for name in self.search.objectives])
-        elif outcome.status in ("pruned", "diverged") and len(self.search.objectives) == 1:
+            self.study.tell(trial, [outcome.values[VALUES[name]] for name in self.options.objectives])
+        elif outcome.status in ("pruned", "diverged") and len(self.options.objectives) == 1:
             self.study.tell(trial, state=states.PRUNED)  # TPE learns from these that the place is bad
         else:
             self.study.tell(trial, state=states.FAIL)
 
     def judge(self) -> Callable[[int], Callable[[dict[str, float]], None]] | None:
         """What makes, in a job's process, the function that may prune it; Optuna prunes for a single objective only."""
-        if not self.search.prune or len(self.search.objectives) > 1:
+        if not self.options.prune or len(self.options.objectives) > 1:
             return None
-        metric = self.search.objectives[0]
+        metric = self.options.objectives[0]
         # The curves hold these two; any other objective is pruned by the loss.
         metric = metric if metric in ("validation_loss", "validation_esr") else "validation_loss"
         return partial(judging, self.storage, self.study.study_name, metric)
 
-    def best(self, metrics: Sequence[dict[str, float]]) -> list[int]:
+    def best(self, metrics: Sequence[Mapping[str, float]]) -> list[int]:
         """The numbers of those that none of the others betters in every objective."""
-        signs = [1 if OBJECTIVES[name] == "minimize" else -1 for name in self.search.objectives]
-        names = [STORED[name] for name in self.search.objectives]
+        signs = [1 if OBJECTIVES[name] == "minimize" else -1 for name in self.options.objectives]
+        names = [STORED[name] for name in self.options.objectives]
         points = {
             number: [sign * one[name] for sign, name in zip(signs, names, strict=True)]
             for number, one in enumerate(metrics)
             if all(name in one for name in names)
         }
-        return [
-            number
-            for number, point in points.items()
-            if not any(
-                all(a <= b for a, b in zip(other, point, strict=True)) and other != point for other in points.values()
-            )
-        ]
+        return [list(points)[place] for place in front(list(points.values()))]
 
 
 # Objectives as a run's outcome and as its metrics in the store name them.
@@ -195,7 +194,7 @@ VALUES = {name: f"best_{name}" if name.startswith("validation") else name for na
 STORED = {name: f"best_{name}" if name.startswith("validation") else f"test_{name}" for name in OBJECTIVES}
 
 
-def opened(storage: str) -> Any:
+def open_storage(storage: str) -> Any:
     """A database by its address, or else a journal file, which processes and machines may share."""
     import optuna
     from optuna.storages.journal import JournalFileBackend
@@ -206,14 +205,9 @@ def opened(storage: str) -> Any:
     return optuna.storages.JournalStorage(JournalFileBackend(storage))
 
 
-def alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        pass
-    return True
+def id_of(trial: Any) -> int:
+    """The number by which a process that shares the study's storage opens a trial; Optuna has no public name for it."""
+    return trial._trial_id
 
 
 def judging(storage: str, study: str, metric: str, trial_id: int) -> Callable[[dict[str, float]], None]:
@@ -222,8 +216,8 @@ def judging(storage: str, study: str, metric: str, trial_id: int) -> Callable[[d
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     pruner = optuna.pruners.MedianPruner(n_startup_trials=STARTUP_TRIALS)
-    found = optuna.load_study(study_name=study, storage=opened(storage), pruner=pruner)
-    trial = optuna.trial.Trial(found, trial_id)
+    opened = optuna.load_study(study_name=study, storage=open_storage(storage), pruner=pruner)
+    trial = optuna.trial.Trial(opened, trial_id)
     validations = 0
 
     def judge(row: dict[str, float]) -> None:

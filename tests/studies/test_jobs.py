@@ -97,5 +97,5 @@ def test_a_job_has_its_share_of_the_threads_and_this_process_keeps_its_own():
 
 
 def test_a_job_whose_sweep_has_spent_its_time_does_not_begin():
-    task = jobs.Task([jobs.Job("late", [], {}, "0")], {}, deadline=time.time() - 1)
-    assert task(0).status == "not begun"
+    task = jobs.Task((jobs.Job("late", [], {}, "0"),), {}, jobs.Limits(deadline=time.time() - 1))
+    assert task.run(0).status == "not begun"

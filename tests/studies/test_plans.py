@@ -7,7 +7,7 @@ import pytest
 
 from ampsim import AmpsimError
 from ampsim.config import settings
-from ampsim.studies import plans
+from ampsim.studies import launchers, plans
 from ampsim.studies.search import Axis
 
 OPTUNA = "hydra/sweeper=optuna"
@@ -52,7 +52,8 @@ def test_how_a_sweep_is_run_is_no_part_of_its_jobs():
 def test_the_cores_are_shared_out(
     monkeypatch: pytest.MonkeyPatch, n_jobs: int, cores: int, workers: int, threads: int | None
 ):
-    monkeypatch.setattr(plans, "cores", lambda: cores)
+    for module in (plans, launchers):
+        monkeypatch.setattr(module, "usable_cores", lambda: cores)
     plan = planned("seed=0,1", "hydra/launcher=joblib", f"hydra.launcher.n_jobs={n_jobs}")
     assert (plan.workers, plan.threads) == (workers, threads)
     assert planned("seed=0,1", "hydra/launcher=joblib", "sweep.threads=5").threads == 5
@@ -71,7 +72,7 @@ def test_the_cores_are_shared_out(
         (["seed=0,1", "sweep.job_timeout_s=0"], "sweep.job_timeout_s=0.0: it is above 0"),
         (["seed=0,1", "sweep.threads=-1"], "sweep.threads=-1: it is above 0"),
         (["seed=0,1", "hydra/launcher=rya"], "there is no hydra/launcher `rya`; did you mean `ray`?"),
-        (["seed=interval(0,1)"], "does not support sweep type"),
+        (["seed=interval(0,1)"], "`seed=interval(0,1)` has no list of values"),
         ([OPTUNA, "model.layers=2"], "a search needs something to seek"),
         ([OPTUNA, "model.layers=1,2", "hydra.sweeper.objectives=[test_esr]"], "never chooses by a test figure"),
         ([OPTUNA, "model.layers=1,2", "hydra.sweeper.objectives=[validation_est]"], "did you mean `validation_esr`?"),

@@ -19,11 +19,11 @@ from mlflow.tracking import MlflowClient
 from ampsim import AmpsimError
 from ampsim.cli import main as cli
 from ampsim.comparing import comparison
+from ampsim.comparing.outcomes import Row
 from ampsim.config import settings
 from ampsim.runs.tracking import SWEEP, Store
 from ampsim.studies import sweeps
-from ampsim.studies.jobs import Job
-from ampsim.studies.search import opened
+from ampsim.studies.search import open_storage
 
 SMALL = [
     "model=dense",
@@ -173,7 +173,7 @@ def test_a_search_goes_on_with_its_study_and_tells_its_best(
     assert parent.info.status == "FINISHED"
     study = optuna.load_study(
         study_name=parent.data.tags["optuna_study"],
-        storage=opened(str(tmp_path / "runs" / "optuna.journal")),
+        storage=open_storage(str(tmp_path / "runs" / "optuna.journal")),
     )
     assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 3
     # What the study was told is what the runs say of their validation, at each point and at the best.
@@ -216,18 +216,6 @@ def in_group(group: int) -> list[str]:
 # ---- without training ----
 
 
-def job(key: str, *overrides: str) -> Job:
-    return Job("name", list(overrides), {}, key)
-
-
-def test_jobs_differ_in_the_keys_whose_values_are_not_all_the_same():
-    jobs = [job("a", "model=dense", "model.layers=1", "seed=0"), job("b", "model=dense", "model.layers=2", "seed=0")]
-    assert sweeps.differing(jobs) == ["model.layers"]
-    assert sweeps.label(jobs[1], ["model.layers"]) == "layers=2"
-    assert sweeps.differing(jobs[:1]) == []
-    assert sweeps.label(jobs[0], []) == "name"
-
-
 def test_a_sweep_is_its_jobs_in_any_order():
     assert sweeps.hashed(["a", "b"]) == sweeps.hashed(["b", "a"]) != sweeps.hashed(["a"])
 
@@ -252,7 +240,7 @@ def test_a_process_that_is_no_more_runs_no_sweep():
 
 def test_failures_decide_the_exit_code():
     def failure(*ends: str) -> AmpsimError | None:
-        return sweeps.Result("s", "0", [sweeps.Row(job(end), end) for end in ends], []).failure
+        return sweeps.Result("s", "0", [Row(end, [], end) for end in ends], []).failure
 
     assert failure("finished", "pruned", "not begun") is None
     assert failure("finished", "diverged").exit_code == 3

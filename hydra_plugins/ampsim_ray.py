@@ -1,4 +1,4 @@
-"""What Hydra loads of ampsim: sweepers that leave a sweep's story to `ampsim.studies.sweeps`, and a launcher for Ray.
+"""What Hydra loads of ampsim: a launcher for Ray.
 
 Hydra imports this with every command, so nothing heavy is imported at the top.
 """
@@ -7,33 +7,11 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, run_job, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
-
-
-class Grid(BasicSweeper):
-    """Hands Hydra's launcher to the sweep, which knows the jobs and which of them have finished already."""
-
-    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
-        self.task: Any = task_function
-
-    def sweep(self, arguments: list[str]) -> Any:
-        assert self.launcher is not None
-        if not hasattr(self.task, "task"):  # Hydra's own flags were given beside -m
-            return super().sweep(arguments)
-        return self.task.task.conduct(self.launcher.launch)
-
-
-class Optuna(Grid):
-    """The same for a search; `ampsim.studies` reads its options and asks Optuna for the jobs."""
-
-    def __init__(self, params: dict[str, str] | None = None, **options: Any) -> None:
-        super().__init__(None, params)
 
 
 class Ray(Launcher):
