@@ -15,6 +15,7 @@ from typing import Any
 
 from ampsim import AmpsimError, __version__, printable
 from ampsim.config.targets import assignments, nearest
+from ampsim.files import refuse_existing, write_text
 from ampsim.runs.locations import refuse_unreachable
 
 HELP = """\
@@ -419,8 +420,7 @@ def doctor(words: list[str]) -> None:
     from ampsim.doctor import diagnosed, loaded, page
 
     for path in filter(None, (options.json, options.html)):
-        if Path(path).expanduser().exists() and not options.overwrite:
-            raise AmpsimError(f"{path} exists; say overwrite=true to replace it")
+        refuse_existing(Path(path).expanduser(), overwrite=options.overwrite)
     console = new_console()
     with console.status("listening ..."):
         take, known = loaded(
@@ -431,7 +431,7 @@ def doctor(words: list[str]) -> None:
     say(console, f"\n{found.name}, {page.summary(found)}")
     for path, make in ((options.json, page.as_json), (options.html, page.as_html)):
         if path:
-            page.write(Path(path).expanduser(), make(found))
+            write_text(Path(path).expanduser(), make(found), overwrite=options.overwrite)
             say(console, f"-> {path}")
     if found.count("error"):
         raise SystemExit(AmpsimError.exit_code)

@@ -6,7 +6,7 @@ import json
 import math
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +22,8 @@ from ampsim.comparing.ranking import (
     balanced,
     ranked,
 )
+from ampsim.files import atomic
+from ampsim.files import refuse_existing as refuse_file
 from ampsim.metrics import Blocks
 from ampsim.report import plots
 from ampsim.report.page import listening_page
@@ -196,9 +198,10 @@ def write(store: Store, ranking: Ranking, folder: Path, *, title: str) -> None:
         for group, change in rows(ranking)
     ]
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder) as temporary:
-            csv_file, markdown, png, page = (Path(temporary) / name for name in FILES)
+        with ExitStack() as files:
+            csv_file, markdown, png, page = (
+                files.enter_context(atomic(folder / name, overwrite=True)) for name in FILES
+            )
             csv_file.write_text(table(ranking), encoding="utf-8")
             markdown.write_text(summary(ranking, title), encoding="utf-8")
             plots.save(plots.comparison(drawn, ranking.metric), png)
@@ -213,18 +216,16 @@ def write(store: Store, ranking: Ranking, folder: Path, *, title: str) -> None:
                 runs=best.runs,
                 configs=best.configs,
                 facts={"shown": f"the best {len(best.models)} of {len(ranking.groups)} configs by {ranking.metric}"},
+                overwrite=True,
             )
-            for file in (csv_file, markdown, png, page):
-                file.replace(folder / file.name)
     except OSError as error:
         raise AmpsimError(f"{folder} cannot be written to: {error.strerror}") from error
 
 
 def refuse_existing(folder: Path, *, overwrite: bool) -> None:
     """Raises AmpsimError where `write` would replace something."""
-    there = [name for name in FILES if (folder / name).exists()]
-    if there and not overwrite:
-        raise AmpsimError(f"{folder / there[0]} exists; overwrite=true replaces it")
+    for name in FILES:
+        refuse_file(folder / name, overwrite=overwrite)
     if folder.exists() and not folder.is_dir():
         raise AmpsimError(f"output={folder} is a file: name a folder")
 
