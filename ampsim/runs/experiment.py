@@ -37,7 +37,8 @@ from ampsim.recordings.splits import split
 from ampsim.report import plots
 from ampsim.report.page import listening_page
 from ampsim.runs.evaluation import Evaluation, evaluate, limits
-from ampsim.runs.tracking import Store, TrackedRun, alone, busy
+from ampsim.runs.locks import alone, busy
+from ampsim.runs.tracking import Store, TrackedRun
 from ampsim.signals import audio
 from ampsim.training.segments import Segments
 from ampsim.training.trainer import Progress, State, Trainer, distribution, ignore

@@ -11,7 +11,7 @@ from synthetic import RATE, amp, guitar
 from ampsim import AmpsimError
 from ampsim.recordings.pairs import AudioPair
 from ampsim.runs import experiment
-from ampsim.runs.tracking import alone
+from ampsim.runs.locks import alone
 
 
 def test_resuming_wakes_the_newest_unfinished_run_that_is_still_there_and_no_other(tmp_path: Path):
