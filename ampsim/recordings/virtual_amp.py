@@ -6,14 +6,12 @@ filters between them, a supply that sags, a loudspeaker with a microphone in fro
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import logging
 import math
 import numbers
 import os
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +20,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, signal
+
+from ampsim import AmpsimError
+from ampsim.files import atomic
+from ampsim.signals.filters import minimum_phase
 
 Audio = NDArray[np.float32]
 Samples = NDArray[np.float64]
@@ -90,18 +92,12 @@ def _read(path: Path) -> tuple[Audio, Audio] | None:
 
 
 def _write(path: Path, direct: Audio, amp: Audio) -> None:
-    """Cache the recording under a name of its own first, so that no other process ever reads half a file."""
-    temporary = path.with_suffix(f".{uuid.uuid4().hex}.partial")
+    """Cache the recording, so that no other process ever reads half a file."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            np.savez(file, direct=direct, amp=amp)
-        temporary.replace(path)
-    except OSError as error:  # a cache saves seconds; its absence is no reason to stop a run
+        with atomic(path, overwrite=True) as temporary:
+            np.savez(temporary, direct=direct, amp=amp)
+    except (AmpsimError, OSError) as error:  # a cache saves seconds; its absence is no reason to stop a run
         logger.warning("the virtual amp's recording is not cached: %s", error)
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
 
 
 def _check(**settings: float) -> None:
@@ -478,9 +474,6 @@ def _minimum_phase(sample_rate: int) -> Samples:
     size = 2 ** math.ceil(math.log2(0.5 * sample_rate))
     table_hz, table_db = np.array(LOUDSPEAKER).T
     hz = np.maximum(np.fft.rfftfreq(size, 1 / sample_rate), table_hz[0])
-    log_magnitude = np.interp(np.log(hz), np.log(table_hz), table_db) * math.log(10) / 20
-    cepstrum = np.fft.irfft(log_magnitude)
-    cepstrum[1 : size // 2] *= 2
-    cepstrum[size // 2 + 1 :] = 0
-    response = np.fft.irfft(np.exp(np.fft.rfft(cepstrum)))[: round(0.03 * sample_rate)]
+    magnitude = 10 ** (np.interp(np.log(hz), np.log(table_hz), table_db) / 20)
+    response = np.fft.irfft(minimum_phase(magnitude))[: round(0.03 * sample_rate)]
     return response * np.cos(np.linspace(0, np.pi / 2, len(response)))
