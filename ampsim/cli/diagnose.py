@@ -5,6 +5,7 @@ from pathlib import Path
 from ampsim import AmpsimError
 from ampsim.cli.display import new_console, say
 from ampsim.cli.options import Doctor, parsed
+from ampsim.files import refuse_existing, write_text
 
 
 def doctor(words: list[str]) -> None:
@@ -14,8 +15,10 @@ def doctor(words: list[str]) -> None:
     from ampsim.doctor import page
 
     for path in filter(None, (options.json, options.html)):
-        if Path(path).expanduser().exists() and not options.overwrite:
-            raise AmpsimError(f"{path} exists; say overwrite=true to replace it")
+        inputs = [Path(name).expanduser().resolve() for name in (options.input, options.target) if name]
+        if Path(path).expanduser().resolve() in inputs:
+            raise AmpsimError(f"{path} is the recording itself: name another file for the output")
+        refuse_existing(Path(path).expanduser(), overwrite=options.overwrite)
     console = new_console()
     with console.status("listening ..."):
         found = api.doctor(
@@ -25,7 +28,7 @@ def doctor(words: list[str]) -> None:
     say(console, f"\n{found.name}, {page.summary(found)}")
     for path, make in ((options.json, page.as_json), (options.html, page.as_html)):
         if path:
-            page.write(Path(path).expanduser(), make(found))
+            write_text(Path(path).expanduser(), make(found), overwrite=options.overwrite)
             say(console, f"-> {path}")
     if found.count("error"):
         raise SystemExit(AmpsimError.exit_code)

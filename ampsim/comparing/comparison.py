@@ -4,7 +4,7 @@ import json
 import math
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +22,8 @@ from ampsim.comparing.ranking import (
     balanced,
     ranked,
 )
+from ampsim.files import atomic
+from ampsim.files import refuse_existing as refuse_file
 from ampsim.metrics import Blocks
 from ampsim.report import plots
 from ampsim.report.page import listening_page
@@ -193,9 +195,10 @@ def with_spread(group: Group, metric: str) -> str:
 def write(store: Store, ranking: Ranking, folder: Path, *, title: str) -> None:
     """FILES in a folder, which is made; each takes its name only once it is whole."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder) as temporary:
-            csv_file, markdown, png, page = (Path(temporary) / name for name in FILES)
+        with ExitStack() as files:
+            csv_file, markdown, png, page = (
+                files.enter_context(atomic(folder / name, overwrite=True)) for name in FILES
+            )
             csv_file.write_text(table(ranking), encoding="utf-8")
             markdown.write_text(summary(ranking, title), encoding="utf-8")
             plots.save(figure(ranking), png)
@@ -210,9 +213,8 @@ def write(store: Store, ranking: Ranking, folder: Path, *, title: str) -> None:
                 runs=best.runs,
                 configs=best.configs,
                 facts={"shown": f"the best {len(best.models)} of {len(ranking.groups)} configs by {ranking.metric}"},
+                overwrite=True,
             )
-            for file in (csv_file, markdown, png, page):
-                file.replace(folder / file.name)
     except OSError as error:
         raise AmpsimError(f"{folder} cannot be written to: {error.strerror}") from error
 
@@ -228,9 +230,8 @@ def figure(ranking: Ranking) -> "Figure":
 
 def refuse_existing(folder: Path, *, overwrite: bool) -> None:
     """Raises AmpsimError where `write` would replace something."""
-    there = [name for name in FILES if (folder / name).exists()]
-    if there and not overwrite:
-        raise AmpsimError(f"{folder / there[0]} exists; overwrite=true replaces it")
+    for name in FILES:
+        refuse_file(folder / name, overwrite=overwrite)
     if folder.exists() and not folder.is_dir():
         raise AmpsimError(f"output={folder} is a file: name a folder")
 

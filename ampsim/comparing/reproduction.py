@@ -1,6 +1,5 @@
 """Makes a run again from what it saved, and judges how close the two came."""
 
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from ampsim import AmpsimError
+from ampsim import AmpsimError, files
 from ampsim.comparing import comparison
 from ampsim.comparing.ranking import Trial, natural
 from ampsim.config.run_config import NOT_OF_THE_RUN, RunConfig
@@ -26,6 +25,7 @@ from ampsim.training.observer import Observer
 
 FILES = ("path", "input", "target", "teacher")  # keys of the section `data` that name files
 RULE = 0.1  # of the ESR: what passes for the noise of seeds where too few of them are known
+LARGEST = 100_000_000  # bytes of an artifact in JSON; a run of a day keeps a few million
 TIMINGS = ("real_time_factor",)  # scores that are no property of the model alone
 
 
@@ -134,10 +134,7 @@ def is_number(value: Any) -> bool:
 def read_json(path: Path | None, kind: type) -> Any:
     if path is None:
         return None
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise AmpsimError(f"{path} cannot be read as what a run keeps there: {error}") from error
+    value = files.read_json(path, "artifact of a run", LARGEST)
     if not isinstance(value, kind):
         raise AmpsimError(f"{path} is not what a run keeps there")
     return value

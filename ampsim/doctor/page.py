@@ -8,11 +8,10 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from html import escape
 from importlib import resources
-from pathlib import Path
 from string import Template
 from typing import Any
 
-from ampsim import AmpsimError, __version__
+from ampsim import __version__
 from ampsim.doctor.response import BANDS_HZ
 from ampsim.recordings.findings import Diagnosis, Finding
 from ampsim.signals.audio import clock
@@ -25,16 +24,6 @@ def as_json(found: Diagnosis) -> str:
         each["values"] = {key: float(value) if math.isfinite(value) else None for key, value in each["values"].items()}
     about = {"name": found.name, "sample_rate": found.sample_rate, "duration_s": found.duration_s}
     return json.dumps({**about, "findings": findings}, indent=2, ensure_ascii=False)
-
-
-def write(path: Path, text: str) -> None:
-    """Put a text where it belongs, once it is whole."""
-    temporary = path.with_name(f".{path.name}.partial")
-    try:
-        temporary.write_text(text, encoding="utf-8", errors="replace")
-        temporary.replace(path)
-    except OSError as error:
-        raise AmpsimError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def summary(found: Diagnosis) -> str:

@@ -1,7 +1,7 @@
 """Exports: a trained model in the formats of players and runtimes, each proven before it is called done."""
 
-import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +14,8 @@ from ampsim.export.litert import LiteRT
 from ampsim.export.nam import GEAR_TYPES, TONE_TYPES, Nam
 from ampsim.export.onnx import Onnx
 from ampsim.export.rtneural import RTNeural
+from ampsim.files import atomic, refuse_existing
 from ampsim.models import AmpModel
-from ampsim.signals.audio import current_umask
 
 __all__ = ["FORMATS", "Details", "Export", "Format", "Proof", "export", "formats_named"]
 
@@ -57,19 +57,13 @@ def export(
         refuse(model, each)
     planned = {each.name: path for each, path in zip(formats, destinations(formats, output, details.name), strict=True)}
     for path in planned.values():
-        if path.exists() and (path.is_dir() or not overwrite):
-            raise AmpsimError(f"{path} exists; say overwrite=true to replace it")
+        refuse_existing(path, overwrite=overwrite)
     folder = next(iter(planned.values())).parent
     made = not folder.exists()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".export-") as temporary:
-            exports = [written(model, each, planned[each.name], Path(temporary), details) for each in formats]
-            for found in exports:
-                partial = Path(temporary) / found.path.name
-                partial.chmod(0o666 & ~current_umask())
-                partial.replace(found.path)
-        return exports
+        with ExitStack() as files:  # all of them take their names at its end, or none
+            partial = {name: files.enter_context(atomic(path, overwrite=overwrite)) for name, path in planned.items()}
+            return [written(model, each, planned[each.name], partial[each.name], details) for each in formats]
     except OSError as error:
         raise AmpsimError(f"{folder} cannot be written to: {error.strerror or error}") from error
     finally:
@@ -77,8 +71,7 @@ def export(
             folder.rmdir()
 
 
-def written(model: AmpModel, each: Format, path: Path, temporary: Path, details: Details) -> Export:
-    partial = temporary / path.name
+def written(model: AmpModel, each: Format, path: Path, partial: Path, details: Details) -> Export:
     each.write(model, partial, details)
     proof = each.prove(model, partial)
     if not proof.holds:

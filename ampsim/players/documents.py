@@ -1,6 +1,5 @@
 """Files that hold a net as JSON: read, checked and unpacked, with every fault told in a sentence."""
 
-import json
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ampsim import AmpsimError
+from ampsim import AmpsimError, files
 from ampsim.players.player import Array
 
 LARGEST = 1 << 29  # bytes; captures have some hundred thousand
@@ -20,29 +19,9 @@ def read_json(path: Path, kind: str) -> dict[str, Any]:
     """The object in a file; `kind` says in an error what the file was taken for.
 
     Raises:
-        AmpsimError: the file is missing, not text, not JSON, broken off, or holds something other than an object.
+        AmpsimError: the file cannot be read as JSON, or holds something other than an object.
     """
-    if not path.exists():
-        raise AmpsimError(f"{path} does not exist (looked from {Path.cwd()})")
-    if path.is_dir():
-        raise AmpsimError(f"{path} is a folder; name a file in it")
-    if not path.is_file():
-        raise AmpsimError(f"{path} is no file, but a device or a pipe")
-    try:
-        if path.stat().st_size > LARGEST:
-            raise AmpsimError(f"{path} is no {kind}: it has {path.stat().st_size >> 20} MiB")
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise AmpsimError(f"{path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError:
-        raise AmpsimError(f"{path} is no {kind}: it is not text") from None
-    except json.JSONDecodeError as error:
-        text = error.doc.strip()
-        whole_file = text[:1] not in ("", "{") or text.endswith("}")
-        fault = f"it is not JSON from character {error.pos} on" if whole_file else "it breaks off"
-        raise AmpsimError(f"{path} is no {kind} that can be read: {fault}; download or export it again") from error
-    except RecursionError:
-        raise AmpsimError(f"{path} is no {kind}: it is nested too deep") from None
+    found = files.read_json(path, kind, LARGEST)
     if not isinstance(found, dict):
         raise AmpsimError(f"{path} is no {kind}: it is JSON, but not an object")
     return found

@@ -65,7 +65,7 @@ def dynamics(pair: AudioPair) -> tuple[float, float]:
 
 def placed(pair: AudioPair, timing: Timing) -> Iterator[Finding]:
     """Delay, polarity, drift and lost samples."""
-    rate, line = pair.sample_rate, timing.line
+    rate = pair.sample_rate
     values = {
         "samples": timing.samples,
         "onset": timing.onset,
@@ -93,10 +93,15 @@ def placed(pair: AudioPair, timing: Timing) -> Iterator[Finding]:
     text = turned if timing.inverted else "the amp does not invert the signal"
     yield Finding("note" if timing.inverted else "ok", "polarity", text, values={"inverted": float(timing.inverted)})
     yield from steps(pair, timing)
-    total = line.slope * pair.duration_s
+    yield from clocks(pair, timing)
+
+
+def clocks(pair: AudioPair, timing: Timing) -> Iterator[Finding]:
+    """Whether the two were recorded at one speed; a take too short to tell yields nothing."""
+    total = timing.line.slope * pair.duration_s
     values = {
         "ppm": timing.drift_ppm,
-        "error_ppm": line.slope_error / rate * 1e6,
+        "error_ppm": timing.line.slope_error / pair.sample_rate * 1e6,
         "samples": total,
     }
     if not drifts(timing, pair.duration_s):

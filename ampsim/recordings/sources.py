@@ -12,7 +12,7 @@ from ampsim.recordings import virtual_amp
 from ampsim.recordings.pairs import AudioPair, FileRecord
 from ampsim.signals.audio import AudioFile, clock, read
 
-DEFAULT_RATE = inspect.signature(virtual_amp.record).parameters["sample_rate"].default
+DEFAULT_RATE = virtual_amp.VirtualAmpSettings.sample_rate
 SPLITS = ("train", "validation", "test")
 
 Split = float | str | list[str]
@@ -123,7 +123,7 @@ class VirtualAmp(Source):
     """The embedded recording: a synthetic guitar through a simulated valve amp, the same on every machine.
 
     Args:
-        recording: the settings of `virtual_amp.record`.
+        recording: fields of `virtual_amp.VirtualAmpSettings`.
     """
 
     def __init__(
@@ -136,9 +136,11 @@ class VirtualAmp(Source):
         **recording: Any,
     ) -> None:
         super().__init__(delay=delay, checks=checks, drift=drift, **({} if splits is None else {"splits": splits}))
-        inspect.signature(virtual_amp.record).bind(**recording)  # an unknown setting is refused now, not after loading
         if "cache" in recording:  # a config from elsewhere says what is made and not where files go
             raise ValueError("a config cannot name data.cache; AMPSIM_CACHE does")
+        inspect.signature(virtual_amp.VirtualAmpSettings).bind(
+            **recording
+        )  # an unknown setting is refused now, not after loading
         object.__setattr__(self, "recording", recording)
 
     def load(self) -> list[AudioPair]:

@@ -6,22 +6,24 @@ filters between them, a supply that sags, a loudspeaker with a microphone in fro
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import logging
 import math
 import numbers
 import os
-import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, signal
+
+from ampsim import AmpsimError
+from ampsim.files import atomic
+from ampsim.signals.filters import minimum_phase
 
 Audio = NDArray[np.float32]
 Samples = NDArray[np.float64]
@@ -31,39 +33,60 @@ logger = logging.getLogger(__name__)
 # ---------------------------------------------------------------------------------------------------- the recording
 
 
-def record(
-    *,
-    duration_s: float = 120.0,
-    sample_rate: int = 44100,
-    seed: int = 0,
-    drive_db: float = 42.0,
-    bias: float = 0.3,
-    sag: float = 0.3,
-    bass_db: float = 0.0,
-    mid_db: float = 3.0,
-    treble_db: float = 2.0,
-    room_db: float = -18.0,
-    noise_db: float = -75.0,
-    delay: int = 7,
-    cache: str | os.PathLike[str] | None = None,
-) -> tuple[Audio, Audio]:
+@dataclass(frozen=True, kw_only=True)
+class VirtualAmpSettings:
+    """What decides the recording.
+
+    Args:
+        duration_s: of the recording.
+        sample_rate: in hertz.
+        seed: of what is played, and of the noise.
+        drive_db: gain before the power stage at 1 kHz.
+        bias: the stages' distance from symmetric clipping.
+        sag: the part of the supply that is lost at full power.
+        bass_db: of the tone stack, as are `mid_db` and `treble_db`.
+        room_db: the first reflection against the direct sound; `-inf` switches the room off.
+        noise_db: RMS of the noise against full scale; `-inf` switches it off.
+        delay: samples by which the amp lags the direct signal.
+
+    Raises:
+        ValueError: a setting that no guitar or amp could have.
+    """
+
+    duration_s: float = 120.0
+    sample_rate: int = 44100
+    seed: int = 0
+    drive_db: float = 42.0
+    bias: float = 0.3
+    sag: float = 0.3
+    bass_db: float = 0.0
+    mid_db: float = 3.0
+    treble_db: float = 2.0
+    room_db: float = -18.0
+    noise_db: float = -75.0
+    delay: int = 7
+
+    def __post_init__(self) -> None:
+        _check(**asdict(self))
+
+
+def record(*, cache: str | os.PathLike[str] | None = None, **settings: float) -> tuple[Audio, Audio]:
     """The direct and the amp signal, each (duration_s * sample_rate,), from the cache if it holds these settings.
 
-    `guitar` and `amplify` explain the settings. The cache folder is `cache`, else $AMPSIM_CACHE, else ~/.cache/ampsim.
+    Args:
+        cache: the folder of the cache; else it is $AMPSIM_CACHE, else ~/.cache/ampsim.
+        settings: fields of `VirtualAmpSettings`, whose defaults stand for the others.
+
+    Raises:
+        ValueError: a setting that no guitar or amp could have.
+        TypeError: a setting that is not known.
     """
-    settings = dict(locals())
-    del settings["cache"]
-    _check(**settings)
-    path = _cache_folder(cache) / f"virtual-amp-{_fingerprint(settings)}.npz"
+    chosen = VirtualAmpSettings(**settings)  # type: ignore[arg-type]  # it refuses a number that is not whole itself
+    path = _cache_folder(cache) / f"virtual-amp-{_fingerprint(asdict(chosen))}.npz"
     recording = _read(path)
     if recording is None:
-        direct = guitar(duration_s, sample_rate, seed=seed)
-        tone = {"bass_db": bass_db, "mid_db": mid_db, "treble_db": treble_db}
-        spaces = {"room_db": room_db, "noise_db": noise_db}
-        amp = amplify(
-            direct, sample_rate, drive_db=drive_db, bias=bias, sag=sag, delay=delay, seed=seed, **tone, **spaces
-        )
-        recording = direct, amp
+        direct = guitar(chosen.duration_s, chosen.sample_rate, seed=chosen.seed)
+        recording = direct, _amplified(direct, chosen)
         _write(path, *recording)
     return recording
 
@@ -90,18 +113,12 @@ def _read(path: Path) -> tuple[Audio, Audio] | None:
 
 
 def _write(path: Path, direct: Audio, amp: Audio) -> None:
-    """Cache the recording under a name of its own first, so that no other process ever reads half a file."""
-    temporary = path.with_suffix(f".{uuid.uuid4().hex}.partial")
+    """Cache the recording, so that no other process ever reads half a file."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            np.savez(file, direct=direct, amp=amp)
-        temporary.replace(path)
-    except OSError as error:  # a cache saves seconds; its absence is no reason to stop a run
+        with atomic(path, overwrite=True) as temporary:
+            np.savez(temporary, direct=direct, amp=amp)
+    except (AmpsimError, OSError) as error:  # a cache saves seconds; its absence is no reason to stop a run
         logger.warning("the virtual amp's recording is not cached: %s", error)
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
 
 
 def _check(**settings: float) -> None:
@@ -325,43 +342,41 @@ LOUDSPEAKER = (
 REFLECTIONS = ((3.1, 1.0), (5.3, -0.8), (8.9, 0.7), (12.7, 0.5), (17.9, -0.4), (24.1, 0.3))  # milliseconds, gain
 
 
-def amplify(
-    direct: Audio,
-    sample_rate: int,
-    *,
-    drive_db: float = 42.0,
-    bias: float = 0.3,
-    sag: float = 0.3,
-    bass_db: float = 0.0,
-    mid_db: float = 3.0,
-    treble_db: float = 2.0,
-    room_db: float = -18.0,
-    noise_db: float = -75.0,
-    delay: int = 7,
-    seed: int = 0,
-) -> Audio:
+def amplify(direct: Audio, sample_rate: int, **settings: float) -> Audio:
     """What the microphone hears of `direct` (n,), as (n,), `delay` samples later.
 
-    drive_db: gain before the power stage at 1 kHz. bias: the stages' distance from symmetric clipping. sag: the part of
-    the supply that is lost at full power. room_db: the first reflection against the direct sound. noise_db: RMS of the
-    noise against full scale. `-inf` switches room or noise off.
+    Args:
+        direct: one channel of finite samples.
+        sample_rate: in hertz.
+        settings: further fields of `VirtualAmpSettings`, of which `duration_s` does nothing here.
+
+    Raises:
+        ValueError: a setting that no amp could have, or a direct signal that is not one channel of finite samples.
     """
-    settings = dict(locals())
-    del settings["direct"]
-    _check(**settings)
+    return _amplified(direct, VirtualAmpSettings(sample_rate=sample_rate, **settings))  # type: ignore[arg-type]
+
+
+def _amplified(direct: Audio, settings: VirtualAmpSettings) -> Audio:
     if np.ndim(direct) != 1 or not np.all(np.isfinite(direct)):
         raise ValueError("the direct signal is not one channel of finite samples: pick one channel and remove its NaNs")
+    sample_rate, bias = settings.sample_rate, settings.bias
     factor = math.ceil(352_800 / sample_rate)  # at 350 kHz a clipped guitar's aliases are below its noise
     rate = factor * sample_rate
-    stages = [ClippingStage(stage, drive_db, bias, rate) for stage in STAGES]
+    stages = [ClippingStage(stage, settings.drive_db, bias, rate) for stage in STAGES]
     tone_stack = Filter(
-        np.vstack([_peak(90, bass_db, 0.5, rate), _peak(600, mid_db, 0.6, rate), _peak(3000, treble_db, 0.6, rate)])
+        np.vstack(
+            [
+                _peak(90, settings.bass_db, 0.5, rate),
+                _peak(600, settings.mid_db, 0.6, rate),
+                _peak(3000, settings.treble_db, 0.6, rate),
+            ]
+        )
     )
-    chain: list[Callable[[Samples], Samples]] = [*stages, tone_stack, PowerStage(POWER_STAGE, bias, sag, rate)]
+    chain: list[Callable[[Samples], Samples]] = [*stages, tone_stack, PowerStage(POWER_STAGE, bias, settings.sag, rate)]
     electric = _oversampled(direct, chain, factor)
-    sound = signal.oaconvolve(electric, _microphone(sample_rate, room_db))[: len(direct)]
-    delayed = np.concatenate([np.zeros(delay), sound])[: len(direct)]
-    noise = 10 ** (noise_db / 20) * np.random.default_rng([seed, 1]).standard_normal(len(direct))
+    sound = signal.oaconvolve(electric, _microphone(sample_rate, settings.room_db))[: len(direct)]
+    delayed = np.concatenate([np.zeros(settings.delay), sound])[: len(direct)]
+    noise = 10 ** (settings.noise_db / 20) * np.random.default_rng([settings.seed, 1]).standard_normal(len(direct))
     return (0.29 * delayed + noise).astype(np.float32)
 
 
@@ -478,9 +493,6 @@ def _minimum_phase(sample_rate: int) -> Samples:
     size = 2 ** math.ceil(math.log2(0.5 * sample_rate))
     table_hz, table_db = np.array(LOUDSPEAKER).T
     hz = np.maximum(np.fft.rfftfreq(size, 1 / sample_rate), table_hz[0])
-    log_magnitude = np.interp(np.log(hz), np.log(table_hz), table_db) * math.log(10) / 20
-    cepstrum = np.fft.irfft(log_magnitude)
-    cepstrum[1 : size // 2] *= 2
-    cepstrum[size // 2 + 1 :] = 0
-    response = np.fft.irfft(np.exp(np.fft.rfft(cepstrum)))[: round(0.03 * sample_rate)]
+    magnitude = 10 ** (np.interp(np.log(hz), np.log(table_hz), table_db) / 20)
+    response = np.fft.irfft(minimum_phase(magnitude))[: round(0.03 * sample_rate)]
     return response * np.cos(np.linspace(0, np.pi / 2, len(response)))

@@ -5,9 +5,7 @@ import hashlib
 import html
 import json
 import math
-import os
 import re
-import tempfile
 import time
 from collections.abc import Mapping
 from importlib import resources
@@ -17,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ampsim import AmpsimError, __version__
+from ampsim.files import refuse_existing, write_text
 from ampsim.metrics import esr, esr_over_time, loudness
 from ampsim.metrics.legend import SCORES
 from ampsim.report.plots import COLOURS, MODEL_COLOURS
@@ -67,8 +66,7 @@ def listening_page(
         AmpsimError: the file exists or cannot be written, there is no model, or the signals are not of one length.
     """
     path = Path(path).expanduser()
-    if path.exists() and not overwrite:
-        raise AmpsimError(f"{path} exists: name another file for the page")
+    refuse_existing(path, overwrite=overwrite)
     names = {name: f"{name} (model)" if name in ("direct", "amp") else name for name in models}
     scored = {names[name]: of for name, of in (scores or {}).items() if name in names}
     run_of = {names[name]: of for name, of in (runs or {}).items() if name in names}
@@ -103,7 +101,7 @@ def listening_page(
     # Votes name it: the same page made again has the same.
     data["id"] = hashlib.sha256("".join([json.dumps(data, sort_keys=True), *islands]).encode()).hexdigest()[:12]
     data |= {"version": __version__, "made": time.strftime("%Y-%m-%d")}
-    write(path, filled(data, islands))
+    write_text(path, filled(data, islands), overwrite=overwrite)
     return path
 
 
@@ -251,22 +249,3 @@ def filled(data: dict[str, Any], islands: list[str]) -> str:
 def fingerprint(text: str) -> str:
     """As a content security policy names an element's text."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
-
-
-def write(path: Path, text: str) -> None:
-    """The file takes its name only once it is whole."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-    except OSError as error:
-        raise AmpsimError(f"{path.parent} cannot be written to: {error.strerror}") from error
-    try:
-        # A name may come from a file's, which need not be text.
-        with os.fdopen(handle, "w", encoding="utf-8", errors="replace", newline="\n") as file:
-            file.write(text)
-        Path(temporary).chmod(0o666 & ~audio.current_umask())
-        Path(temporary).replace(path)
-    except OSError as error:
-        raise AmpsimError(f"{path} cannot be written: {error.strerror}") from error
-    finally:
-        Path(temporary).unlink(missing_ok=True)

@@ -1,17 +1,19 @@
 """What listeners answered on listening pages, summed up: ABX tests by the binomial test, MUSHRA ratings with intervals."""
 
-import json
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 from scipy import stats
 
 from ampsim import AmpsimError, printable
+from ampsim.files import read_json
 
 CONFIDENCE = 0.95
 LARGEST = 10_000_000  # bytes of a votes file; a listener's are a few thousand
@@ -190,28 +192,78 @@ def grouped(items: Iterable[Any], key: Callable[[Any], Any]) -> list[list[Any]]:
 # ---- Votes files: they come by mail from anyone, so nothing in them is taken for granted ----------------------------
 
 
+def cleaned(value: object) -> object:
+    return printable(value.replace("\n", " ")) if isinstance(value, str) else value
+
+
+Text = Annotated[str, BeforeValidator(cleaned)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Votes(BaseModel):
+    """What a listening page saves, as far as it is read; whatever else it says is left alone."""
+
+    model_config = ConfigDict(strict=True)
+
+
+class Page(Votes):
+    id: Text
+    title: Text
+
+
+class Trial(Votes):
+    x: Literal["A", "B"]
+    answer: Literal["A", "B"]
+
+
+class AbxVotes(Votes):
+    id: Text
+    a: Text
+    b: Text
+    planned: Count
+    trials: list[Trial]
+
+
+class Score(Votes):
+    kind: Literal["reference", "anchor", "model"]
+    name: Text
+    score: Annotated[float, Field(ge=0, le=100)]
+
+
+class Excerpt(Votes):
+    ratings: list[Score]
+
+    @field_validator("ratings")
+    @classmethod
+    def one_reference(cls, ratings: list[Score]) -> list[Score]:
+        if [each.kind for each in ratings].count("reference") != 1:
+            raise ValueError("the hidden reference is not rated, or more than once")
+        return ratings
+
+
+class MushraVotes(Votes):
+    id: Text
+    planned: Count
+    trials: list[Excerpt]
+
+
+class File(Votes):
+    page: Page
+    listener: Text
+    abx: list[AbxVotes]
+    mushra: list[MushraVotes]
+
+
+NAMES = {"abx": "ABX test", "mushra": "MUSHRA test", "ratings": "rating"}
+
+
 def read(path: Path, unnamed: str) -> list[Test]:
     """The tests in a votes file; the listener is who it names, or `unnamed`.
 
     Raises:
         AmpsimError: the file cannot be read or is not what a listening page saves.
     """
-    try:
-        file = path.expanduser()
-        special = file.exists() and not file.is_file() and not file.is_dir()  # a pipe would never end
-        if special or (file.is_file() and file.stat().st_size > LARGEST):
-            raise AmpsimError(f"{path} is no votes file: name JSON files that a listening page saved")
-        text = file.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise AmpsimError(f"{path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise AmpsimError(
-            f"{path} is not text, let alone votes: name JSON files that a listening page saved"
-        ) from error
-    try:
-        votes = json.loads(text, parse_constant=refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise AmpsimError(f"{path} is not whole JSON ({error}): copy all of the votes from the page again") from error
+    votes = read_json(path.expanduser(), "votes file", LARGEST)
     if not isinstance(votes, dict) or votes.get("format") != "ampsim-votes":
         raise AmpsimError(f"{path} holds no votes: name JSON files that a listening page saved")
     if votes.get("version") != 1:
@@ -219,77 +271,44 @@ def read(path: Path, unnamed: str) -> list[Test]:
             f"{path} is of version {votes.get('version')}, and this ampsim reads 1: is there a newer ampsim?"
         )
     try:
-        page = field(votes, "page", dict, "the file")
-        about = {
-            "page": field(page, "id", str, "the page"),
-            "title": field(page, "title", str, "the page"),
-            "listener": field(votes, "listener", str, "the file").strip() or printable(unnamed),
-            "file": path,
-        }
-        abx = [abx_test(each, f"ABX test {k}", about) for k, each in numbered(votes, "abx", "the file")]
-        mushra = [mushra_test(each, f"MUSHRA test {k}", about) for k, each in numbered(votes, "mushra", "the file")]
-    except ValueError as error:
-        raise AmpsimError(f"{path} is damaged: {error}; save the votes from the page again") from error
-    return [*abx, *mushra]
+        # Not from the text itself: pydantic's parser refuses a name that was cut in the middle of a character.
+        found = File.model_validate(votes)
+    except ValidationError as error:
+        raise AmpsimError(f"{path} is damaged: {fault(error)}; save the votes from the page again") from error
+    listener = found.listener.strip() or printable(unnamed)
+    about = {"page": found.page.id, "title": found.page.title, "listener": listener, "file": path}
+    return [
+        *(abx_test(test, about) for test in found.abx),
+        *(mushra_test(test, about) for test in found.mushra),
+    ]
 
 
-def abx_test(test: Any, where: str, about: dict[str, Any]) -> AbxTest:
+def abx_test(test: AbxVotes, about: dict[str, Any]) -> AbxTest:
     # Whether an answer is right is for the answer to tell, and not for the file.
-    correct = 0
-    trials = numbered(test, "trials", where)
-    for k, trial in trials:
-        x, answer = (choice(trial, key, ("A", "B"), f"trial {k} of {where}") for key in ("x", "answer"))
-        correct += x == answer
-    pair = (field(test, "a", str, where), field(test, "b", str, where))
-    return AbxTest(
-        id=field(test, "id", str, where),
-        pair=pair,
-        correct=correct,
-        trials=len(trials),
-        planned=whole(test, "planned", where),
-        **about,
-    )
+    correct = sum(trial.x == trial.answer for trial in test.trials)
+    pair = (test.a, test.b)
+    return AbxTest(id=test.id, pair=pair, correct=correct, trials=len(test.trials), planned=test.planned, **about)
 
 
-def mushra_test(test: Any, where: str, about: dict[str, Any]) -> MushraTest:
-    ratings = []
-    for k, trial in numbered(test, "trials", where):
-        here, found = f"excerpt {k} of {where}", {}
-        for _, each in numbered(trial, "ratings", here):
-            kind = choice(each, "kind", ("reference", "anchor", "model"), here)
-            score = each.get("score")
-            if isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 100:
-                raise ValueError(f"{here} has a score that is no number from 0 to 100")
-            found[kind, field(each, "name", str, here)] = float(score)
-        if [kind for kind, _ in found].count("reference") != 1:
-            raise ValueError(f"{here} has no rating of the hidden reference, or several")
-        ratings.append(found)
-    return MushraTest(id=field(test, "id", str, where), ratings=ratings, planned=whole(test, "planned", where), **about)
+def mushra_test(test: MushraVotes, about: dict[str, Any]) -> MushraTest:
+    ratings: list[dict[Stimulus, float]] = [
+        {(each.kind, each.name): each.score for each in trial.ratings} for trial in test.trials
+    ]
+    return MushraTest(id=test.id, ratings=ratings, planned=test.planned, **about)
 
 
-def field(place: Any, key: str, kind: type, where: str) -> Any:
-    if not isinstance(place, dict) or not isinstance(place.get(key), kind):
-        raise ValueError(f"{where} has no {key}, or one of the wrong kind")
-    return printable(place[key].replace("\n", " ")) if kind is str else place[key]
-
-
-def whole(place: Any, key: str, where: str) -> int:
-    value = field(place, key, int, where)
-    if isinstance(value, bool) or value < 1:
-        raise ValueError(f"{key} of {where} is not a number of 1 or more")
-    return value
-
-
-def choice(place: Any, key: str, allowed: tuple[str, ...], where: str) -> str:
-    value = field(place, key, str, where)
-    if value not in allowed:
-        raise ValueError(f"{key} of {where} is none of {', '.join(allowed)}")
-    return value
-
-
-def numbered(place: Any, key: str, where: str) -> list[tuple[int, Any]]:
-    return list(enumerate(field(place, key, list, where), start=1))
-
-
-def refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no number")
+def fault(error: ValidationError) -> str:
+    """The first fault of a file in words: what is wrong, in which trial of which test."""
+    first = error.errors(include_url=False)[0]
+    *places, last = first["loc"]
+    names = NAMES | {"trials": "excerpt" if places[:1] == ["mushra"] else "trial"}
+    if isinstance(last, int):  # a whole entry of a list is wrong
+        places, last = [*places, last], ""
+    entries = [f"{names[str(key)]} {place + 1}" for key, place in pairwise(places) if isinstance(place, int)]
+    if "page" in places:
+        entries = ["the page"]
+    where = " of ".join(reversed(entries)) or "the file"
+    if first["type"] == "missing":
+        return f"{where} has no {last}"
+    reason = first["msg"].removeprefix("Value error, ")
+    return f"{f'{last} of ' if last else ''}{where}: {reason[0].lower()}{reason[1:]}"

@@ -13,7 +13,8 @@ from ampsim.recordings.preparing import Recording, prepare
 from ampsim.runs.artifacts import record_result, record_setting, validation_scores
 from ampsim.runs.evaluation import evaluate, limits
 from ampsim.runs.lifecycle import begin, closing, first_interrupt
-from ampsim.runs.tracking import Store, TrackedRun, alone
+from ampsim.runs.locks import alone
+from ampsim.runs.tracking import Store, TrackedRun
 from ampsim.training.fit import Fit
 from ampsim.training.observer import Observer
 from ampsim.training.state import Progress, State

@@ -9,8 +9,9 @@ from typing import Any
 
 from ampsim import AmpsimError, DivergedError, PrunedError
 from ampsim.config.run_config import RunConfig
+from ampsim.runs.locks import busy
 from ampsim.runs.provenance import code_version
-from ampsim.runs.tracking import Store, TrackedRun, busy
+from ampsim.runs.tracking import Store, TrackedRun
 
 Notice = Callable[[str], None]
 

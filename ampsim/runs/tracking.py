@@ -1,15 +1,12 @@
 """Everything MLflow: one SQLite file with the artifacts beside it, or any server. Nothing else imports mlflow."""
 
-import fcntl
-import json
 import logging
 import math
 import os
-import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -20,6 +17,8 @@ from ampsim import AmpsimError
 from ampsim.config.run_config import current_names
 from ampsim.config.targets import nearest
 from ampsim.runs.locations import database_uri, refuse_unreachable
+from ampsim.runs.locks import alone
+from ampsim.runs.outbox import FOLDER, Outbox, waiting
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # before the import: nothing is sent behind the user's back
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
@@ -101,7 +100,7 @@ class Store:
     def tracked(self, run: Run) -> "TrackedRun":
         # On this machine's own disk, what keeps the store from writing would keep a copy beside it from being written.
         away = self.uri != database_uri(self.folder)
-        return TrackedRun(self.client, run, unsent=self.folder / "unsent" / run.info.run_id if away else None)
+        return TrackedRun(self.client, run, outbox=Outbox(self.folder, run.info.run_id) if away else None)
 
     def resume(self, run_id: str) -> "TrackedRun | None":
         """An interrupted run, to go on with; None if it is not there any more."""
@@ -198,11 +197,11 @@ class TrackedRun:
     """One run in the store.
 
     Args:
-        unsent: where to keep what a store that went away could not be told, for `sync`, or None.
+        outbox: where to keep what a store that went away could not be told, for `sync`, or None.
     """
 
-    def __init__(self, client: MlflowClient, run: Run, *, unsent: Path | None = None) -> None:
-        self.client, self.unsent = client, unsent
+    def __init__(self, client: MlflowClient, run: Run, *, outbox: Outbox | None = None) -> None:
+        self.client, self.outbox = client, outbox
         # Once it is away, all that follows waits too, so that nothing overtakes and training is held up once.
         self.away = False
         self.notice: Callable[[str], None] | None = None  # nothing is kept for later unless somebody is told
@@ -212,7 +211,7 @@ class TrackedRun:
         self.status = run.info.status
         self.logged_step = int(run.data.metrics.get("step", 0))
 
-    def send(self, tell: Callable[[], None], keep: Callable[[Path], None]) -> None:
+    def send(self, tell: Callable[[], None], keep: Callable[[Outbox], None]) -> None:
         """Tell the store; while a server is away, have what it was to be told kept on disk instead.
 
         Raises:
@@ -222,7 +221,7 @@ class TrackedRun:
             try:
                 return tell()
             except FAULTS as error:
-                if self.unsent is None or self.notice is None:
+                if self.outbox is None or self.notice is None:
                     raise AmpsimError(
                         f"run {self.name} cannot be recorded ({first_line(error)}): see to the disk or server of the store; "
                         "training.resume=true goes on from the last checkpoint"
@@ -230,27 +229,15 @@ class TrackedRun:
                 self.away = True
                 self.notice(
                     f"warning: the MLflow store does not answer ({first_line(error)}); what it misses is kept in "
-                    f"{self.unsent}, and the run goes on"
+                    f"{self.outbox.folder}, and the run goes on"
                 )
-        assert self.unsent is not None
-        try:
-            self.unsent.parent.mkdir(parents=True, exist_ok=True)
-            with alone(self.unsent.parent):
-                self.unsent.mkdir(exist_ok=True)
-                (self.unsent / "uri").write_text(self.client.tracking_uri, encoding="utf-8")
-                keep(self.unsent)
-        except OSError as error:
-            raise AmpsimError(f"{self.unsent} cannot be written to ({error.strerror})") from error
+        assert self.outbox is not None
+        keep(self.outbox)
 
     def log(self, **entry: Any) -> None:
         # The time goes with it: MLflow takes the same value of the same step and time once, however often it is sent.
         entry["time"] = int(time.time() * 1000)
-
-        def keep(folder: Path) -> None:
-            with (folder / "record.jsonl").open("a", encoding="utf-8") as file:
-                file.write("\n" + json.dumps(entry) + "\n")  # the first ends a line that a power cut tore
-
-        self.send(lambda: self.tell(**entry), keep)
+        self.send(lambda: self.tell(**entry), lambda outbox: outbox.keep_entry(self.client.tracking_uri, entry))
 
     def tell(
         self,
@@ -273,18 +260,13 @@ class TrackedRun:
 
     def sync(self) -> bool:
         """Send what is kept on disk, if anything is; what was sent before and only lost its answer is not doubled."""
-        if self.unsent is None or not self.unsent.exists():
+        if self.outbox is None or not self.outbox.deliver(lambda entry: self.tell(**entry), self.send_artifacts):
             return False
-        with alone(self.unsent.parent):
-            for folder in kept_artifacts(self.unsent):
-                self.client.log_artifacts(self.id, str(folder))
-            record = self.unsent / "record.jsonl"
-            for line in record.read_text(encoding="utf-8").splitlines() if record.exists() else []:
-                with suppress(json.JSONDecodeError):  # an empty line, or one that a power cut or a full disk tore
-                    self.tell(**json.loads(line))
-            shutil.rmtree(self.unsent)
         self.away = False
         return True
+
+    def send_artifacts(self, folder: Path) -> None:
+        self.client.log_artifacts(self.id, str(folder))
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         entries = [(key, str(value)[:VALUE_LENGTH]) for key, value in params.items()]
@@ -308,19 +290,13 @@ class TrackedRun:
 
     def log_folder(self, folder: Path) -> None:
         """Every file in a folder, under the same relative path."""
-
-        def keep(unsent: Path) -> None:
-            shutil.rmtree(unsent / "part", ignore_errors=True)
-            shutil.copytree(folder, unsent / "part")
-            (unsent / "part").rename(unsent / f"artifacts-{len(kept_artifacts(unsent)):03d}")
-
-        self.send(lambda: self.client.log_artifacts(self.id, str(folder)), keep)
+        uri = self.client.tracking_uri
+        self.send(lambda: self.send_artifacts(folder), lambda outbox: outbox.keep_artifacts(uri, folder))
 
     def file(self, path: str) -> Path:
         """The artifact itself where the store is on this machine, else a copy of it."""
-        for folder in reversed(kept_artifacts(self.unsent) if self.unsent else []):
-            if (folder / path).exists():
-                return folder / path
+        if self.outbox and (kept := self.outbox.artifact(path)):
+            return kept
         if self.artifacts.startswith("file:"):
             found = Path(url2pathname(urlparse(self.artifacts).path)) / path
             if not found.exists():
@@ -384,32 +360,28 @@ def sync(folder: Path, *, notice: Callable[[str], None]) -> None:
     Raises:
         AmpsimError: a server does not answer, or does not take it; what was not taken stays.
     """
-    waiting, left = sorted((folder / "unsent").glob("*/uri")), ""
-    if not waiting:
-        notice(f"{folder / 'unsent'} holds nothing that waits to be sent")
-    for path in waiting:
+    unsent, left = waiting(folder), ""
+    if not unsent:
+        notice(f"{folder / FOLDER} holds nothing that waits to be sent")
+    for outbox, uri in unsent:
         try:
-            uri = path.read_text(encoding="utf-8")
             refuse_unreachable(uri)
             client = MlflowClient(uri)
-            run = TrackedRun(client, client.get_run(path.parent.name), unsent=path.parent)
+            run = TrackedRun(client, client.get_run(outbox.folder.name), outbox=outbox)
             run.sync()
             notice(f"sent: {run.name} to {uri}")
         except (AmpsimError, *FAULTS) as error:  # another server may answer
-            left = f"{path.parent} is not sent: {first_line(error)}"
+            left = f"{outbox.folder} is not sent: {first_line(error)}"
     if left:
         raise AmpsimError(left)
 
 
-def kept_artifacts(unsent: Path) -> list[Path]:
-    return sorted(unsent.glob("artifacts-*"))
-
-
 def make_database(path: Path) -> None:
     """A database with MLflow's tables, whole or not at all: it never mends the half of one that a kill would leave."""
+    # Not by `atomic`, whose names differ each time: what a kill leaves, SQLite's journal too, is found by this one.
     if not path.exists():
         part = path.with_suffix(".part")
-        for left in path.parent.glob(f"{part.name}*"):  # of a kill, SQLite's journal too
+        for left in path.parent.glob(f"{part.name}*"):
             left.unlink()
         MlflowClient(f"sqlite:///{part.absolute().as_posix()}").search_experiments(max_results=1)
         part.replace(path)
@@ -422,31 +394,6 @@ def answering(uri: str) -> Iterator[None]:
         yield
     except (MlflowException, SQLAlchemyError) as error:
         raise AmpsimError(f"the MLflow store {uri} does not answer: {first_line(error)}") from error
-
-
-@contextmanager
-def alone(folder: Path, *, refusal: str = "") -> Iterator[None]:
-    """One process at a time on this machine is inside for a folder: the next waits or, with a `refusal`, gets that."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | (fcntl.LOCK_NB if refusal else 0))
-        except BlockingIOError as error:
-            raise AmpsimError(refusal) from error
-        yield
-    finally:
-        os.close(handle)
-
-
-def busy(folder: Path) -> bool:
-    """Whether another process is inside `alone` for a folder."""
-    try:
-        with alone(folder, refusal=f"{folder} is in use"):
-            return False
-    except FileNotFoundError:
-        return False
-    except AmpsimError:
-        return True
 
 
 def ended_as(run: Run) -> str:

@@ -2,10 +2,7 @@
 
 import hashlib
 import io
-import os
 import re
-import stat
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +13,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from ampsim import AmpsimError
+from ampsim.files import atomic, refuse_existing, refuse_irregular
 
 Signal = NDArray[np.float32]
 
@@ -67,19 +65,11 @@ def read(path: str | Path) -> AudioFile:
 @contextmanager
 def opened(path: Path) -> Iterator[soundfile.SoundFile]:
     """Open an audio file for reading, with errors in the user's words."""
+    refuse_irregular(path, "audio file")
     try:
-        kind = path.stat().st_mode
         str(path).encode()  # into configs, stores and pages
     except UnicodeEncodeError as error:
         raise AmpsimError(f"{path} has a name that is not text in UTF-8: rename it") from error
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise AmpsimError(f"{path} does not exist (looked from {Path.cwd()})") from error
-    except (OSError, ValueError) as error:
-        raise AmpsimError(f"{path} cannot be read: {getattr(error, 'strerror', error)}") from error
-    if stat.S_ISDIR(kind):
-        raise AmpsimError(f"{path} is a folder; name an audio file in it")
-    if not stat.S_ISREG(kind):  # a device or a pipe may never end, or never begin
-        raise AmpsimError(f"{path} is no file, but a device or a pipe; name an audio file")
     try:
         file = soundfile.SoundFile(path)
     except soundfile.LibsndfileError as error:
@@ -157,31 +147,17 @@ def written(
     """
     path = Path(path).expanduser()
     refuse_output(path, overwrite=overwrite)
+    ending = path.suffix.lower()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-        os.close(handle)
-    except OSError as error:
-        raise AmpsimError(f"{path.parent} cannot be written to: {error.strerror}") from error
-    try:
-        ending = path.suffix.lower()
-        with soundfile.SoundFile(
-            temporary, "w", sample_rate, 1, subtype=subtype or SUBTYPES[ending], format=FORMATS[ending]
-        ) as file:
+        with (
+            atomic(path, overwrite=overwrite) as temporary,
+            soundfile.SoundFile(
+                temporary, "w", sample_rate, 1, subtype=subtype or SUBTYPES[ending], format=FORMATS[ending]
+            ) as file,
+        ):
             yield file
-        Path(temporary).chmod(0o666 & ~current_umask())
-        Path(temporary).replace(path)
     except soundfile.LibsndfileError as error:
         raise AmpsimError(f"{path} cannot be written: {error}") from error
-    finally:
-        Path(temporary).unlink(missing_ok=True)
-
-
-def current_umask() -> int:
-    """The mask for new files, which mkstemp does not heed and which can only be read by setting it."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def destinations(source: Path, destination: Path, *, overwrite: bool = False) -> list[tuple[Path, Path]]:
@@ -212,8 +188,7 @@ def destinations(source: Path, destination: Path, *, overwrite: bool = False) ->
 def refuse_output(path: Path, *, overwrite: bool) -> None:
     if path.suffix.lower() not in SUBTYPES:
         raise AmpsimError(f"{path}: an output file ends in {', '.join(SUBTYPES)}")
-    if path.exists() and not overwrite:
-        raise AmpsimError(f"{path} exists; say overwrite=true to replace it")
+    refuse_existing(path, overwrite=overwrite)
 
 
 def write(

@@ -117,7 +117,7 @@ def test_what_can_be_answered_at_once_loads_nothing_heavy(answers: dict[str, lis
         ("no runs to compare", 2, "holds no runs yet"),
         ("no config to make again", 2, "nothing.yaml cannot be read"),
         ("no votes", 2, "name the files with votes"),
-        ("missing votes", 2, "nothing.json cannot be read: No such file or directory"),
+        ("missing votes", 2, "nothing.json does not exist"),
         ("no runs to export", 2, "holds no runs yet"),
         ("no such capture", 2, "nothing.nam does not exist"),
         ("flag of Hydra with a typo", 2, "model.layrs"),

@@ -114,7 +114,7 @@ def test_the_command_shows_it_and_writes_it_where_it_is_told(
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(comparison.FILES)
     assert len(store.runs()) == before
     assert cli.main(["compare", f"runs={names}", f"output={tmp_path / 'out'}", *words]) == 2
-    assert "overwrite=true replaces it" in capsys.readouterr().err
+    assert "say overwrite=true to replace it" in capsys.readouterr().err
     assert cli.main(["compare", f"runs={names}", f"output={tmp_path / 'out'}", "overwrite=true", *words]) == 0
 
 

@@ -219,7 +219,7 @@ def test_what_cannot_be_made_again_is_said(
 def test_what_lies_beside_a_config_and_is_damaged_is_named(trained: SimpleNamespace, tmp_path: Path):
     config = copied(trained, "epochs", tmp_path / "damaged")
     (tmp_path / "damaged" / "recording.json").write_text("[1, 2")
-    with pytest.raises(AmpsimError, match=r"recording\.json cannot be read"):
+    with pytest.raises(AmpsimError, match=r"recording\.json is no artifact of a run that can be read: it breaks off"):
         reproduction.of_file(config, {})
 
 

@@ -64,7 +64,7 @@ def test_it_says_why_it_is_there_or_speaks_for_itself(path: Path):
     if path.stem == "virtual_amp":
         from ampsim.recordings import virtual_amp
 
-        parameters = {**parameters, **inspect.signature(virtual_amp.record).parameters}
+        parameters = {**parameters, **inspect.signature(virtual_amp.VirtualAmpSettings).parameters}
     assert set(section) - {"_target_"} <= set(parameters)
 
 

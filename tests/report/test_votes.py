@@ -179,35 +179,51 @@ def changed(change: Callable[[dict], Any]) -> dict:
 
 
 DAMAGED = {
-    "not JSON": ('{"format": "ampsim-votes", "abx": [', "is not whole JSON"),
-    "not a number": ('{"format": NaN}', "NaN is no number"),
-    "nested without end": ("[" * 100_000, "is not whole JSON"),
+    "not JSON": ('{"format": "ampsim-votes", "abx": [', "it breaks off"),
+    "not a number": ('{"format": NaN}', "holds no votes"),
+    "nested without end": ("[" * 100_000, "it is nested too deep"),
     "a list": ("[]", "holds no votes"),
     "of another kind": ({"format": "something else"}, "holds no votes"),
     "of a later version": (changed(lambda v: v.update(version=2)), "is of version 2, and this ampsim reads 1"),
     "without a page": (changed(lambda v: v.pop("page")), "the file has no page"),
     "with a page that is text": (
         changed(lambda v: v.update(page="x")),
-        "the file has no page, or one of the wrong kind",
+        "page of the file: input should be a valid dictionary",
     ),
     "without tests": (changed(lambda v: v.pop("abx")), "the file has no abx"),
-    "with a test that is text": (changed(lambda v: v.update(abx=["x"])), "ABX test 1 has no trials"),
+    "with a test that is text": (
+        changed(lambda v: v.update(abx=["x"])),
+        "ABX test 1: input should be a valid dictionary",
+    ),
     "without an answer": (
         changed(lambda v: v["abx"][0]["trials"][0].pop("answer")),
         "trial 1 of ABX test 1 has no answer",
     ),
     "with an odd answer": (
         changed(lambda v: v["abx"][0]["trials"][0].update(x="C")),
-        "x of trial 1 of ABX test 1 is none of A, B",
+        "x of trial 1 of ABX test 1: input should be 'A' or 'B'",
     ),
     "with no plan": (changed(lambda v: v["abx"][0].update(planned=True)), "planned of ABX test 1"),
+    "with a plan of nothing": (
+        changed(lambda v: v["abx"][0].update(planned=0)),
+        "should be greater than or equal to 1",
+    ),
+    "with a page of no name": (changed(lambda v: v["page"].pop("title")), "the page has no title"),
     "with a score beyond the scale": (
         changed(lambda v: v["mushra"][0]["trials"][0]["ratings"][0].update(score=101)),
-        "excerpt 1 of MUSHRA test 1 has a score that is no number from 0 to 100",
+        "score of rating 1 of excerpt 1 of MUSHRA test 1: input should be less than or equal to 100",
+    ),
+    "with a score that is no number": (
+        changed(lambda v: v["mushra"][0]["trials"][0]["ratings"][0].update(score=float("nan"))),
+        "score of rating 1 of excerpt 1 of MUSHRA test 1",
+    ),
+    "with a score that is true": (
+        changed(lambda v: v["mushra"][0]["trials"][0]["ratings"][0].update(score=True)),
+        "score of rating 1 of excerpt 1 of MUSHRA test 1: input should be a valid number",
     ),
     "without a reference": (
         changed(lambda v: v["mushra"][0]["trials"][0]["ratings"].pop(1)),
-        "excerpt 1 of MUSHRA test 1 has no rating of the hidden reference",
+        "ratings of excerpt 1 of MUSHRA test 1: the hidden reference is not rated, or more than once",
     ),
     "with nothing finished": (ballot("Anna"), "these files hold no finished test"),
 }
@@ -225,9 +241,9 @@ def test_a_damaged_file_is_refused_in_a_sentence(save: Callable, name: str, caps
 
 def test_what_is_no_text_is_refused(tmp_path: Path):
     (tmp_path / "x.json").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(AmpsimError, match="is not text"):
+    with pytest.raises(AmpsimError, match="it is not text"):
         summaries([tmp_path / "x.json"], notice=print)
-    with pytest.raises(AmpsimError, match="cannot be read: Is a directory"):
+    with pytest.raises(AmpsimError, match="is a folder; name a file in it"):
         summaries([tmp_path], notice=print)
 
 
@@ -245,6 +261,9 @@ def test_a_pipe_and_a_giant_file_are_no_votes(tmp_path: Path):
     os.mkfifo(tmp_path / "pipe.json")
     with (tmp_path / "giant.json").open("wb") as file:
         file.truncate(20_000_000)
-    for name in ("pipe.json", "giant.json"):
-        with pytest.raises(AmpsimError, match=f"{name} is no votes file"):
+    for name, sentence in (
+        ("pipe.json", "is no file, but a device or a pipe"),
+        ("giant.json", "is no votes file: it has"),
+    ):
+        with pytest.raises(AmpsimError, match=f"{name} {sentence}"):
             summaries([tmp_path / name], notice=print)

@@ -13,7 +13,7 @@ from ampsim.config.run_config import RunConfig
 from ampsim.recordings.pairs import AudioPair
 from ampsim.recordings.preparing import align
 from ampsim.runs.lifecycle import begin
-from ampsim.runs.tracking import alone
+from ampsim.runs.locks import alone
 
 
 def test_resuming_wakes_the_newest_unfinished_run_that_is_still_there_and_no_other(tmp_path: Path):

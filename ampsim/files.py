@@ -1,0 +1,130 @@
+"""One door to the disk: files that appear whole or not at all, and files of strangers that are read with care."""
+
+import json
+import stat
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from ampsim import AmpsimError
+
+__all__ = ["atomic", "read_json", "read_text", "refuse_existing", "refuse_irregular", "write_text"]
+
+
+@contextmanager
+def atomic(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """A temporary path beside `path`, with its ending, that takes its name at the end or, after an error, vanishes.
+
+    The folder is made if need be. What the body raises passes through unchanged.
+
+    Raises:
+        AmpsimError: the file exists and `overwrite` is off, or the folder cannot be written to.
+    """
+    refuse_existing(path, overwrite=overwrite)
+    # The name is cut, since file systems take no more than 255 bytes of it.
+    temporary = path.with_name(f".{path.stem[:32]}-{uuid.uuid4().hex[:12]}{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.open("xb").close()  # unlike tempfile's, the file heeds the umask
+    except (OSError, ValueError) as error:
+        raise AmpsimError(f"{path.parent} cannot be written to: {reason(error)}") from error
+    try:
+        yield temporary
+        try:
+            temporary.replace(path)
+        except OSError as error:
+            raise AmpsimError(f"{path} cannot be written: {reason(error)}") from error
+    finally:
+        with suppress(OSError):  # where the disk itself is gone, that is not the error to tell of
+            temporary.unlink()
+
+
+def write_text(path: Path, text: str, *, overwrite: bool = False) -> None:
+    """Write UTF-8 with Unix line ends, whole or not at all; a character that is no text, as in some file names, becomes `?`.
+
+    Raises:
+        AmpsimError: the file exists and `overwrite` is off, or it cannot be written.
+    """
+    with atomic(path, overwrite=overwrite) as temporary:
+        try:
+            temporary.write_bytes(text.encode(errors="replace"))
+        except OSError as error:
+            raise AmpsimError(f"{path} cannot be written: {reason(error)}") from error
+
+
+def refuse_existing(path: Path, *, overwrite: bool) -> None:
+    """Raises AmpsimError where a file of that name exists and `overwrite` is off, or where it is a folder."""
+    try:
+        is_folder, exists = path.is_dir(), path.exists()
+    except OSError as error:
+        raise AmpsimError(f"{path} cannot be written to: {reason(error)}") from error
+    if is_folder:
+        raise AmpsimError(f"{path} exists and is a folder: name a file")
+    if exists and not overwrite:
+        raise AmpsimError(f"{path} exists; say overwrite=true to replace it")
+
+
+def read_text(path: Path, kind: str, limit: int) -> str:
+    """The text of a regular file of at most `limit` bytes in UTF-8, with or without a byte-order mark.
+
+    Args:
+        kind: what the file was taken for ("votes file"), for the sentence of an error.
+
+    Raises:
+        AmpsimError: the file is missing, a folder, a device or a pipe, not readable, too large, or not text.
+    """
+    refuse_irregular(path, kind)
+    try:
+        with path.open("rb") as file:
+            content = file.read(limit + 1)  # and not the size that is stated, which a file in /proc has none of
+    except OSError as error:
+        raise AmpsimError(f"{path} cannot be read: {reason(error)}") from error
+    if len(content) > limit:
+        raise AmpsimError(f"{path} is no {kind}: it has more than {limit:,} bytes")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise AmpsimError(f"{path} is no {kind}: it is not text in UTF-8 from byte {error.start} on") from error
+
+
+def read_json(path: Path, kind: str, limit: int) -> object:
+    """What a file of JSON holds; arguments and faults as for `read_text`.
+
+    Raises:
+        AmpsimError: also where the text is not JSON, breaks off, or is nested too deep.
+    """
+    text = read_text(path, kind, limit)
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        stripped = text.strip()
+        whole = stripped[:1] not in ("", "{", "[") or stripped.endswith(("}", "]"))
+        fault = f"it is not JSON from character {error.pos} on" if whole else "it breaks off"
+        raise AmpsimError(f"{path} is no {kind} that can be read: {fault}; download or export it again") from error
+    except (RecursionError, ValueError) as error:  # ValueError: a whole number of thousands of digits
+        fault = "it is nested too deep" if isinstance(error, RecursionError) else "it holds a number that is too long"
+        raise AmpsimError(f"{path} is no {kind} that can be read: {fault}") from error
+
+
+def refuse_irregular(path: Path, kind: str) -> None:
+    """Refuse what is no regular file before it is opened: a device or a pipe may never end, or never begin.
+
+    Raises:
+        AmpsimError: there is no such file, it cannot be looked at, or it is a folder, a device or a pipe.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise AmpsimError(f"{path} does not exist (looked from {Path.cwd()})") from error
+    except (OSError, ValueError) as error:
+        raise AmpsimError(f"{path} cannot be read: {reason(error)}") from error
+    if stat.S_ISDIR(mode):
+        raise AmpsimError(f"{path} is a folder; name a file in it ({kind})")
+    if not stat.S_ISREG(mode):
+        raise AmpsimError(f"{path} is no file, but a device or a pipe; name a {kind}")
+
+
+def reason(error: OSError | ValueError) -> str:
+    """What the system says of an error, without the number and the paths that Python adds."""
+    return getattr(error, "strerror", None) or str(error)

@@ -1,0 +1,149 @@
+"""Files that appear whole or not at all, and files of strangers that are read with care."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from ampsim import AmpsimError
+from ampsim.files import atomic, read_json, read_text, refuse_existing, write_text
+
+# ---- written ----
+
+
+def test_a_file_takes_its_name_only_once_it_is_whole(tmp_path: Path):
+    path = tmp_path / "new" / "out.csv"
+    with atomic(path) as temporary:
+        temporary.write_text("whole")
+        assert temporary.parent == path.parent
+        assert temporary.suffix == ".csv"
+        assert not path.exists()
+    assert path.read_text() == "whole"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_nothing_is_left_of_a_file_that_failed(tmp_path: Path):
+    with pytest.raises(KeyboardInterrupt), atomic(tmp_path / "out.csv") as temporary:  # noqa: PT012
+        temporary.write_text("half")
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failure_keeps_what_was_to_be_replaced(tmp_path: Path):
+    (tmp_path / "out.csv").write_text("old")
+    with pytest.raises(OSError, match="full"), atomic(tmp_path / "out.csv", overwrite=True):
+        raise OSError("full")
+    assert (tmp_path / "out.csv").read_text() == "old"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="this system has no umask")
+def test_the_umask_is_heeded(tmp_path: Path):
+    before = os.umask(0o027)
+    try:
+        write_text(tmp_path / "x.txt", "x")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "x.txt").stat().st_mode & 0o777 == 0o640
+
+
+def test_a_name_as_long_as_a_file_system_takes(tmp_path: Path):
+    path = tmp_path / ("ü" * 125 + ".txt")  # 254 bytes
+    write_text(path, "x")
+    assert path.read_text() == "x"
+
+
+def test_an_existing_file_is_replaced_only_where_that_is_said(tmp_path: Path):
+    path = tmp_path / "x.txt"
+    write_text(path, "old")
+    for refuse in (refuse_existing, lambda path, overwrite: write_text(path, "new", overwrite=overwrite)):
+        with pytest.raises(AmpsimError, match=r"x\.txt exists; say overwrite=true to replace it"):
+            refuse(path, overwrite=False)
+    assert path.read_text() == "old"
+    write_text(path, "new", overwrite=True)
+    assert path.read_text() == "new"
+
+
+def test_a_folder_is_never_replaced(tmp_path: Path):
+    with pytest.raises(AmpsimError, match="exists and is a folder: name a file"):
+        write_text(tmp_path, "x", overwrite=True)
+
+
+def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(AmpsimError, match=r"file cannot be written to: (Not a directory|File exists)"):
+        write_text(tmp_path / "file" / "x.txt", "x")
+    with pytest.raises(AmpsimError, match=r"cannot be written to: .*null"):
+        write_text(tmp_path / "a\0b", "x")
+
+
+def test_a_disk_that_is_full_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def full(path: Path, content: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(AmpsimError, match=r"x\.txt cannot be written: No space left on device"):
+        write_text(tmp_path / "x.txt", "x")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_character_that_is_no_text_and_line_ends(tmp_path: Path):
+    write_text(tmp_path / "x.txt", "a\udcff\nb")
+    assert (tmp_path / "x.txt").read_bytes() == b"a?\nb"
+
+
+# ---- read ----
+
+
+def test_text_is_read_with_or_without_a_byte_order_mark(tmp_path: Path):
+    for start in (b"", b"\xef\xbb\xbf"):
+        (tmp_path / "x.json").write_bytes(start + '{"ü": [1, 2.5]}'.encode())
+        assert read_text(tmp_path / "x.json", "list", 100) == '{"ü": [1, 2.5]}'
+        assert read_json(tmp_path / "x.json", "list", 100) == {"ü": [1, 2.5]}
+
+
+UNREADABLE = {
+    "too large": (b"1" * 101, "is no list: it has more than 100 bytes"),
+    "no text": (b"ab\xff\xfe", "is no list: it is not text in UTF-8 from byte 2 on"),
+    "empty": (b"", "it breaks off"),
+    "cut off": (b'{"a": [1, ', "it breaks off"),
+    "a list cut off": (b"[1, 2", "it breaks off"),
+    "something else": (b"RIFF....WAVE", "it is not JSON from character 0 on"),
+    "damaged within": (b'{"a": 1 "b": 2}', "it is not JSON from character 8 on"),
+}
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_what_is_not_as_it_should_be_is_told_in_a_sentence(tmp_path: Path, name: str):
+    content, sentence = UNREADABLE[name]
+    (tmp_path / "x.json").write_bytes(content)
+    with pytest.raises(AmpsimError) as caught:
+        read_json(tmp_path / "x.json", "list", 100)
+    assert sentence in str(caught.value)
+    assert str(tmp_path / "x.json") in str(caught.value)
+
+
+def test_nesting_and_numbers_without_end(tmp_path: Path):
+    (tmp_path / "nested.json").write_text("[" * 100_000)
+    with pytest.raises(AmpsimError, match="nested too deep"):
+        read_json(tmp_path / "nested.json", "list", 1_000_000)
+    (tmp_path / "digits.json").write_text("1" * 5_000)
+    with pytest.raises(AmpsimError, match="a number that is too long"):
+        read_json(tmp_path / "digits.json", "list", 1_000_000)
+
+
+def test_what_is_missing_a_folder_or_protected(tmp_path: Path):
+    with pytest.raises(AmpsimError, match=r"x\.json does not exist \(looked from "):
+        read_text(tmp_path / "x.json", "list", 100)
+    with pytest.raises(AmpsimError, match=r"is a folder; name a file in it \(list\)"):
+        read_text(tmp_path, "list", 100)
+    with pytest.raises(AmpsimError, match=r"cannot be read: .*null"):
+        read_text(tmp_path / "a\0b", "list", 100)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with a name")
+def test_what_never_ends_or_never_begins_is_not_opened(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(AmpsimError, match="is no file, but a device or a pipe; name a list"):
+            read_text(path, "list", 100)
