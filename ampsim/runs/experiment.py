@@ -27,6 +27,7 @@ from ampsim.config.targets import NOT_OF_THE_RUN, build, without
 from ampsim.export import Details, Export, export, formats_named
 from ampsim.export import keras as keras_files
 from ampsim.metrics import a_weighted_esr, esr_over_time, gain_curve
+from ampsim.metrics.scores import renamed
 from ampsim.models import AmpModel
 from ampsim.models.rendering import Renderer
 from ampsim.recordings import virtual_amp
@@ -36,7 +37,7 @@ from ampsim.recordings.sources import DEFAULT_RATE, Source
 from ampsim.recordings.splits import split
 from ampsim.report import plots
 from ampsim.report.page import listening_page
-from ampsim.runs.evaluation import Evaluation, evaluate, limits
+from ampsim.runs.evaluation import Evaluation, evaluate, floors
 from ampsim.runs.tracking import Store, TrackedRun, alone, busy
 from ampsim.signals import audio
 from ampsim.training.segments import Segments
@@ -155,7 +156,7 @@ def run(
             state = trainer.fit(report=report, on_round=on_round, stop=stop)
         model.save(Path(folder) / "model.keras")
         evaluation = evaluate(model, splits["test"])
-        evaluation.scores.update(limits(splits["train"], splits["test"], future=model.future))
+        evaluation.scores.update(floors(splits["train"], splits["test"], future=model.future))
         record_result(tracked, Path(folder), state, evaluation, sample_rate)
         validated = validation_scores(trainer.renderer, splits["validation"], state)
         tracked.log_metrics(validated, step=state.step)
@@ -386,7 +387,7 @@ def score_again(tracked: TrackedRun, split_name: str, *, notice: Notice) -> dict
     model = load_model(tracked)
     spans = split(takes, source.splits, gap=model.receptive_field)
     scored = spans[split_name]
-    return {**evaluate(model, scored).scores, **limits(spans["train"], scored, future=model.future)}
+    return {**evaluate(model, scored).scores, **floors(spans["train"], scored, future=model.future)}
 
 
 def load_model(tracked: TrackedRun) -> AmpModel:
@@ -403,7 +404,7 @@ def take_out(
         AmpsimError: see `ampsim.export.export`.
     """
     chosen = formats_named(formats)
-    metrics = tracked.metrics
+    metrics = renamed(tracked.metrics)
     scores = {name: value for name, value in metrics.items() if name.startswith("test_")}
     # Of the weights that were kept, and not of the last epoch.
     scores |= {key.removeprefix("best_"): value for key, value in metrics.items() if key.startswith("best_validation_")}

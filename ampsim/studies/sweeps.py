@@ -19,6 +19,7 @@ from typing import Any
 from ampsim import AmpsimError, DivergedError
 from ampsim.comparing import comparison
 from ampsim.config.targets import NOT_OF_THE_RUN, assignments, without
+from ampsim.metrics.scores import renamed
 from ampsim.report import plots
 from ampsim.runs.tracking import NOTE, PARENT, SWEEP, Store, TrackedRun, ended_as
 from ampsim.signals.audio import sha256
@@ -324,7 +325,7 @@ def row_of(job: Job, run: Any) -> Row:
         run.data.tags.get(NOTE, ""),
         run.info.run_id,
         (until - run.info.start_time) / 1000,
-        dict(run.data.metrics),
+        renamed(run.data.metrics),
     )
 
 
