@@ -129,10 +129,11 @@ class Run:
     @property
     def scores(self) -> dict[str, float]:
         """Scores on the test split by name; `esr` is the error-to-signal ratio."""
+        from ampsim.metrics.scores import of_test
+
         if self.result:
             return self.result.scores
-        metrics = self.tracked.metrics
-        return {key.removeprefix("test_"): value for key, value in metrics.items() if key.startswith("test_")}
+        return of_test(self.tracked.metrics)
 
     @cached_property
     def model(self) -> "AmpModel":
@@ -224,15 +225,11 @@ class Run:
         return Page(self.tracked.file("listen.html"))
 
     def _repr_html_(self) -> str:
-        from ampsim.metrics.legend import SCORES
+        from ampsim.metrics.scores import SCORES
         from ampsim.report import notebook
 
         scores = self.scores
-        rows = [
-            (title, form.format(scores[key]), meaning)
-            for key, (title, form, meaning) in SCORES.items()
-            if key in scores
-        ]
+        rows = [(score.title, score.text(scores[key]), score.meaning) for key, score in SCORES.items() if key in scores]
         shown = [f"<h3>{html.escape(self.name)}</h3>", notebook.table(rows)]
         with suppress(AmpsimError, KeyError):  # a run that did not come so far
             shown += [notebook.players(self.audio), notebook.picture(self.figures["fft"])]

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from ampsim import printable
 from ampsim.config.targets import assignments
-from ampsim.metrics.legend import SCORES
+from ampsim.metrics.scores import SCORES, Score, headlines
 from ampsim.training.observer import Observer
 from ampsim.training.state import Progress
 
@@ -111,16 +111,16 @@ def score_table(scores: Mapping[str, float], title: str) -> Table:
     table.add_column(style="bold")
     table.add_column(justify="right")
     table.add_column(style="dim")
-    for key, (name, form, meaning) in SCORES.items():
-        if key in scores:
-            table.add_row(name, form.format(scores[key]), meaning)
+    for score in SCORES.values():
+        if score.name in scores:
+            table.add_row(score.title, score.text(scores[score.name]), score.meaning)
     return table
 
 
 def ranking_table(ranking: Any, title: str, *, told: Any, width: int) -> Table:
     """A `ranking.Ranking`, best first; `told` puts a difference to the row above into words."""
     metric = ranking.metric
-    others = [name for name in ("a_weighted_esr", "flutter_db", "real_time_factor") if name != metric]
+    others = [name for name in headlines() if name not in ("esr", metric)]
     others = [name for name in others if name in ranking.groups[0].trials[0].scores] if width >= 110 else []
     table = Table(title=worded(title), title_justify="left", box=None, padding=(0, 2, 0, 0), header_style="bold")
     columns = [("", "right"), ("config", "left"), ("seeds", "right"), (named(metric), "right"), ("±", "right")]
@@ -135,22 +135,17 @@ def ranking_table(ranking: Any, title: str, *, told: Any, width: int) -> Table:
 
 
 def named(score: str) -> str:
-    return SCORES[score][0] if score in SCORES else score
+    return SCORES[score].title if score in SCORES else score
 
 
 def shown(score: str, value: float) -> str:
-    return SCORES[score][1].format(value) if score in SCORES else f"{value:.4g}"
+    return SCORES[score].text(value) if score in SCORES else f"{value:.4g}"
 
 
-# Of a sweep's table: metric in the store, how SCORES writes it, header.
-SWEEP_SCORES = (
-    ("best_validation_esr", "esr", "validation\nESR"),
-    ("test_esr", "esr", "test\nESR"),
-    ("test_a_weighted_esr", "a_weighted_esr", "A-weighted\nESR"),
-    ("test_multi_resolution_stft", "multi_resolution_stft", "\nMR-STFT"),
-    ("test_real_time_factor", "real_time_factor", "real\ntime"),
-    ("test_parameters", "parameters", "para-\nmeters"),
-)
+def sweep_columns() -> list[tuple[str, Score, str]]:
+    """Of a sweep's table: metric in the store, the score that it holds, header."""
+    chosen = [(f"test_{score.name}", score, score.column) for score in SCORES.values() if score.column]
+    return [("best_validation_esr", SCORES["esr"], "validation\nESR"), *chosen]
 
 
 def sweep_table(result: Any) -> Table:
@@ -159,13 +154,14 @@ def sweep_table(result: Any) -> Table:
     for key in result.keys:
         table.add_column(f"\n{key.rpartition('.')[2]}")
     table.add_column("")
-    for _, _, header in SWEEP_SCORES:
+    columns = sweep_columns()
+    for _, _, header in columns:
         table.add_column(header, justify="right")
     table.add_column("\ntime", justify="right")
     for number, row in enumerate(result.rows):
         values = assignments(row.overrides)
         finished = row.status == "finished"
-        shown = [SCORES[form][1].format(row.metrics[key]) if finished else "" for key, form, _ in SWEEP_SCORES]
+        shown = [score.text(row.metrics[key]) if finished and key in row.metrics else "" for key, score, _ in columns]
         status = "best" if number in result.best else "" if finished else row.status
         took = duration(row.duration_s) if row.run_id else ""
         table.add_row(*(worded(values.get(key, "")) for key in result.keys), status, *shown, took)

@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING
 from ampsim import AmpsimError
 from ampsim.comparing.outcomes import as_csv
 from ampsim.comparing.ranking import (
-    LARGER_IS_BETTER,
-    RATIOS,
     Difference,
     Effect,
     Group,
@@ -25,6 +23,7 @@ from ampsim.comparing.ranking import (
 from ampsim.files import atomic
 from ampsim.files import refuse_existing as refuse_file
 from ampsim.metrics import Blocks
+from ampsim.metrics.scores import is_ratio, larger_is_better, of_test
 from ampsim.report import plots
 from ampsim.report.page import listening_page
 from ampsim.runs.tracking import ENDS, Store, TrackedRun
@@ -64,9 +63,8 @@ def trial(run: TrackedRun, *, with_blocks: bool = True) -> Trial:
     """A run of the store as plain data; its blocks are a file to be read, or fetched from a server."""
     ended = "" if run.status == "FINISHED" else ENDED.get(run.status, run.status.lower())
     ended = next((mark for mark in ENDS if mark in run.tags), ended)
-    scores = {key.removeprefix("test_"): value for key, value in run.metrics.items() if key.startswith("test_")}
     blocks = read_blocks(run) if with_blocks and not ended else None
-    return Trial(run.id, run.name, run.params, scores, run.tags.get("overrides", ""), blocks, ended)
+    return Trial(run.id, run.name, run.params, of_test(run.metrics), run.tags.get("overrides", ""), blocks, ended)
 
 
 def read_blocks(run: TrackedRun) -> Blocks | None:
@@ -103,7 +101,7 @@ def sentences(ranking: Ranking) -> list[str]:
 def effect_sentence(effect: Effect, metric: str) -> str:
     ordered = sorted(effect.levels.items(), key=lambda item: item[1])
     low, high = ordered[0][1], ordered[-1][1]
-    relative = metric in RATIOS and low > 0
+    relative = is_ratio(metric) and low > 0
     listed = ", ".join(f"{level} {mean:.4g}" for level, mean in ordered[:8]) + (", ..." if len(ordered) > 8 else "")
     listed += "; from least to most " + (f"a factor of {high / low:.2f}" if relative else f"{high - low:.3g}")
     if effect.by_chance > 0.5:  # so many levels for so few runs that a share says nothing
@@ -130,7 +128,7 @@ def describe(change: Difference | None, metric: str) -> str:
     """A difference to the row above, for a table."""
     if change is None:
         return "not known"
-    size = f"{change.change:+.1%}" if metric in RATIOS else f"{change.change:+.3g}"
+    size = f"{change.change:+.1%}" if is_ratio(metric) else f"{change.change:+.3g}"
     if change.tie:
         return f"tie ({size})"
     return size if "seeds" in change.basis else f"{size}, one seed"
@@ -257,7 +255,7 @@ def heard(store: Store, ranking: Ranking, *, most: int = 3) -> Heard:
     found, held_out = Heard({}, {}, 0, {}, {}, {}), ""
     for group in ranking.groups:
         values = group.values(ranking.metric)
-        best = group.trials[int(values.argmax() if ranking.metric in LARGER_IS_BETTER else values.argmin())]
+        best = group.trials[int(values.argmax() if larger_is_better(ranking.metric) else values.argmin())]
         tested = best.blocks.target if best.blocks else ""  # a run from before blocks were kept has its length only
         if held_out and tested and tested != held_out:
             continue

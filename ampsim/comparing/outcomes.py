@@ -9,6 +9,7 @@ import pandas
 
 from ampsim.comparing.ranking import differing, shortened
 from ampsim.config.targets import assignments
+from ampsim.metrics.scores import renamed
 from ampsim.report import plots
 from ampsim.runs.tracking import NOTE, Run, TrackedRun, ended_as
 
@@ -43,7 +44,7 @@ def of_run(run: Run, overrides: Sequence[str] = (), *, name: str = "") -> Row:
         run.data.tags.get(NOTE, ""),
         run.info.run_id,
         (until - run.info.start_time) / 1000,
-        dict(run.data.metrics),
+        renamed(run.data.metrics),
     )
 
 

@@ -16,15 +16,12 @@ from scipy import stats
 
 from ampsim import AmpsimError
 from ampsim.config.targets import assignments, nearest
-from ampsim.metrics import Blocks, Verdict, referee
-from ampsim.metrics.referee import ERRORS
+from ampsim.metrics import Blocks, Verdict, disagreements
+from ampsim.metrics.scores import compared, current, is_ratio, is_signed, larger_is_better
 
 # What MLflow's parameters hold beside the config, and what of the config does not change what a run comes to.
 NOT_COMPARED = re.compile(r"recording\..*|listening_gain_db|name|seed|training\.(resume|checkpoint_every_s)")
 ABSENT = "—"
-# Quotients: a change is a share of them. Others (dB, LU) are compared by their difference.
-RATIOS = ("esr", "a_weighted_esr", "worst_second_esr", "multi_resolution_stft", "mse", "mae", "real_time_factor")
-LARGER_IS_BETTER = ("real_time_factor",)
 DRAWS = 2000
 LEVEL = 0.95
 
@@ -64,7 +61,7 @@ class Group:
 
     def values(self, metric: str) -> NDArray[np.float64]:
         found = np.array([trial.scores.get(metric, math.nan) for trial in self.trials], np.float64)
-        return np.abs(found) if metric in ERRORS else found  # a difference of level counts by its size
+        return np.abs(found) if is_signed(metric) else found  # a difference of level counts by its size
 
     def mean(self, metric: str) -> float:
         return float(np.mean(self.values(metric)))
@@ -76,7 +73,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Difference:
-    """How much larger a metric is in one group than in another: a share for RATIOS, else in its unit.
+    """How much larger a metric is in one group than in another: a share for a ratio, else in its unit.
 
     From `low` to `high` lie 95 % of what chance would make of it; where that holds 0, it is a tie. `basis` says what
     chance was asked about: "segments and seeds", or one of them.
@@ -95,7 +92,7 @@ class Difference:
 @dataclass(frozen=True)
 class Effect:
     """What one factor does: the mean of each level over all else, and the share of the variance that it explains (eta
-    squared: sum of squares between its levels over the total, on the logarithm for RATIOS).
+    squared: sum of squares between its levels over the total, on the logarithm for a ratio).
 
     `by_chance` is the share that as many levels would explain if they did nothing; `p` is how likely the spread of the
     seeds alone would give this share or a larger one, NaN where that is not known. `trend` is Spearman's coefficient of
@@ -125,11 +122,12 @@ class Ranking:
 
 
 def ranked(trials: Sequence[Trial], metric: str = "esr") -> Ranking:
-    """Group, order and tell apart runs by one of their scores.
+    """Group, order and tell apart runs by one of their scores, named as it is or was.
 
     Raises:
         AmpsimError: no run has this score, or fewer than two finished.
     """
+    metric = current(metric)
     finished = [trial for trial in trials if not trial.ended]
     left_out = [(trial.name, trial.ended) for trial in trials if trial.ended]
     known = {name for trial in finished for name in trial.scores}
@@ -146,11 +144,11 @@ def ranked(trials: Sequence[Trial], metric: str = "esr") -> Ranking:
         raise AmpsimError(f"a comparison needs two finished runs, and there {are(len(usable))}{outs}")
     groups, repeated = grouped(usable)
     left_out += [(trial.name, "repeats a seed of its config, which another run counts for") for trial in repeated]
-    groups.sort(key=lambda group: group.mean(metric), reverse=metric in LARGER_IS_BETTER)
+    groups.sort(key=lambda group: group.mean(metric), reverse=larger_is_better(metric))
     differences = [difference(*pair, metric) for pair in pairwise(groups)]
     effects = sorted(factor_effects(groups, metric), key=lambda effect: -effect.share)
     means = {group.label: {name: group.mean(name) for name in known} for group in groups}
-    verdict = referee(means, by=metric if metric in ERRORS else "mse")
+    verdict = disagreements(means, by=metric if metric in compared() else "mse")
     return Ranking(
         metric, groups, differences, effects, seed_share(groups, metric), verdict, left_out, notes(groups, metric)
     )
@@ -297,7 +295,7 @@ def difference(first: Group, second: Group, metric: str) -> Difference | None:
     num_blocks = sums[0][0].shape[1] if paired and sums[0] else 0
     weights = random.multinomial(num_blocks, np.full(num_blocks, 1 / num_blocks), DRAWS) if paired else None
     one, other = (replicates(group, metric, part, weights, random) for group, part in zip(groups, sums, strict=True))
-    relative = metric in RATIOS and min(group.mean(metric) for group in groups) > 0
+    relative = is_ratio(metric) and min(group.mean(metric) for group in groups) > 0
     scale = np.log if relative else np.asarray
     centre = float(scale(second.mean(metric)) - scale(first.mean(metric)))
 
@@ -406,7 +404,7 @@ def squares(values: NDArray[np.float64]) -> float:
 def scaled(groups: Sequence[Group], metric: str):
     """The scores of each group on the scale on which effects add up, and the way back."""
     values = [group.values(metric) for group in groups]
-    if metric in RATIOS and min(float(mine.min()) for mine in values) > 0:
+    if is_ratio(metric) and min(float(mine.min()) for mine in values) > 0:
         return [np.log(mine) for mine in values], np.exp
     return values, np.asarray
 

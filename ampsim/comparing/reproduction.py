@@ -15,6 +15,7 @@ from ampsim.comparing.ranking import Trial, natural
 from ampsim.config.run_config import NOT_OF_THE_RUN, RunConfig
 from ampsim.config.targets import build, flattened
 from ampsim.export import keras as keras_files
+from ampsim.metrics.scores import SCORES, headlines, of_test, renamed
 from ampsim.recordings.pairs import AudioPair
 from ampsim.recordings.sources import Source
 from ampsim.runs import experiment
@@ -26,7 +27,6 @@ from ampsim.training.observer import Observer
 FILES = ("path", "input", "target", "teacher")  # keys of the section `data` that name files
 RULE = 0.1  # of the ESR: what passes for the noise of seeds where too few of them are known
 LARGEST = 100_000_000  # bytes of an artifact in JSON; a run of a day keeps a few million
-TIMINGS = ("real_time_factor",)  # scores that are no property of the model alone
 
 
 class DifferentError(AmpsimError):
@@ -77,8 +77,7 @@ def of_run(run: TrackedRun, config: Config) -> Original:
         except AmpsimError:
             return None
 
-    logged = {key.removeprefix("test_"): value for key, value in run.metrics.items() if key.startswith("test_")}
-    return original(run.name, config, found, id=run.id, logged=logged)
+    return original(run.name, config, found, id=run.id, logged=of_test(run.metrics))
 
 
 def of_file(path: Path, config: Config) -> Original:
@@ -121,7 +120,7 @@ def original(
         id=id,
         recording=recording or {},
         environment=environment or {},
-        scores=scores,
+        scores=renamed(scores),
         pace=pace,
         model=found("model.keras"),
     )
@@ -360,7 +359,7 @@ def judged(
     if original.model:
         same_shapes, same_weights, words = compared_weights(original.model, model)
         lines.append(words)
-    common = [name for name in original.scores if name in scores and name not in TIMINGS]
+    common = [name for name in original.scores if name in scores and not (name in SCORES and SCORES[name].timed)]
     if common:
         other = [name for name in common if not equal(original.scores[name], scores[name])]
         same_scores = not other
@@ -408,10 +407,9 @@ def equal(then: float | None, now: float) -> bool:
 
 
 def scores_told(original: Original, scores: Mapping[str, float], differing: Sequence[str]) -> str:
-    shown = ["esr", "a_weighted_esr", "flutter_db"]
     told = [
         f"{name} {original.scores[name]:.4g} then, {scores[name]:.4g} now"
-        for name in shown
+        for name in headlines()
         if name in differing and original.scores[name] is not None
     ]
     return f"scores: {len(differing)} differ: {'; '.join(told) or ', '.join(differing)}"

@@ -3,35 +3,35 @@
 import math
 
 from ampsim.metrics.blocks import Blocks, block_sums
-from ampsim.metrics.flutter import flutter
-from ampsim.metrics.limits import GainCurve, LinearFloor, NoiseFloor, gain_curve, linear_floor, noise_floor
+from ampsim.metrics.disagreements import Verdict, disagreements
+from ampsim.metrics.floors import GainCurve, LinearFloor, NoiseFloor, gain_curve, linear_floor, noise_floor
+from ampsim.metrics.fluctuation import fluctuation
 from ampsim.metrics.probes import Aliasing, Fingerprint, aliasing_to_signal_ratio, fingerprint
-from ampsim.metrics.referee import Verdict, referee
+from ampsim.metrics.scores import Pairs, Score, register, registered_scores
 from ampsim.metrics.spectra import (
-    Pairs,
     a_weighted_esr,
     log_spectral_distance,
     loudness,
     loudness_difference,
     multi_resolution_stft,
 )
-from ampsim.metrics.waveform import ErrorCurve, esr, esr_over_time, scores
+from ampsim.metrics.waveform import ErrorCurve, esr, esr_over_time, waveform_scores
 
 
 def ear_scores(pairs: Pairs, sample_rate: int) -> dict[str, float]:
-    """What the ear says of (target, prediction) signals taken as one; `scores` says what the waveform does.
+    """What the ear says of (target, prediction) signals taken as one; `waveform_scores` says what the waveform does.
 
     The worst second is that of any of the signals. A score that does not exist (a silent target, a signal too short) is
     NaN.
     """
-    found = [esr_over_time(target, prediction, sample_rate).worst[0] for target, prediction in pairs]
-    worst = max((value for value in found if math.isfinite(value)), default=math.nan)
+    worst_of_each = [esr_over_time(target, prediction, sample_rate).worst[0] for target, prediction in pairs]
+    worst = max((value for value in worst_of_each if math.isfinite(value)), default=math.nan)
     return {
         "a_weighted_esr": a_weighted_esr(pairs, sample_rate),
         "multi_resolution_stft": multi_resolution_stft(pairs, sample_rate),
         "log_spectral_distance_db": log_spectral_distance(pairs, sample_rate),
         "loudness_difference_lu": loudness_difference(pairs, sample_rate),
-        "flutter_db": flutter(pairs, sample_rate),
+        "fluctuation_db": fluctuation(pairs, sample_rate),
         "worst_second_esr": worst,
     }
 
@@ -44,15 +44,17 @@ __all__ = [
     "GainCurve",
     "LinearFloor",
     "NoiseFloor",
+    "Score",
     "Verdict",
     "a_weighted_esr",
     "aliasing_to_signal_ratio",
     "block_sums",
+    "disagreements",
     "ear_scores",
     "esr",
     "esr_over_time",
     "fingerprint",
-    "flutter",
+    "fluctuation",
     "gain_curve",
     "linear_floor",
     "log_spectral_distance",
@@ -60,6 +62,7 @@ __all__ = [
     "loudness_difference",
     "multi_resolution_stft",
     "noise_floor",
-    "referee",
-    "scores",
+    "register",
+    "registered_scores",
+    "waveform_scores",
 ]

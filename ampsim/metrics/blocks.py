@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ampsim.metrics.spectra import Pairs
+from ampsim.metrics.scores import SCORES, Pairs
 from ampsim.signals import filters
 
 BLOCK_S = 0.5
@@ -29,12 +29,11 @@ class Blocks:
 
     def parts(self, metric: str) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
         """What each block adds to a metric's numerator and denominator; None for a metric that is no such quotient."""
-        found = {
-            "mse": (self.error, self.samples),
-            "esr": (self.error, self.energy),
-            "a_weighted_esr": (self.a_weighted_error, self.a_weighted_energy),
-        }.get(metric)
-        return found and (np.asarray(found[0], np.float64), np.asarray(found[1], np.float64))
+        quotient = SCORES[metric].quotient if metric in SCORES else None
+        if quotient is None:
+            return None
+        numerator, denominator = (np.asarray(getattr(self, name), np.float64) for name in quotient)
+        return numerator, denominator
 
 
 def block_sums(pairs: Pairs, sample_rate: int) -> Blocks:

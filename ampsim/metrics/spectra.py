@@ -6,16 +6,16 @@ over all of them and divided once.
 
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import pyloudnorm
 from numpy.typing import NDArray
 from scipy import fft
 
+from ampsim.metrics.scores import Pairs
 from ampsim.signals import filters
 
-Pairs = Sequence[tuple[NDArray[np.floating], NDArray[np.floating]]]
 SIZES_MS = (11.61, 23.22, 46.44)  # the loss `MultiResolutionSTFT`
 FRAMES = 256  # transformed at a time, so that memory does not grow with the signal
 
@@ -37,12 +37,12 @@ def multi_resolution_stft(pairs: Pairs, sample_rate: int, *, floor_db: float = -
         size = 2 * round(size_ms * sample_rate / 2000)
         square = energy = distance = bins = 0.0
         for target, prediction in pairs:
-            for wanted, found in both(target, prediction, size, round(size / 4)):
-                wanted, found = wanted + floor, found + floor
-                square += float(np.sum(np.square(np.sqrt(wanted) - np.sqrt(found))))
-                energy += float(np.sum(wanted))
-                distance += 0.5 * float(np.sum(np.abs(np.log(wanted / found))))
-                bins += wanted.size
+            for target_power, power in both(target, prediction, size, round(size / 4)):
+                target_power, power = target_power + floor, power + floor
+                square += float(np.sum(np.square(np.sqrt(target_power) - np.sqrt(power))))
+                energy += float(np.sum(target_power))
+                distance += 0.5 * float(np.sum(np.abs(np.log(target_power / power))))
+                bins += target_power.size
         total += math.sqrt(square / energy) + distance / bins if bins else math.nan
     return total / len(SIZES_MS)
 
@@ -57,15 +57,15 @@ def log_spectral_distance(pairs: Pairs, sample_rate: int, *, floor_db: float = -
     weight = np.square(filters.a_magnitude(fft.rfftfreq(size, 1 / sample_rate)))[:, None]
     bands = weight * filters.third_octaves(size, sample_rate)
     frames = [
-        (wanted @ bands, found @ bands)
+        (target_power @ bands, power @ bands)
         for target, prediction in pairs
-        for wanted, found in both(target, prediction, size, size // 2)
+        for target_power, power in both(target, prediction, size, size // 2)
     ]
     if not frames:
         return math.nan
-    wanted, found = (np.concatenate(side) for side in zip(*frames, strict=True))
-    floor = max(float(np.mean(np.sum(wanted, axis=1))) * 10 ** (floor_db / 10), 1e-20)
-    distance = 10 * np.log10((found + floor) / (wanted + floor))
+    target_bands, prediction_bands = (np.concatenate(side) for side in zip(*frames, strict=True))
+    floor = max(float(np.mean(np.sum(target_bands, axis=1))) * 10 ** (floor_db / 10), 1e-20)
+    distance = 10 * np.log10((prediction_bands + floor) / (target_bands + floor))
     return float(np.mean(np.sqrt(np.mean(np.square(distance), axis=1))))
 
 
@@ -76,8 +76,8 @@ def loudness(signal: NDArray[np.floating], sample_rate: int) -> float:
         return math.nan
     with warnings.catch_warnings(), np.errstate(divide="ignore", invalid="ignore"):
         warnings.simplefilter("ignore")
-        found = float(meter.integrated_loudness(np.asarray(signal, np.float64)))
-    return found if math.isfinite(found) else math.nan
+        level = float(meter.integrated_loudness(np.asarray(signal, np.float64)))
+    return level if math.isfinite(level) else math.nan
 
 
 def loudness_difference(pairs: Pairs, sample_rate: int) -> float:

@@ -13,10 +13,10 @@ Signals = Iterable[tuple[NDArray[np.floating], NDArray[np.floating]]]
 
 def esr(target: NDArray[np.floating], prediction: NDArray[np.floating]) -> float:
     """Error-to-signal ratio of one signal: sum of squared error over sum of squared target (Damskägg et al., 2019)."""
-    return scores([(target, prediction)])["esr"]
+    return waveform_scores([(target, prediction)])["esr"]
 
 
-def scores(pairs: Signals) -> dict[str, float]:
+def waveform_scores(pairs: Signals) -> dict[str, float]:
     """Scores of several (target, prediction) signals, each of shape (num_samples,), taken as one.
 
     Returns:

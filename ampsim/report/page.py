@@ -17,7 +17,7 @@ import numpy as np
 from ampsim import AmpsimError, __version__
 from ampsim.files import refuse_existing, write_text
 from ampsim.metrics import esr, esr_over_time, loudness
-from ampsim.metrics.legend import SCORES
+from ampsim.metrics.scores import SCORES
 from ampsim.report.plots import COLOURS, MODEL_COLOURS
 from ampsim.signals import audio
 from ampsim.signals.audio import Signal
@@ -26,9 +26,6 @@ BYTES_PER_SIGNAL = 1_600_000  # of the page: three models, the amp and the direc
 CEILING = 0.98  # of the loudest peak that is played
 FULL = CEILING * 2**15  # peaks of what is stored in 16 bits
 SCRIPTS = ("player.js", "views.js", "tests.js", "page.js")
-FLOORS = {"linear_floor_esr": "linear floor", "noise_floor_esr": "noise floor"}
-# No model is better than another by these.
-NEUTRAL = {"linear_floor_esr", "noise_floor_esr", "real_time_factor", "parameters"}
 
 
 def listening_page(
@@ -55,7 +52,7 @@ def listening_page(
         models: a prediction, (num_samples,), by its model's or run's name, in the order in which to show them.
         title: what is compared; a run's name, for instance.
         source: what the signals are, in words.
-        scores: of each model by its name; the scores of `metrics.legend` make a table, floors are drawn too.
+        scores: of each model by its name; the scores of `metrics.scores` make a table, floors are drawn too.
         runs: the run's id of each model, which the votes then tell.
         configs: a text to fold out, by a name.
         facts: short facts for the page's head, by a word for them.
@@ -203,22 +200,28 @@ def curve(amp: Signal, prediction: Signal, sample_rate: int, start: int, length:
 def floors(scores: list[Mapping[str, float]]) -> list[dict[str, Any]]:
     """The ESRs that the recording sets every model against; each model tells the same, so the first is asked."""
     first = scores[0] if scores else {}
-    return [{"name": FLOORS[key], "esr": first[key]} for key in FLOORS if math.isfinite(first.get(key, math.nan))]
+    known = [score for score in SCORES.values() if score.kind == "floor"]
+    return [
+        {"name": score.title, "esr": first[score.name]}
+        for score in known
+        if math.isfinite(first.get(score.name, math.nan))
+    ]
 
 
 def table(scores: Mapping[str, Mapping[str, float]], models: list[str]) -> list[dict[str, Any]]:
     """Rows of what a score is called, each model's as text, which are the best, and what the score means."""
     rows = []
-    for key, (label, form, meaning) in SCORES.items():
-        values = [scores.get(name, {}).get(key, math.nan) for name in models]
+    for score in SCORES.values():
+        values = [scores.get(name, {}).get(score.name, math.nan) for name in models]
         if all(math.isnan(value) for value in values):
             continue
-        # A difference is best at 0, anything else where it is lowest.
-        ranks = [abs(value) if "_difference" in key else value for value in values]
+        ranks = [abs(value) if score.signed else -value if score.larger_is_better else value for value in values]
         least = min((rank for rank in ranks if math.isfinite(rank)), default=math.nan)
-        best = [k for k, rank in enumerate(ranks) if rank == least] if len(models) > 1 and key not in NEUTRAL else []
-        cells = [form.format(value) if math.isfinite(value) else "–" for value in values]
-        rows.append({"label": label, "cells": cells, "best": best, "meaning": meaning})
+        best = (
+            [k for k, rank in enumerate(ranks) if rank == least] if len(models) > 1 and score.kind == "quality" else []
+        )
+        cells = [score.text(value) if math.isfinite(value) else "–" for value in values]
+        rows.append({"label": score.title, "cells": cells, "best": best, "meaning": score.meaning})
     return rows
 
 

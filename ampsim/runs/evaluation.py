@@ -15,7 +15,8 @@ from ampsim.metrics import (
     fingerprint,
     linear_floor,
     noise_floor,
-    scores,
+    registered_scores,
+    waveform_scores,
 )
 from ampsim.models import AmpModel
 from ampsim.models.rendering import Renderer
@@ -42,7 +43,7 @@ def evaluate(model: AmpModel, spans: list[Span]) -> Evaluation:
     predictions = [renderer.span(span) for span in spans]
     seconds = time.perf_counter() - started
     pairs = [(span.target, prediction) for span, prediction in zip(spans, predictions, strict=True)]
-    found = scores(pairs) | ear_scores(pairs, sample_rate)
+    found = waveform_scores(pairs) | ear_scores(pairs, sample_rate) | registered_scores(pairs, sample_rate)
     duration_s = sum(map(len, spans)) / sample_rate
     found |= {"real_time_factor": duration_s / seconds, "parameters": float(model.count_params())}
     # Test tones settle for as long as the model remembers.
@@ -58,7 +59,7 @@ def evaluate(model: AmpModel, spans: list[Span]) -> Evaluation:
     return Evaluation(found, block_sums(pairs, sample_rate), signals, harmonics, aliasing)
 
 
-def limits(train: list[Span], test: list[Span], *, future: int) -> dict[str, float]:
+def floors(train: list[Span], test: list[Span], *, future: int) -> dict[str, float]:
     """What a recording sets the scores of all its models against: the ESR of the best linear filter that sees as far
     ahead as the model and, if the guitar ever rests, the ESR that the amp's own noise comes to."""
     num_taps = 2048  # 46 ms at 44.1 kHz: a cabinet and the first reflections

@@ -11,7 +11,7 @@ from ampsim.config.run_config import RunConfig
 from ampsim.config.targets import build
 from ampsim.recordings.preparing import Recording, prepare
 from ampsim.runs.artifacts import record_result, record_setting, validation_scores
-from ampsim.runs.evaluation import evaluate, limits
+from ampsim.runs.evaluation import evaluate, floors
 from ampsim.runs.lifecycle import begin, closing, first_interrupt
 from ampsim.runs.locks import alone
 from ampsim.runs.tracking import Store, TrackedRun
@@ -90,7 +90,7 @@ def run(
             state = trainer.fit(Recorder(tracked, observer, interrupted))
         fit.model.save(folder / "model.keras")
         evaluation = evaluate(fit.model, fit.splits["test"])
-        evaluation.scores.update(limits(fit.splits["train"], fit.splits["test"], future=fit.model.future))
+        evaluation.scores.update(floors(fit.splits["train"], fit.splits["test"], future=fit.model.future))
         record_result(tracked, folder, state, evaluation, recording.sample_rate)
         validated = validation_scores(trainer.renderer, fit.splits["validation"], state)
         tracked.log_metrics(validated, step=state.step)

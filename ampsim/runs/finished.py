@@ -10,11 +10,12 @@ from ampsim.config.run_config import RunConfig
 from ampsim.config.targets import build
 from ampsim.export import Details, Export, export, formats_named
 from ampsim.export import keras as keras_files
+from ampsim.metrics.scores import renamed
 from ampsim.models import AmpModel
 from ampsim.recordings import virtual_amp
 from ampsim.recordings.preparing import prepare
 from ampsim.recordings.sources import DEFAULT_RATE
-from ampsim.runs.evaluation import evaluate, limits
+from ampsim.runs.evaluation import evaluate, floors
 from ampsim.runs.provenance import installed
 from ampsim.runs.tracking import TrackedRun
 
@@ -28,7 +29,7 @@ def score_again(tracked: TrackedRun, split_name: str, *, notice: Notice) -> dict
     model = load_model(tracked)
     spans = recording.split(gap=model.receptive_field)
     scored = spans[split_name]
-    return {**evaluate(model, scored).scores, **limits(spans["train"], scored, future=model.future)}
+    return {**evaluate(model, scored).scores, **floors(spans["train"], scored, future=model.future)}
 
 
 def load_model(tracked: TrackedRun) -> AmpModel:
@@ -45,7 +46,7 @@ def take_out(
         AmpsimError: see `ampsim.export.export`.
     """
     chosen = formats_named(formats)
-    metrics = tracked.metrics
+    metrics = renamed(tracked.metrics)
     scores = {name: value for name, value in metrics.items() if name.startswith("test_")}
     # Of the weights that were kept, and not of the last epoch.
     scores |= {key.removeprefix("best_"): value for key, value in metrics.items() if key.startswith("best_validation_")}

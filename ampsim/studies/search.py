@@ -11,17 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from ampsim import AmpsimError, PrunedError
+from ampsim.metrics.scores import BUILT_IN
 from ampsim.report.pareto import front
 from ampsim.runs.machine import alive
 from ampsim.studies.jobs import Job, Outcome
 
 # What a search may choose by: from the validation split, or about the model alone. And which way is better.
-OBJECTIVES = {
-    "validation_loss": "minimize",
-    "validation_esr": "minimize",
-    "validation_a_weighted_esr": "minimize",
-    "real_time_factor": "maximize",
-    "parameters": "minimize",
+OBJECTIVES = {"validation_loss": "minimize"} | {
+    f"validation_{score.name}" if score.validated else score.name: "maximize" if score.larger_is_better else "minimize"
+    for score in BUILT_IN
+    if score.validated or score.kind == "cost"
 }
 SAMPLERS = ("tpe", "random")
 STARTUP_TRIALS = 5  # that nothing is pruned before, so that there is a median to be worse than

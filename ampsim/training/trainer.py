@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from ampsim import AmpsimError, DivergedError
 from ampsim.losses import Sum
-from ampsim.metrics import scores
+from ampsim.metrics import waveform_scores
 from ampsim.models import AmpModel
 from ampsim.models.layers import products_in
 from ampsim.models.rendering import Renderer
@@ -293,7 +293,7 @@ class Trainer:
         lengths = [len(target) for target, _ in pairs]
         losses = [float(self.loss(tf.constant(t[None]), tf.constant(p[None]))[0]) for t, p in pairs]
         loss = float(np.average(losses, weights=lengths))
-        return {"validation_loss": loss, "validation_esr": scores(pairs)["esr"]}
+        return {"validation_loss": loss, "validation_esr": waveform_scores(pairs)["esr"]}
 
     # ---- weights ----
 

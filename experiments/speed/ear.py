@@ -72,7 +72,7 @@ def evaluation(options: argparse.Namespace) -> None:
     from ampsim.models.rendering import Renderer
     from ampsim.recordings.pairs import Span
     from ampsim.runs.artifacts import record_result
-    from ampsim.runs.evaluation import evaluate, limits
+    from ampsim.runs.evaluation import evaluate, floors
     from ampsim.runs.tracking import Store
     from ampsim.training.state import State
 
@@ -92,7 +92,7 @@ def evaluation(options: argparse.Namespace) -> None:
         tracked = Store(folder).start("speed", params={}, tags={})
         began = time.perf_counter()
         found = evaluate(model, test)
-        found.scores.update(limits(train, test, future=model.future))
+        found.scores.update(floors(train, test, future=model.future))
         scored = time.perf_counter() - began
         artifacts = Path(folder) / "of_the_run"
         artifacts.mkdir()

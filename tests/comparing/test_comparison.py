@@ -28,7 +28,7 @@ def put(store: Store, folder: Path, layers: int, seed: int, gain: float, *, pare
     run = store.start(f"layers={layers}-seed={seed}", params=params, tags=tags)
     prediction = (gain * amp).astype(np.float32)
     run.log_metrics({"test_esr": esr(amp, prediction), "test_mse": 0.1 * esr(amp, prediction), "loss": 9.0}, step=5)
-    run.log_metrics({"test_flutter_db": float(layers)}, step=5)
+    run.log_metrics({"test_fluctuation_db": float(layers)}, step=5)
     artifacts = folder / run.id
     artifacts.mkdir(parents=True)
     kept = {"scores": {}, "blocks": asdict(block_sums([(amp, prediction)], RATE))}
@@ -95,7 +95,7 @@ def test_its_table_figure_and_summary_are_kept_with_the_parent(store: Store):
     text = parent.file("comparison/comparison.md").read_text(encoding="utf-8")
     assert "| 2 | layers=2 | 2 | 0.00905 ± 0.0013 | tie (" in text
     assert "- model.layers explains 9" in text
-    assert "yet the higher flutter_db (3 against 1)" in text
+    assert "yet the higher fluctuation_db (3 against 1)" in text
     assert "- left out: job-diverged (diverged)" in text
 
 
@@ -110,7 +110,7 @@ def test_the_command_shows_it_and_writes_it_where_it_is_told(
         ["1", "layers=2", "2", "0.0091"],
         ["2", "layers=1", "2", "0.0420"],
     ]
-    assert "flutter_db" in shown
+    assert "fluctuation_db" in shown
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(comparison.FILES)
     assert len(store.runs()) == before
     assert cli.main(["compare", f"runs={names}", f"output={tmp_path / 'out'}", *words]) == 2
@@ -128,7 +128,7 @@ def test_the_command_shows_it_and_writes_it_where_it_is_told(
         (["runs=layers=1-seed=0,layers=1-seed=7"], "there is no run `layers=1-seed=7`"),
         (["runs=layers=1-seed=0"], "needs two finished runs, and there is one"),
         (["runs=layers=1-seed=0,job-diverged"], "and there is one; job-diverged diverged"),
-        (["sweep=my sweep", "metric=flutter"], "no run has a score `flutter`; did you mean `flutter_db`?"),
+        (["sweep=my sweep", "metric=fluctuation"], "no run has a score `fluctuation`; did you mean `fluctuation_db`?"),
         (["sweep=my sweep", "metrc=esr"], "did you mean `metric`?"),
     ],
 )
@@ -183,7 +183,7 @@ def test_what_is_heard_is_as_loud_as_it_was(store: Store):
 
 def test_a_page_plays_one_held_out_signal_and_the_best_by_what_was_ranked(store: Store, tmp_path: Path):
     other = put(store, tmp_path, 4, 0, 0.7, parent="", amp=0.5 * AMP)
-    ranking = comparison.of_runs(store, ["layers=1-seed=0", "layers=2-seed=0", other], metric="flutter_db")
+    ranking = comparison.of_runs(store, ["layers=1-seed=0", "layers=2-seed=0", other], metric="fluctuation_db")
     for group in ranking.groups:
         for trial in group.trials:
             trial.scores.pop("esr")
@@ -192,7 +192,7 @@ def test_a_page_plays_one_held_out_signal_and_the_best_by_what_was_ranked(store:
 
 def test_a_run_as_plain_data_has_what_it_scored_on_the_test_split(store: Store):
     found = comparison.trial(store.find("layers=2-seed=1"))
-    assert found.scores == pytest.approx({"esr": 0.09**2, "mse": 0.1 * 0.09**2, "flutter_db": 2.0}, rel=1e-4)
+    assert found.scores == pytest.approx({"esr": 0.09**2, "mse": 0.1 * 0.09**2, "fluctuation_db": 2.0}, rel=1e-4)
     assert (found.seed, found.ended, dict(found.described)) == ("1", "", {"model.layers": "2"})
     assert found.blocks is not None
     going = comparison.trial(TrackedRun(store.client, store.client.get_run(store.find("job-going").id)))

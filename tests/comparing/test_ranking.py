@@ -188,10 +188,12 @@ def test_one_seed_each_is_judged_on_the_segments():
 def test_seeds_alone_are_welchs_test():
     values = [[1.0, 1.2, 0.9, 1.1], [1.5, 1.9, 1.6, 1.7]]
     groups = [
-        grouped([trial(1, "sgd", seed, 0.1, scores={"flutter_db": value}) for seed, value in enumerate(column)])[0][0]
+        grouped([trial(1, "sgd", seed, 0.1, scores={"fluctuation_db": value}) for seed, value in enumerate(column)])[0][
+            0
+        ]
         for column in values
     ]
-    found = difference(*groups, "flutter_db")
+    found = difference(*groups, "fluctuation_db")
     expected = stats.ttest_ind(values[1], values[0], equal_var=False).confidence_interval(0.95)
     assert found.basis == "seeds"
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=0.02)
@@ -263,9 +265,9 @@ def test_a_group_of_one_seed_borrows_the_spread_of_its_neighbour():
     assert "one seed is judged as if" in ranked([*many.trials, *one.trials]).notes[-1]
 
 
-def test_the_referee_speaks_of_groups():
-    louder = {1: {"flutter_db": 0.2}, 2: {"flutter_db": 2.0}}
+def test_the_metrics_disagree_about_groups():
+    louder = {1: {"fluctuation_db": 0.2}, 2: {"fluctuation_db": 2.0}}
     found = ranked([trial(n, "sgd", s, 0.1 / n, scores=louder[n]) for n in (1, 2) for s in (0, 1)])
     assert found.verdict.sentences[0] == (
-        "layers=2 has the lower esr than layers=1 (0.05 against 0.1), yet the higher flutter_db (2 against 0.2)"
+        "layers=2 has the lower esr than layers=1 (0.05 against 0.1), yet the higher fluctuation_db (2 against 0.2)"
     )

@@ -248,21 +248,21 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 def verdict(models: tuple[Path, Path], now: dict[str, float], *, same: bool = False, factor: float = 1.1) -> Verdict:
-    scores = {"esr": 0.2, "a_weighted_esr": 0.3, "flutter_db": None, "real_time_factor": 8.0}
+    scores = {"esr": 0.2, "a_weighted_esr": 0.3, "fluctuation_db": None, "real_time_factor": 8.0}
     original = Original("it", {}, scores=scores, model=models[0])
     return judged(original, models[0 if same else 1], now, SeedNoise(factor, "of a test"), ["numpy: 1 then, 2 now"])
 
 
 def test_a_time_is_no_part_of_what_must_be_equal(models: tuple[Path, Path]):
     found = verdict(
-        models, {"esr": 0.2, "a_weighted_esr": 0.3, "flutter_db": math.nan, "real_time_factor": 9.0}, same=True
+        models, {"esr": 0.2, "a_weighted_esr": 0.3, "fluctuation_db": math.nan, "real_time_factor": 9.0}, same=True
     )
     assert found.word == "bit-exact"
     assert found.lines[1] == "scores: all 3 are equal to the last digit"
 
 
 def test_the_noise_of_the_seed_says_how_near_is_near(models: tuple[Path, Path]):
-    now = {"esr": 0.21, "a_weighted_esr": 0.31, "flutter_db": math.nan, "real_time_factor": 8.0}
+    now = {"esr": 0.21, "a_weighted_esr": 0.31, "fluctuation_db": math.nan, "real_time_factor": 8.0}
     near, far = verdict(models, now, factor=1.06), verdict(models, now, factor=1.04)
     assert (near.word, far.word) == ("within seed noise", "different")
     assert near.lines[0] == "weights: 1 of 1 arrays differ, by up to 0.25"

@@ -4,18 +4,18 @@ import numpy as np
 import pytest
 from synthetic import RATE, pair
 
-from ampsim.metrics import a_weighted_esr, block_sums, scores
+from ampsim.metrics import a_weighted_esr, block_sums, waveform_scores
 
 PAIRS = [(pair(1.3).target, 0.9 * pair(1.3).target), (pair(0.6, seed=1).target, 0.7 * pair(0.6, seed=2).target)]
 
 
 def test_their_quotients_are_the_scores():
     blocks = block_sums(PAIRS, RATE)
-    expected = scores(PAIRS) | {"a_weighted_esr": a_weighted_esr(PAIRS, RATE)}
+    expected = waveform_scores(PAIRS) | {"a_weighted_esr": a_weighted_esr(PAIRS, RATE)}
     for metric in ("esr", "mse", "a_weighted_esr"):
         above, below = blocks.parts(metric)
         assert above.sum() / below.sum() == pytest.approx(expected[metric], rel=1e-9)
-    assert blocks.parts("flutter_db") is None
+    assert blocks.parts("fluctuation_db") is None
 
 
 def test_a_block_is_half_a_second_and_the_last_of_a_signal_what_is_left():

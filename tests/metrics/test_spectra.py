@@ -70,7 +70,7 @@ def test_signals_that_are_too_short_or_silent_have_no_score():
     for pair in ((short, short), (silence, silence)):
         found = ear_scores([pair], RATE)
         assert np.isnan(found["loudness_difference_lu"])
-        assert np.isnan(found["flutter_db"])
+        assert np.isnan(found["fluctuation_db"])
     assert ear_scores([(silence, silence)], RATE)["log_spectral_distance_db"] == 0
 
 

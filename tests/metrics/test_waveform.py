@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ampsim.metrics import esr, esr_over_time, scores
+from ampsim.metrics import esr, esr_over_time, waveform_scores
 
 random = np.random.default_rng(0)
 
@@ -11,7 +11,7 @@ random = np.random.default_rng(0)
 def test_scores_divide_once_over_all_signals():
     targets = [random.normal(size=400), 0.1 * random.normal(size=100)]
     predictions = [0.9 * target + 0.05 * random.normal(size=len(target)) for target in targets]
-    found = scores(zip(targets, predictions, strict=True))
+    found = waveform_scores(zip(targets, predictions, strict=True))
     target, prediction = np.concatenate(targets), np.concatenate(predictions)
     assert found["esr"] == pytest.approx(np.sum((target - prediction) ** 2) / np.sum(target**2))
     assert found["mse"] == pytest.approx(np.mean((target - prediction) ** 2))

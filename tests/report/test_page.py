@@ -90,7 +90,7 @@ def test_matched_signals_are_equally_loud_and_none_clips(page: Path):
 def test_curves_floors_and_table(tmp_path: Path):
     given, models = signals()
     scores = {
-        "near": {"esr": 0.01, "loudness_difference_lu": -0.5, "linear_floor_esr": 0.3, "flutter_db": float("nan")},
+        "near": {"esr": 0.01, "loudness_difference_lu": -0.5, "linear_floor_esr": 0.3, "fluctuation_db": float("nan")},
         "far": {"esr": 0.9, "loudness_difference_lu": 0.2, "linear_floor_esr": 0.3, "unheard_of": 1.0},
     }
     found = data(write_page(tmp_path / "x.html", duration_s=3, start_s=1, scores=scores))

@@ -8,17 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-# Scores that are errors: 0 is perfect. A difference of level counts by its size.
-ERRORS = (
-    "mse",
-    "esr",
-    "a_weighted_esr",
-    "multi_resolution_stft",
-    "log_spectral_distance_db",
-    "loudness_difference_lu",
-    "flutter_db",
-    "worst_second_esr",
-)
+from ampsim.metrics.scores import compared
+
 Runs = Mapping[str, Mapping[str, float]]
 
 
@@ -31,22 +22,25 @@ class Verdict:
     correlation: NDArray[np.float64]
 
 
-def referee(
-    runs: Runs, *, by: str = "mse", metrics: Sequence[str] = ERRORS, margin: float = 0.05, most: int = 10
+def disagreements(
+    runs: Runs, *, by: str = "mse", metrics: Sequence[str] | None = None, margin: float = 0.05, most: int = 10
 ) -> Verdict:
     """Compare runs, each a dict of scores by name: who wins by one metric and loses by another?
 
     Args:
-        by: the metric that the others are held against.
+        by: the metric that the others are held against; the first of the verdict's.
+        metrics: None takes all scores that are marked `compared`. A difference of level counts by its size.
         margin: what a score must be lower by, as a share, to be better.
         most: sentences at most.
     """
-    present = [name for name in metrics if all(math.isfinite(scores.get(name, math.nan)) for scores in runs.values())]
-    found = sorted(disagreements(runs, by, present, margin), reverse=True) if by in present else []
-    return Verdict([sentence for _, sentence in found[:most]], present, rank_correlation(runs, present))
+    names = compared() if metrics is None else metrics
+    names = [by, *(name for name in names if name != by)] if by in names else names
+    present = [name for name in names if all(math.isfinite(scores.get(name, math.nan)) for scores in runs.values())]
+    gravest = sorted(reversals(runs, by, present, margin), reverse=True) if by in present else []
+    return Verdict([sentence for _, sentence in gravest[:most]], present, rank_correlation(runs, present))
 
 
-def disagreements(runs: Runs, by: str, metrics: Sequence[str], margin: float) -> list[tuple[float, str]]:
+def reversals(runs: Runs, by: str, metrics: Sequence[str], margin: float) -> list[tuple[float, str]]:
     """(how grave, sentence) of each two runs and each metric that turn `by` round."""
     found = []
     for better in runs:

@@ -1,11 +1,12 @@
 """A volume that fluctuates where the amp's does not: heard at once, and next to nothing in a squared error."""
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import signal as dsp
+
+from ampsim.metrics.scores import Pairs
 
 BAND_HZ = (2.0, 20.0)  # slower is a change of level, faster is heard as roughness rather than as volume
 RATE_HZ = 100  # of the envelope
@@ -13,11 +14,11 @@ WINDOW_S = 0.04  # Hann: passes the band, and is 0 from 50 Hz up, where the ripp
 GATE_DB = -40.0  # below the target's mean power: what is quieter does not count
 
 
-def flutter(pairs: Sequence[tuple[NDArray[np.floating], NDArray[np.floating]]], sample_rate: int) -> float:
+def fluctuation(pairs: Pairs, sample_rate: int) -> float:
     """RMS, in dB, of the volume that the prediction adds or takes away between 2 and 20 Hz (half of it at these edges).
 
     The envelopes of target and prediction are powers in Hann windows of 40 ms, in dB; their difference is band-passed.
-    A prediction that is too loud or too quiet throughout has no flutter: overall levels are made equal first. A sine of
+    A prediction that is too loud or too quiet throughout does not fluctuate: overall levels are made equal first. A sine of
     depth m at 8 Hz comes to about 5.8 m dB, whereas its ESR is m²/2: 0.58 dB and 0.005 for a tenth.
 
     Args:
@@ -33,14 +34,15 @@ def flutter(pairs: Sequence[tuple[NDArray[np.floating], NDArray[np.floating]]], 
     floor = energies[0] / count * 10 ** (GATE_DB / 10)
     square = frames = 0.0
     for target, prediction in pairs:
-        wanted, found = envelope(target, sample_rate), envelope(prediction, sample_rate) * energies[0] / energies[1]
-        if len(wanted) < RATE_HZ // 2:
+        level = envelope(target, sample_rate)
+        predicted_level = envelope(prediction, sample_rate) * energies[0] / energies[1]
+        if len(level) < RATE_HZ // 2:
             continue
-        difference = 10 * np.log10((found + floor) / (wanted + floor))
+        difference = 10 * np.log10((predicted_level + floor) / (level + floor))
         sections = dsp.butter(2, BAND_HZ, "bandpass", fs=RATE_HZ, output="sos")
-        fluctuation = dsp.sosfiltfilt(sections, difference)[wanted > floor]
-        square += float(np.sum(np.square(fluctuation)))
-        frames += len(fluctuation)
+        heard = dsp.sosfiltfilt(sections, difference)[level > floor]
+        square += float(np.sum(np.square(heard)))
+        frames += len(heard)
     return math.sqrt(square / frames) if frames else math.nan
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import linalg
 from scipy import signal as dsp
 
-from ampsim.metrics.waveform import scores
+from ampsim.metrics.waveform import waveform_scores
 from ampsim.signals.linear import FRAME_S, Takes, correlations, frame_powers, framed
 
 Array = NDArray[np.float64]
@@ -29,9 +29,9 @@ class LinearFloor:
         """The filter's output, (num_samples,), in time with its input."""
         return self.valid(np.pad(np.asarray(signal, np.float64), (len(self.taps) - self.future, self.future - 1)))
 
-    def valid(self, heard: NDArray[np.floating]) -> Array:
-        """The output where the whole filter lies on what was heard: (len(taps) - 1 + n,) -> (n,)."""
-        return dsp.oaconvolve(np.asarray(heard, np.float64), self.taps, mode="valid")
+    def valid(self, signal: NDArray[np.floating]) -> Array:
+        """The output where the whole filter lies on the signal: (len(taps) - 1 + n,) -> (n,)."""
+        return dsp.oaconvolve(np.asarray(signal, np.float64), self.taps, mode="valid")
 
 
 def linear_floor(
@@ -44,13 +44,13 @@ def linear_floor(
         future: taps that see the current sample and those after it; 1 is causal.
         regularisation_db: power of the noise, below the input's, that the filter must not amplify.
     """
-    automatic, crossed = correlations(train, num_taps, future)
-    automatic[0] *= 1 + 10 ** (regularisation_db / 10)
-    taps = linalg.solve_toeplitz(automatic, crossed) if automatic[0] else crossed
+    autocorrelation, cross_correlation = correlations(train, num_taps, future)
+    autocorrelation[0] *= 1 + 10 ** (regularisation_db / 10)
+    taps = linalg.solve_toeplitz(autocorrelation, cross_correlation) if autocorrelation[0] else cross_correlation
     fitted = LinearFloor(math.nan, taps, future)
-    answers = [fitted.valid(given) if len(given) > len(target) else fitted(given) for given, target in test]
-    esr = scores([(target, answer) for (_, target), answer in zip(test, answers, strict=True)])["esr"]
-    return LinearFloor(esr, taps, future)
+    predictions = [fitted.valid(input) if len(input) > len(target) else fitted(input) for input, target in test]
+    pairs = [(target, prediction) for (_, target), prediction in zip(test, predictions, strict=True)]
+    return LinearFloor(waveform_scores(pairs)["esr"], taps, future)
 
 
 @dataclass(frozen=True)
@@ -70,12 +70,12 @@ def noise_floor(takes: Takes, sample_rate: int, *, silent_db: float = -60.0, set
     """Listen to the target in frames of 50 ms whose input, and that of all frames in `settle_s` before, is `silent_db`
     below the input's loudest frame. Where less than half a second is that quiet, the quietest hundredth of the frames
     is taken instead."""
-    given, target = (np.concatenate([frame_powers(x, sample_rate) for x in side]) for side in zip(*takes, strict=True))
-    if not len(given) or not target.any():
+    input, target = (np.concatenate([frame_powers(x, sample_rate) for x in side]) for side in zip(*takes, strict=True))
+    if not len(input) or not target.any():
         return NoiseFloor(math.nan, math.nan, 0.0, False)
     settling = math.ceil(settle_s / FRAME_S)
-    recent = np.array([given[max(0, k - settling) : k + 1].max() for k in range(len(given))])
-    chosen = recent <= given.max() * 10 ** (silent_db / 10)
+    recent = np.array([input[max(0, k - settling) : k + 1].max() for k in range(len(input))])
+    chosen = recent <= input.max() * 10 ** (silent_db / 10)
     silent = bool(chosen.sum() * FRAME_S >= 0.5)
     if not silent:
         chosen = recent <= np.quantile(recent, 0.01)
@@ -100,11 +100,11 @@ class GainCurve:
 
 
 def gain_curve(
-    given: NDArray[np.floating], output: NDArray[np.floating], sample_rate: int, *, step_db: float = 3.0
+    input: NDArray[np.floating], output: NDArray[np.floating], sample_rate: int, *, step_db: float = 3.0
 ) -> GainCurve:
     """From a recording, input and output of shape (num_samples,) in time with each other; levels heard in fewer than
     five frames, or 60 dB below the loudest, are left out."""
-    powers = [np.maximum(frame_powers(signal, sample_rate), 1e-16) for signal in (given, output)]
+    powers = [np.maximum(frame_powers(signal, sample_rate), 1e-16) for signal in (input, output)]
     level, out = (10 * np.log10(power) for power in powers)
     peak = 20 * np.log10(np.maximum(np.abs(framed(output, sample_rate)).max(axis=1), 1e-8))
     step = np.round(level / step_db)

@@ -1,4 +1,4 @@
-"""Limits of a recording on recordings whose limits are known."""
+"""Floors of a recording on recordings whose limits are known."""
 
 import numpy as np
 import pytest

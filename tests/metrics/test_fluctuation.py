@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import signal as dsp
 
-from ampsim.metrics import esr, flutter
+from ampsim.metrics import esr, fluctuation
 
 RATE = 44100
 TIME = np.arange(8 * RATE) / RATE
@@ -28,12 +28,12 @@ AMP = playing()
 def test_a_volume_that_fluctuates_at_8_hz_is_heard_where_esr_hardly_shows_it(depth):
     fluctuating = AMP * (1 + depth * np.sin(2 * np.pi * 8 * TIME))
     assert esr(AMP, fluctuating) == pytest.approx(depth**2 / 2, rel=0.1)
-    assert flutter([(AMP, fluctuating)], RATE) == pytest.approx(20 / np.log(10) * depth / np.sqrt(2), rel=0.12)
+    assert fluctuation([(AMP, fluctuating)], RATE) == pytest.approx(20 / np.log(10) * depth / np.sqrt(2), rel=0.12)
 
 
 def test_it_is_nothing_for_equal_signals_for_a_gain_and_for_polarity():
     for prediction in (AMP, 0.5 * AMP, -2 * AMP):
-        assert flutter([(AMP, prediction)], RATE) == pytest.approx(0, abs=1e-6)
+        assert fluctuation([(AMP, prediction)], RATE) == pytest.approx(0, abs=1e-6)
 
 
 def test_errors_of_the_same_size_that_do_not_fluctuate_have_little_of_it():
@@ -42,10 +42,10 @@ def test_errors_of_the_same_size_that_do_not_fluctuate_have_little_of_it():
     noise = random.normal(size=len(AMP)) * np.sqrt(esr(AMP, fluctuating) * np.mean(AMP**2))
     delayed = np.roll(AMP, 1)
     low_passed = dsp.sosfilt(dsp.butter(1, 5000, fs=RATE, output="sos"), AMP)
-    heard = flutter([(AMP, fluctuating)], RATE)
+    heard = fluctuation([(AMP, fluctuating)], RATE)
     for steady in (AMP + noise, delayed, low_passed):
         assert esr(AMP, steady) > 0.004
-        assert flutter([(AMP, steady)], RATE) < heard / 10
+        assert fluctuation([(AMP, steady)], RATE) < heard / 10
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_errors_of_the_same_size_that_do_not_fluctuate_have_little_of_it():
 )
 def test_it_hears_from_2_to_20_hz(hertz, low, high):
     depth = 0.1
-    found = flutter([(AMP, AMP * (1 + depth * np.sin(2 * np.pi * hertz * TIME)))], RATE)
+    found = fluctuation([(AMP, AMP * (1 + depth * np.sin(2 * np.pi * hertz * TIME)))], RATE)
     assert low <= found / (20 / np.log(10) * depth / np.sqrt(2)) <= high
 
 
@@ -61,11 +61,11 @@ def test_pauses_do_not_count():
     pause = np.zeros(4 * RATE)
     noisy = pause + 1e-4 * random.normal(size=len(pause)) * (1 + np.sin(2 * np.pi * 8 * TIME[: len(pause)]))
     fluctuating = AMP * (1 + 0.1 * np.sin(2 * np.pi * 8 * TIME))
-    whole = flutter([(np.concatenate([AMP, pause]), np.concatenate([fluctuating, noisy]))], RATE)
-    assert whole == pytest.approx(flutter([(AMP, fluctuating)], RATE), rel=0.1)
+    whole = fluctuation([(np.concatenate([AMP, pause]), np.concatenate([fluctuating, noisy]))], RATE)
+    assert whole == pytest.approx(fluctuation([(AMP, fluctuating)], RATE), rel=0.1)
 
 
 def test_signals_are_taken_as_one():
     fluctuating = AMP * (1 + 0.1 * np.sin(2 * np.pi * 8 * TIME))
-    one, two = flutter([(AMP, fluctuating)], RATE), flutter([(AMP, fluctuating), (AMP, AMP)], RATE)
+    one, two = fluctuation([(AMP, fluctuating)], RATE), fluctuation([(AMP, fluctuating), (AMP, AMP)], RATE)
     assert two == pytest.approx(one / np.sqrt(2), rel=0.02)
