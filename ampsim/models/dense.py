@@ -13,7 +13,6 @@ FFT_FROM = 128  # window from which the first layer is faster as an FFT convolut
 FIRST_LAYERS = ("fft", "matmul", "auto")
 
 
-@keras.saving.register_keras_serializable("ampsim")
 class Dense(AmpModel):
     """Layers of units over a window of input; the output is a tanh.
 

@@ -14,7 +14,6 @@ COMPRESSION = 100.0  # a magnitude m becomes log(1 + 100 m) / log(101): 1 at ful
 TINY = 1e-10  # power; keeps the root's slope finite on silence
 
 
-@keras.saving.register_keras_serializable("ampsim")
 class SpectralDense(Dense):
     """`Dense`, whose second layer also reads how strong each band of frequencies is around the current sample.
 

@@ -2,14 +2,12 @@
 
 from typing import Any
 
-import keras
 import tensorflow as tf
 
 from ampsim.models import layers
 from ampsim.models.base import AmpModel
 
 
-@keras.saving.register_keras_serializable("ampsim")
 class WienerHammerstein(AmpModel):
     """A filter before a learnt curve and one after it, long enough for a cabinet.
 
