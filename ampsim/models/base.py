@@ -124,6 +124,14 @@ class AmpModel(keras.Model):
         """
         return False
 
+    def adam_layers(self) -> list[keras.layers.Layer]:
+        """Layers whose matrices an optimizer such as Muon leaves to Adam's rule.
+
+        They lead from one channel to several or from several to one, or hold a number for each of many places: directions
+        that could be evened out are not what such a matrix has.
+        """
+        return []
+
     def get_config(self) -> dict[str, Any]:
         return {**self._arguments, "name": self.name}
 

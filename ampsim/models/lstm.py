@@ -47,6 +47,9 @@ class Lstm(Recurrent):
         self.head.build((None, None, size))
         self.built = True
 
+    def adam_layers(self) -> list[keras.layers.Layer]:
+        return [self.head]
+
     @contextmanager
     def unrolled(self) -> Iterator[None]:
         for cell in self.cells:

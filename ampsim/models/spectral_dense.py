@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -83,9 +82,6 @@ class SpectralDense(Dense):
     def features(self, segment: tf.Tensor) -> tf.Tensor:
         levels = self.levels(segment)
         return tf.concat([super().features(segment), tf.reshape(levels, [levels.shape[0], -1])], axis=0)
-
-    def windowed(self) -> keras.Sequential:
-        raise ValueError("a net with frequency features is more than a plain net on windows")
 
     def levels(self, segment: tf.Tensor) -> tf.Tensor:
         """Compressed magnitude of each band around each sample, (num_features, batch, n), backwards in time."""

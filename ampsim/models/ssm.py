@@ -72,6 +72,9 @@ class Ssm(Recurrent):
             after.append(ended)
         return tf.reshape(self.head(features), [batch, n]), after
 
+    def adam_layers(self) -> list[keras.layers.Layer]:
+        return [self.rechannel, *self.filters, self.head]
+
     def plain_stream(self, block_length: int) -> tuple[PlainStream, Any]:
         """Without complex numbers: each layer's state is (2, channels, states), real and imaginary."""
         n, filters = block_length, [layer.plain(block_length) for layer in self.filters]

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from ampsim.models import layers
@@ -64,6 +65,9 @@ class Tcn(AmpModel):
             added = self.activation(block(heard, batch=batch))
             features = layers.newest(features, added.shape[1]) + added
         return self.head(features)
+
+    def adam_layers(self) -> list[keras.layers.Layer]:
+        return [self.rechannel, self.head]
 
     def plain_stream(self, block_length: int) -> tuple[PlainStream, Any]:
         return with_pasts(self, self.net)

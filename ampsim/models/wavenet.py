@@ -93,6 +93,10 @@ class WaveNet(AmpModel):
             features, head = array(features, condition=channel, head=head, columns=columns, batch=batch, past=past)
         return self.head_scale * head
 
+    def adam_layers(self) -> list[keras.layers.Layer]:
+        mixins = [layer.mixin for array in self.arrays for layer in array.stack]
+        return [*mixins, *(layer for array in self.arrays for layer in (array.rechannel, array.head))]
+
     def plain_stream(self, block_length: int) -> tuple[PlainStream, Any]:
         return with_pasts(self, self.net)
 

@@ -21,6 +21,7 @@ from ampsim.losses import Sum
 from ampsim.metrics import scores
 from ampsim.models import AmpModel
 from ampsim.models.layers import products_in
+from ampsim.models.optimizing import leave_to_adam
 from ampsim.models.rendering import Renderer
 from ampsim.recordings.pairs import Span
 from ampsim.training.segments import Segments
@@ -122,6 +123,7 @@ class Trainer:
         # Training losses are logged every epoch, or at every validation where that is more often.
         self.round_steps = max(1, round(min(validate_every, 1.0) * self.epoch_steps))
         self.rounds_per_validation = max(1, round(validate_every))
+        leave_to_adam(self.optimizer, model)
         self.optimizer.build(model.trainable_variables)
         self.base_rate = (
             None if has_own_schedule(optimizer) else float(keras.ops.convert_to_numpy(optimizer.learning_rate))
