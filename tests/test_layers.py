@@ -15,7 +15,7 @@ ROWS = [
     {"losses", "metrics"},
     {"models"},
     {"training"},
-    {"doctor", "report", "export"},
+    {"doctor", "report", "export", "testing"},
     {"runs"},
     {"comparing", "studies"},
     {"cli"},
