@@ -15,7 +15,7 @@ ROWS = [
     {"losses", "metrics"},
     {"models"},
     {"training"},
-    {"doctor", "report", "export"},
+    {"doctor", "report", "export", "testing"},
     {"runs"},
     {"comparing", "studies"},
     {"api", "cli"},  # the same, for a notebook and for a terminal

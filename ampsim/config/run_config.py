@@ -14,6 +14,7 @@ from ampsim.config.targets import RENAMED, assignments, without
 # What two runs of one identity may differ in: a resumed run and the one that it goes on with.
 NOT_OF_THE_RUN = ("training.resume", "training.checkpoint_every_s", "tracking", "name")
 FIRST_NAMES = {new: old for old, new in RENAMED.items()}
+FIRST_EXCLUDED = ["rechannel", "mixin", "head", "oscillators"]  # from Muon, in the config where models say it now
 PLAIN = re.compile(r"[A-Za-z0-9_./+:-][A-Za-z0-9_./+:~-]*")  # a value that Hydra's grammar reads as it stands
 SPECIAL = re.compile(r"(true|false|null|nan|[+-]?inf|[+-]?[\d.][\d._eE+-]*)", re.IGNORECASE)
 
@@ -78,6 +79,8 @@ class RunConfig:
             key: FIRST_NAMES.get(value, value) if key.rpartition(".")[2] == "_target_" else value
             for key, value in without(dict(self.sections), NOT_OF_THE_RUN).items()
         }
+        if decides.get("optimizer.exclude_layers") == []:
+            decides["optimizer.exclude_layers"] = FIRST_EXCLUDED
         if digests is not None:
             decides = [decides, list(digests)]
         return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12]
@@ -116,7 +119,10 @@ def titled(config: RunConfig, overrides: Sequence[str]) -> str:
 
 def current_names(params: Mapping[str, str]) -> dict[str, str]:
     """Parameters of a run in the store by today's names of parts, whichever version wrote them."""
-    return {key: RENAMED.get(value, value) for key, value in params.items()}
+    current = {key: RENAMED.get(value, value) for key, value in params.items()}
+    if current.get("optimizer.exclude_layers") == str(FIRST_EXCLUDED):
+        current["optimizer.exclude_layers"] = "[]"
+    return current
 
 
 def assignment(key: str, value: Any) -> list[str]:

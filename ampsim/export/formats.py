@@ -4,20 +4,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
-from ampsim.models import AmpModel
-from ampsim.models.recurrent import Recurrent
+from ampsim.models import AmpModel, recurrent
 from ampsim.models.rendering import Renderer
 from ampsim.recordings import virtual_amp
 from ampsim.signals.audio import Signal, peak
 
 LIMIT = 1e-5  # of full scale: float rounding stays below, any error in a layout is far above
 PROOF_S = 5.0  # of guitar
-SETTLED_S = 0.5  # after which no model still hears how it was started
 
 Play = Callable[[Signal], Signal]
 
@@ -42,7 +38,7 @@ class Proof:
     """How far an exported file is from the model: the largest difference between two samples, full scale at 1."""
 
     difference: float
-    settled_difference: float  # after `SETTLED_S` or the receptive field, whichever is longer
+    settled_difference: float  # after half a second or the receptive field, whichever is longer
     peak: float
 
     @property
@@ -83,24 +79,14 @@ class Format:
         found = self.load(path)(np.concatenate([guitar, np.zeros(model.lookahead, np.float32)]))[model.lookahead :]
         difference = np.abs(found.astype(np.float64) - expected)
         difference[~np.isfinite(difference)] = np.inf
-        settled = max(round(SETTLED_S * model.sample_rate), model.receptive_field)
+        settled = max(round(recurrent.SETTLED_S * model.sample_rate), model.receptive_field)
         return Proof(peak(difference), peak(difference[settled:]), peak(expected))
 
 
 def played(model: AmpModel, signal: Signal, *, from_zero_states: bool = False) -> Signal:
     """What a model makes of a signal, in time with it, after silence or, if it is recurrent, from zero states."""
-    state = settled_state(model)
-    if from_zero_states and isinstance(model, Recurrent):
-        state = model.initial_state(1), tf.zeros((1, model.lookahead))
+    state = model.zero_state() if from_zero_states else model.settled_state()
     return np.concatenate([*Renderer(model).blocks([signal], state=state)])
-
-
-def settled_state(model: AmpModel) -> Any:
-    """The state after silence, and for long enough that the zeros which a recurrent model began with are forgotten."""
-    if not isinstance(model, Recurrent) or not model.sample_rate:
-        return model.stream_state()
-    silence = tf.zeros((1, round(SETTLED_S * model.sample_rate)))
-    return model.compiled_advance(silence, model.initial_state(1))[1], tf.zeros((1, model.lookahead))
 
 
 def gains(model: AmpModel) -> tuple[float, float]:

@@ -1,7 +1,5 @@
 """LiteRT (the former TensorFlow Lite): a model as one step with explicit states, for phones and small boards."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 from ampsim.export.formats import Details, Format, Play
 from ampsim.export.onnx import missing
 from ampsim.export.streaming import AFTER, by_blocks, step
-from ampsim.models import AmpModel, Lstm
+from ampsim.models import AmpModel
 
 LONGEST_UNROLLED = 64  # samples in a block of a recurrent net
 
@@ -27,10 +25,10 @@ class LiteRT(Format):
         return missing("ai_edge_litert")
 
     def write(self, model: AmpModel, path: Path, details: Details) -> None:
-        if isinstance(model, Lstm):
-            plain = step(model, min(details.block_length, LONGEST_UNROLLED), traced=unrolled(model))
-        else:
-            plain = step(model, details.block_length)
+        # A loop of LiteRT copies the outputs of a whole block with every sample.
+        unrolled = model.unrolled()
+        longest = LONGEST_UNROLLED if unrolled else details.block_length
+        plain = step(model, min(details.block_length, longest), traced=unrolled)
         specs = {spec.name: spec for spec in plain.function.input_signature}
         frozen = convert_variables_to_constants_v2(plain.function.get_concrete_function())
 
@@ -55,15 +53,3 @@ class LiteRT(Format):
             return [found["output"], *(found[f"{name}{AFTER}"] for name in states)]
 
         return by_blocks(run, int(shapes["input"][1]), [np.zeros(shapes[name], np.float32) for name in states])
-
-
-@contextmanager
-def unrolled(model: Lstm) -> Iterator[None]:
-    """Inside, the layers run without a loop: one of LiteRT copies the outputs of a whole block with every sample."""
-    for cell in model.cells:
-        cell.unroll = True
-    try:
-        yield
-    finally:
-        for cell in model.cells:
-            cell.unroll = False

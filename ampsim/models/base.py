@@ -2,13 +2,18 @@
 
 import inspect
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from ampsim.signals.audio import Signal
+
+PlainStream = Callable[[tf.Tensor, Any], tuple[tf.Tensor, Any]]  # (1, block_length) and a state to the next of both
+# The top-level packages whose models a `.keras` file may name; what this user installed or named is added.
+TRUSTED = {"ampsim"}
 
 
 class AmpModel(keras.Model):
@@ -18,7 +23,8 @@ class AmpModel(keras.Model):
     samples from k on, of which the last `future` are the current sample and those after it. Input and output are
     audio with full scale at 1.
 
-    A family defines `receptive_field`, `build` and `transform`; its constructor's keyword arguments are its config.
+    A family defines `receptive_field`, `build` and `transform`; its constructor's keyword arguments are its config. It is
+    registered with Keras under its top-level package and its own name, such as `ampsim>Lstm`.
 
     Args:
         future: input samples seen from the current one on; 1 is causal.
@@ -32,6 +38,10 @@ class AmpModel(keras.Model):
     xla_rendering = True  # ... and in rendering
     batch_size = 4  # segments per step that suit this family; many small steps learn faster than few large ones
     levelled = True  # whether this family trains better on signals of unit level
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        keras.saving.register_keras_serializable(cls.__module__.partition(".")[0])(cls)
 
     def __new__(cls, *args: Any, **kwargs: Any) -> "AmpModel":
         instance = super().__new__(cls, *args, **kwargs)
@@ -114,6 +124,14 @@ class AmpModel(keras.Model):
         """
         return False
 
+    def adam_layers(self) -> list[keras.layers.Layer]:
+        """Layers whose matrices an optimizer such as Muon leaves to Adam's rule.
+
+        They lead from one channel to several or from several to one, or hold a number for each of many places: directions
+        that could be evened out are not what such a matrix has.
+        """
+        return []
+
     def get_config(self) -> dict[str, Any]:
         return {**self._arguments, "name": self.name}
 
@@ -128,6 +146,26 @@ class AmpModel(keras.Model):
         """
         segment = tf.concat([state, block], axis=1)
         return self(segment, training=False), segment[:, tf.shape(block)[1] :]
+
+    def settled_state(self) -> Any:
+        """The state after silence for so long that what a model began with is forgotten."""
+        return self.stream_state()
+
+    def zero_state(self) -> Any:
+        """The state of a player that begins with zeros in every cell; of a model without cells, that after silence."""
+        return self.stream_state()
+
+    def plain_stream(self, block_length: int) -> tuple[PlainStream, Any]:
+        """`stream` for blocks of one length and the state after silence, in the form that costs a runtime least.
+
+        Runtimes have neither complex numbers nor FFT, and a state should not make them play the whole memory anew: a
+        family for which `stream` does so replaces this.
+        """
+        return self.stream, self.settled_state()
+
+    def unrolled(self) -> AbstractContextManager[None] | None:
+        """A context in which `stream` runs without a loop over samples; None for a model that never has one."""
+        return None
 
 
 def as_lists(value: Any) -> Any:

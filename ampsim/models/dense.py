@@ -13,7 +13,6 @@ FFT_FROM = 128  # window from which the first layer is faster as an FFT convolut
 FIRST_LAYERS = ("fft", "matmul", "auto")
 
 
-@keras.saving.register_keras_serializable("ampsim")
 class Dense(AmpModel):
     """Layers of units over a window of input; the output is a tanh.
 
@@ -92,6 +91,9 @@ class Dense(AmpModel):
             transposed = False
         return tf.reverse(tf.reshape(features, [batch, n]), [1])
 
+    def adam_layers(self) -> list[keras.layers.Layer]:
+        return [self.head]
+
     def features(self, segment: tf.Tensor) -> tf.Tensor:
         """The first layer's outputs, (num_features, batch * n), backwards in time within each example."""
         first, kernel = self.hidden[0], self.first_kernel()
@@ -111,12 +113,3 @@ class Dense(AmpModel):
 
     def uses_fft(self) -> bool:
         return self.first_layer == "fft" or (self.first_layer == "auto" and self.window >= FFT_FROM)
-
-    def windowed(self) -> keras.Sequential:
-        """The same weights as a plain Keras net on windows: (batch, window) -> (batch, 1)."""
-        plain = keras.Sequential([keras.Input((self.window,))])
-        for layer in [*self.hidden, self.head]:
-            plain.add(keras.layers.Dense(layer.units, activation=layer.activation))
-        _, *weights = [weight for layer in [*self.hidden, self.head] for weight in layer.get_weights()]
-        plain.set_weights([self.first_kernel(), *weights])
-        return plain

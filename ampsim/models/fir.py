@@ -2,14 +2,12 @@
 
 from typing import Any
 
-import keras
 import tensorflow as tf
 
 from ampsim.models import layers
 from ampsim.models.base import AmpModel
 
 
-@keras.saving.register_keras_serializable("ampsim")
 class Fir(AmpModel):
     """A finite impulse response, trained like any net.
 

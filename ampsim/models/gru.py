@@ -8,7 +8,6 @@ import tensorflow as tf
 from ampsim.models.lstm import Lstm
 
 
-@keras.saving.register_keras_serializable("ampsim")
 class Gru(Lstm):
     """As `Lstm`, with `keras.layers.GRU` in its place; the arguments are the same."""
 

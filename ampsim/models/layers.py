@@ -80,14 +80,19 @@ class Convolution(keras.layers.Layer):
             self.bias = self.add_weight(shape=(self.channels,), initializer="zeros", name="bias")
         self.built = True
 
+    @property
+    def memory(self) -> int:
+        """Samples before the current one that an output depends on."""
+        return (self.kernel_size - 1) * self.dilation
+
     def call(self, features: tf.Tensor, *, batch: int = 1) -> tf.Tensor:
-        """(inputs, n * batch) -> (channels, (n - (kernel_size - 1) * dilation) * batch)."""
+        """(inputs, n * batch) -> (channels, (n - memory) * batch)."""
         inputs, columns = features.shape
         taps = tf.reshape(self.kernel, [self.kernel_size, inputs, self.channels])
         taps = tf.reshape(tf.transpose(taps, [0, 2, 1]), [self.kernel_size * self.channels, inputs])
         products = product(taps, features)
         shift = self.dilation * batch
-        length = columns - (self.kernel_size - 1) * shift
+        length = columns - self.memory * batch
         total = sum(
             products[tap * self.channels : (tap + 1) * self.channels, tap * shift : tap * shift + length]
             for tap in range(self.kernel_size)

@@ -1,5 +1,7 @@
 """A long short-term memory (Wright, Damskägg & Välimäki 2019)."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -9,7 +11,6 @@ from ampsim.models.layers import check_sizes
 from ampsim.models.recurrent import Recurrent
 
 
-@keras.saving.register_keras_serializable("ampsim")
 class Lstm(Recurrent):
     """LSTM layers on the sample itself, then one output unit.
 
@@ -45,6 +46,19 @@ class Lstm(Recurrent):
             size = self.units
         self.head.build((None, None, size))
         self.built = True
+
+    def adam_layers(self) -> list[keras.layers.Layer]:
+        return [self.head]
+
+    @contextmanager
+    def unrolled(self) -> Iterator[None]:
+        for cell in self.cells:
+            cell.unroll = True
+        try:
+            yield
+        finally:
+            for cell in self.cells:
+                cell.unroll = False
 
     def initial_state(self, batch: int) -> Any:
         return [[tf.zeros((batch, self.units)), tf.zeros((batch, self.units))] for _ in self.cells]

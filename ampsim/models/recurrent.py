@@ -8,6 +8,8 @@ import tensorflow as tf
 from ampsim.models.base import AmpModel
 from ampsim.models.layers import check_sizes
 
+SETTLED_S = 0.5  # after which no model still hears how it was started
+
 
 class Recurrent(AmpModel):
     """A model that carries a state from sample to sample.
@@ -56,6 +58,15 @@ class Recurrent(AmpModel):
         """The state after `burn_in` samples of silence, and the inputs that the skip connection still waits for."""
         silence = tf.zeros((1, self.history))
         return self.compiled_advance(silence, self.initial_state(1))[1], tf.zeros((1, self.lookahead))
+
+    def settled_state(self) -> Any:
+        if not self.sample_rate:
+            return self.stream_state()
+        silence = tf.zeros((1, round(SETTLED_S * self.sample_rate)))
+        return self.compiled_advance(silence, self.initial_state(1))[1], tf.zeros((1, self.lookahead))
+
+    def zero_state(self) -> Any:
+        return self.initial_state(1), tf.zeros((1, self.lookahead))
 
     @cached_property
     def compiled_advance(self) -> Any:

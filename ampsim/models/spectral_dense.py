@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -14,7 +13,6 @@ COMPRESSION = 100.0  # a magnitude m becomes log(1 + 100 m) / log(101): 1 at ful
 TINY = 1e-10  # power; keeps the root's slope finite on silence
 
 
-@keras.saving.register_keras_serializable("ampsim")
 class SpectralDense(Dense):
     """`Dense`, whose second layer also reads how strong each band of frequencies is around the current sample.
 
@@ -84,9 +82,6 @@ class SpectralDense(Dense):
     def features(self, segment: tf.Tensor) -> tf.Tensor:
         levels = self.levels(segment)
         return tf.concat([super().features(segment), tf.reshape(levels, [levels.shape[0], -1])], axis=0)
-
-    def windowed(self) -> keras.Sequential:
-        raise ValueError("a net with frequency features is more than a plain net on windows")
 
     def levels(self, segment: tf.Tensor) -> tf.Tensor:
         """Compressed magnitude of each band around each sample, (num_features, batch, n), backwards in time."""

@@ -1,11 +1,14 @@
 """Diagonal state-space layers (S4D: Gu, Gupta, Goel & Ré 2022): long convolutions that go on from a small state."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
+from ampsim.models.base import PlainStream
 from ampsim.models.convolution import depthwise
 from ampsim.models.layers import Convolution, activation_named, check_sizes
 from ampsim.models.recurrent import Recurrent
@@ -13,7 +16,6 @@ from ampsim.models.recurrent import Recurrent
 CHUNK = 64  # a pole's powers are products of two tables, one of single steps and one in steps of this many
 
 
-@keras.saving.register_keras_serializable("ampsim")
 class Ssm(Recurrent):
     """Each layer filters every channel by a bank of damped oscillators, bends it, mixes the channels and adds the result.
 
@@ -70,6 +72,30 @@ class Ssm(Recurrent):
             after.append(ended)
         return tf.reshape(self.head(features), [batch, n]), after
 
+    def adam_layers(self) -> list[keras.layers.Layer]:
+        return [self.rechannel, *self.filters, self.head]
+
+    def plain_stream(self, block_length: int) -> tuple[PlainStream, Any]:
+        """Without complex numbers: each layer's state is (2, channels, states), real and imaginary."""
+        n, filters = block_length, [layer.plain(block_length) for layer in self.filters]
+        cells, waiting = self.settled_state()
+        initial = [np.stack([np.real(cell)[:, 0], np.imag(cell)[:, 0]]) for cell in cells], waiting
+
+        def stream(block: tf.Tensor, state: Any) -> tuple[tf.Tensor, Any]:
+            (before, waiting), after = state, []
+            block = self.input_gain * block
+            features = self.rechannel(tf.reshape(block, [1, n]))
+            for layer, mixer, cell in zip(filters, self.mixers, before, strict=True):
+                filtered, ended = layer(features, cell)
+                features += mixer(self.activation(filtered))
+                after.append(ended)
+            output = tf.reshape(self.head(features), [1, n])
+            heard = tf.concat([waiting, block], axis=1)
+            output = output + heard[:, :n] if self.skip else output
+            return self.output_gain * output, (after, heard[:, n:])
+
+        return stream, initial
+
 
 class Oscillators(keras.layers.Layer):
     """A bank of damped oscillators for each channel, as S4D-Lin starts them: decay 1/2 and harmonics of one half turn."""
@@ -112,6 +138,34 @@ class Oscillators(keras.layers.Layer):
         pole = tf.complex(-tf.exp(self.log_decay), self.frequency)
         rate = step * pole
         return rate, 2 * tf.complex(self.real, self.imaginary) * (tf.exp(rate) - 1) / pole
+
+    def plain(self, n: int) -> Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
+        """`call` on one example in blocks of n without complex numbers and FFT: (channels, n), (2, channels, states)."""
+        log_pole, weight = (np.asarray(part, np.complex128) for part in self.poles())
+        powers = np.exp(log_pole[..., None] * np.arange(n + 1))  # (channels, states, n + 1)
+        response = np.einsum("cs,csn->cn", weight, powers[..., :n]).real
+        response[:, 0] += self.direct.numpy()[:, 0, 0]
+        # Newest tap last, as a convolution without padding reads it; one channel is one group.
+        kernel = response[:, ::-1].T[None, :, :, None].astype(np.float32)  # (1, n, channels, 1)
+        read = (weight[..., None] * powers[..., 1:]).astype(np.complex64)
+        written = np.ascontiguousarray(powers[..., n - 1 :: -1] if n > 1 else powers[..., :1]).astype(np.complex64)
+        decay = powers[..., n].astype(np.complex64)
+
+        def call(features: tf.Tensor, state: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            image = tf.pad(tf.transpose(features)[None, None], [[0, 0], [0, 0], [n - 1, 0], [0, 0]])
+            filtered = tf.transpose(tf.nn.depthwise_conv2d(image, kernel, [1, 1, 1, 1], "VALID")[0, 0])
+            real, imaginary = state[0], state[1]
+            remembered = tf.matmul(real[:, None], read.real) - tf.matmul(imaginary[:, None], read.imag)
+            entered = [tf.reduce_sum(features[:, None] * part, axis=2) for part in (written.real, written.imag)]
+            after = tf.stack(
+                [
+                    decay.real * real - decay.imag * imaginary + entered[0],
+                    decay.real * imaginary + decay.imag * real + entered[1],
+                ]
+            )
+            return filtered + remembered[:, 0], after
+
+        return call
 
 
 def series(weights: tf.Tensor, rate: tf.Tensor, n: int) -> tf.Tensor:

@@ -7,10 +7,10 @@ import keras
 import tensorflow as tf
 
 from ampsim.models import layers
-from ampsim.models.base import AmpModel
+from ampsim.models.base import AmpModel, PlainStream
+from ampsim.models.past import Past, with_pasts
 
 
-@keras.saving.register_keras_serializable("ampsim")
 class Tcn(AmpModel):
     """Each block adds an activated dilated convolution to what it was given; a 1x1 convolution makes the output.
 
@@ -55,8 +55,19 @@ class Tcn(AmpModel):
 
     def transform(self, segment: tf.Tensor, training: bool = False) -> tf.Tensor:
         batch = segment.shape[0]
-        features = self.rechannel(layers.interleaved(segment))
+        return layers.separated(self.net(layers.interleaved(segment), batch=batch), batch)
+
+    def net(self, channel: tf.Tensor, past: Past | None = None, *, batch: int = 1) -> tf.Tensor:
+        """(1, n * batch) -> (1, (n - memory) * batch), or with a past, as of one example, -> (1, n)."""
+        features = self.rechannel(channel)
         for block in self.blocks:
-            added = self.activation(block(features, batch=batch))
+            heard = features if past is None else past.heard(features, block.memory)
+            added = self.activation(block(heard, batch=batch))
             features = layers.newest(features, added.shape[1]) + added
-        return layers.separated(self.head(features), batch)
+        return self.head(features)
+
+    def adam_layers(self) -> list[keras.layers.Layer]:
+        return [self.rechannel, self.head]
+
+    def plain_stream(self, block_length: int) -> tuple[PlainStream, Any]:
+        return with_pasts(self, self.net)

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from ampsim.models.base import AmpModel
+from ampsim.models.base import AmpModel, PlainStream
 from ampsim.models.layers import (
     Convolution,
     activation_named,
@@ -16,11 +16,11 @@ from ampsim.models.layers import (
     newest,
     separated,
 )
+from ampsim.models.past import Past, with_pasts
 
 DILATIONS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 
 
-@keras.saving.register_keras_serializable("ampsim")
 class WaveNet(AmpModel):
     """The arithmetic of `.nam` files, weight for weight, so that a trained model can be played by NAM.
 
@@ -79,14 +79,26 @@ class WaveNet(AmpModel):
 
     def transform(self, segment: tf.Tensor, training: bool = False) -> tf.Tensor:
         batch = segment.shape[0]
-        columns = (segment.shape[1] - self.memory) * batch
-        condition = features = interleaved(segment)
-        head: Any = None
-        for array in self.arrays:
-            features, head = array(features, condition=condition, head=head, columns=columns, batch=batch)
+        output = self.net(interleaved(segment), batch=batch)
         # The format has a last residual that nothing reads: a gradient of zero for it, where there would be none.
         unread = sum(tf.reduce_sum(weight) for weight in self.arrays[-1].stack[-1].residual.trainable_weights)
-        return separated(self.head_scale * head + 0.0 * unread, batch)
+        return separated(output + 0.0 * unread, batch)
+
+    def net(self, channel: tf.Tensor, past: Past | None = None, *, batch: int = 1) -> tf.Tensor:
+        """(1, n * batch) -> (1, (n - memory) * batch), or with a past, as of one example, -> (1, n)."""
+        columns = channel.shape[1] - (self.memory * batch if past is None else 0)
+        features = channel
+        head: Any = None
+        for array in self.arrays:
+            features, head = array(features, condition=channel, head=head, columns=columns, batch=batch, past=past)
+        return self.head_scale * head
+
+    def adam_layers(self) -> list[keras.layers.Layer]:
+        mixins = [layer.mixin for array in self.arrays for layer in array.stack]
+        return [*mixins, *(layer for array in self.arrays for layer in (array.rechannel, array.head))]
+
+    def plain_stream(self, block_length: int) -> tuple[PlainStream, Any]:
+        return with_pasts(self, self.net)
 
 
 class Array(keras.layers.Layer):
@@ -107,11 +119,18 @@ class Array(keras.layers.Layer):
         self.built = True
 
     def call(
-        self, features: tf.Tensor, *, condition: tf.Tensor, head: tf.Tensor | None, columns: int, batch: int
+        self,
+        features: tf.Tensor,
+        *,
+        condition: tf.Tensor,
+        head: tf.Tensor | None,
+        columns: int,
+        batch: int,
+        past: Past | None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         features = self.rechannel(features)
         for layer in self.stack:
-            features, activated = layer(features, condition=condition, batch=batch)
+            features, activated = layer(features, condition=condition, batch=batch, past=past)
             useful = newest(activated, columns)
             head = useful if head is None else head + useful
         return features, self.head(head)
@@ -134,8 +153,11 @@ class Layer(keras.layers.Layer):
         self.residual.build(self.channels)
         self.built = True
 
-    def call(self, features: tf.Tensor, *, condition: tf.Tensor, batch: int) -> tuple[tf.Tensor, tf.Tensor]:
-        convolved = self.convolution(features, batch=batch)
+    def call(
+        self, features: tf.Tensor, *, condition: tf.Tensor, batch: int, past: Past | None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        heard = features if past is None else past.heard(features, self.convolution.memory)
+        convolved = self.convolution(heard, batch=batch)
         mixed = convolved + self.mixin(newest(condition, convolved.shape[1]))
         activated = self.activation(mixed[: self.channels])
         if self.gated:

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 from scipy import linalg
 
+from ampsim.models.base import PlainStream
 from ampsim.models.layers import Fir, check_sizes
+from ampsim.models.past import Past, with_pasts
 from ampsim.models.wavenet import WaveNet
 from ampsim.signals.audio import Signal
 from ampsim.signals.linear import correlations
@@ -16,7 +17,6 @@ from ampsim.signals.linear import correlations
 REGULARISATION = 1e-6  # noise, of the power of what the filter hears, that it must not amplify
 
 
-@keras.saving.register_keras_serializable("ampsim")
 class WaveNetCab(WaveNet):
     """One array of a WaveNet, then one learnt filter by FFT.
 
@@ -77,6 +77,12 @@ class WaveNetCab(WaveNet):
     def transform(self, segment: tf.Tensor, training: bool = False) -> tf.Tensor:
         skip = self.tail if training else 0
         return self.cabinet(super().transform(segment[:, skip:]), skip=skip)
+
+    def plain_stream(self, block_length: int) -> tuple[PlainStream, Any]:
+        def net(channel: tf.Tensor, past: Past) -> tf.Tensor:
+            return self.cabinet(past.heard(self.net(channel, past), self.cabinet.taps - 1))
+
+        return with_pasts(self, net)
 
     def solve(self, examples: Sequence[tuple[Signal, Signal]]) -> bool:
         """The filter, tail included, by least squares: what is added to it is that of the error that is left."""

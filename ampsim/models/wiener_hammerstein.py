@@ -9,7 +9,6 @@ from ampsim.models import layers
 from ampsim.models.base import AmpModel
 
 
-@keras.saving.register_keras_serializable("ampsim")
 class WienerHammerstein(AmpModel):
     """A filter before a learnt curve and one after it, long enough for a cabinet.
 
@@ -39,7 +38,7 @@ class WienerHammerstein(AmpModel):
             raise ValueError(f"future={future} and taps_after={taps_after}: the future is part of the last filter")
         self.taps_before, self.taps_after = taps_before, taps_after
         self.before, self.after = layers.Fir(taps_before), layers.Fir(taps_after, future=future)
-        self.bend = layers.Convolution(units, name="rechannel")
+        self.bend = layers.Convolution(units, name="bend")
         self.activation = layers.activation_named(activation)
         self.sum = layers.Convolution(1, name="head")
 
@@ -57,6 +56,9 @@ class WienerHammerstein(AmpModel):
         self.sum.build(self.bend.channels)
         self.slope = self.add_weight(shape=(), initializer="ones", name="slope")
         self.built = True
+
+    def adam_layers(self) -> list[keras.layers.Layer]:
+        return [self.bend, self.sum]
 
     def transform(self, segment: tf.Tensor, training: bool = False) -> tf.Tensor:
         return self.after(self.curve(self.before(segment)))

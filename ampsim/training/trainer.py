@@ -14,6 +14,7 @@ from ampsim.losses import Sum
 from ampsim.metrics import waveform_scores
 from ampsim.models import AmpModel
 from ampsim.models.layers import products_in
+from ampsim.models.optimizing import leave_to_adam
 from ampsim.models.rendering import Renderer
 from ampsim.recordings.pairs import Span
 from ampsim.training.budget import Budget
@@ -88,6 +89,7 @@ class Trainer:
             schedule=schedule,
         )
         self.checkpoint = None if checkpoint is None else Checkpoint(checkpoint, checkpoint_every_s)
+        leave_to_adam(optimizer, model)
         self.optimizer.build(model.trainable_variables)
         self.compile(xla=model.xla_training if xla is None else xla, precision=precision)
         self.renderer = Renderer(model)

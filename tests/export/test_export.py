@@ -17,6 +17,7 @@ from synthetic import RATE, guitar, write_pcm
 
 from ampsim import AmpsimError, export, models, players
 from ampsim.export import formats
+from ampsim.models import recurrent
 from ampsim.players import rtneural
 from ampsim.recordings import virtual_amp
 
@@ -61,7 +62,7 @@ PAIRS = [(family, name) for family in FAMILIES for name in sorted(ANYTHING | HEL
 @pytest.fixture(autouse=True)
 def _short_proofs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(formats, "PROOF_S", 1.0)
-    monkeypatch.setattr(formats, "SETTLED_S", 0.25)
+    monkeypatch.setattr(recurrent, "SETTLED_S", 0.25)
 
 
 def made(family: str, **more: Any) -> models.AmpModel:

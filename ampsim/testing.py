@@ -1,0 +1,86 @@
+"""The contract of a model as checks that any package can run on a class of its own."""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from ampsim.models import AmpModel
+from ampsim.models.rendering import Renderer
+
+TOLERANCE = 1e-5  # float rounding of signals of about full scale
+
+
+def check_model(make: Callable[[], AmpModel]) -> None:
+    """Check what ampsim relies on in a model: shapes, streaming, saving, gradients and determinism.
+
+    Args:
+        make: gives a new model, built or not; small sizes keep the check short.
+
+    Raises:
+        AssertionError: a sentence that says what the model does not keep.
+    """
+    model, again = built(make), built(make)
+    check_shape(model)
+    for ours, other in zip(model.get_weights(), again.get_weights(), strict=True):
+        assert np.array_equal(ours, other), f"{type(model).__name__}: the same seed gives different weights"
+    check_streaming(model)
+    check_gradients(model)
+    check_saving(model)
+
+
+def built(make: Callable[[], AmpModel]) -> AmpModel:
+    keras.utils.set_random_seed(1)
+    model = make()
+    if not model.built:
+        model.build()
+    return model
+
+
+def noise(*shape: int) -> np.ndarray:
+    return 0.3 * np.random.default_rng(0).normal(size=shape).astype(np.float32)
+
+
+def check_shape(model: AmpModel) -> None:
+    """(batch, receptive_field - 1 + n) -> (batch, n)."""
+    shape = tuple(model(noise(3, model.receptive_field + 16)).shape)
+    assert shape == (3, 17), (
+        f"{type(model).__name__}: receptive_field - 1 + 17 samples give an output of shape {shape}, and not (3, 17)"
+    )
+
+
+def check_streaming(model: AmpModel) -> None:
+    """Blocks of several lengths add up to one pass over the whole signal."""
+    signal = noise(211)
+    heard = np.concatenate([np.zeros(model.history), signal, np.zeros(model.lookahead)]).astype(np.float32)
+    whole = model(heard[None])[0].numpy()
+    for length in (1, 97):
+        difference = np.abs(Renderer(model, block_length=length)(signal) - whole).max()
+        assert difference < TOLERANCE, (
+            f"{type(model).__name__}: blocks of {length} samples differ from one pass by {difference:.1e}; look at "
+            "stream() and stream_state(), or at receptive_field and future"
+        )
+
+
+def check_gradients(model: AmpModel) -> None:
+    """Training reaches every weight, with finite numbers."""
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(tf.square(model(noise(2, model.receptive_field + 9), training=True)))
+    gradients = tape.gradient(loss, model.trainable_variables)
+    for weight, gradient in zip(model.trainable_variables, gradients, strict=True):
+        assert gradient is not None, f"{type(model).__name__}: the loss does not depend on {weight.path}"
+        assert np.all(np.isfinite(gradient)), f"{type(model).__name__}: the gradient of {weight.path} is not finite"
+
+
+def check_saving(model: AmpModel) -> None:
+    """A saved model comes back with the same config and the same output."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.keras"
+        model.save(path)
+        loaded = keras.saving.load_model(path, safe_mode=True)
+    segment = noise(2, model.receptive_field + 9)
+    assert loaded.get_config() == model.get_config(), f"{type(model).__name__}: a saved model has another config"
+    assert np.array_equal(loaded(segment), model(segment)), f"{type(model).__name__}: a saved model plays otherwise"
