@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ampsim import AmpsimError, __version__, printable
+from ampsim.config.plugins import name_folders
 from ampsim.config.targets import assignments, nearest
 from ampsim.runs.locations import refuse_unreachable
 
@@ -54,6 +55,7 @@ Values (KEY=VALUE), for instance:
   training.epochs=50 seed=1           longer, from other random numbers
   training.seconds=60                 a budget in seconds instead
   training.resume=true                go on with a run that was interrupted
+  plugins=my_parts                    parts of your own, from a folder with a package that has a conf/ inside
 `ampsim train --cfg job` prints the whole config. -m sweeps: `ampsim train -m model.layers=1,2,3 seed=0,1` makes six runs,
 several at a time with hydra/launcher=joblib; hydra/sweeper=optuna searches. The README tells more.
 """
@@ -196,7 +198,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         elif command == "--version":
             print(__version__)
         elif command in COMMANDS:
-            COMMANDS[command](rest)
+            COMMANDS[command](name_folders(rest))
         else:
             raise AmpsimError(f"there is no command `{command}`{nearest(command, list(COMMANDS))}")
     except AmpsimError as error:
@@ -237,9 +239,7 @@ def train(words: list[str]) -> None:
     from ampsim.studies import plans
 
     if any(word in ("--help", "-h") for word in words):
-        folder = settings.config_folder()
-        groups = [path for path in sorted(folder.iterdir()) if path.is_dir() and any(path.glob("*.yaml"))]
-        lines = [f"  {group.name:<11}{', '.join(settings.choices(group.name))}\n" for group in groups]
+        lines = [f"  {group:<11}{', '.join(settings.choices(group))}\n" for group in settings.groups()]
         print(TRAIN_HELP.format(choices="".join(lines)), end="")
         return
     overrides, multirun = settings.split_flags(words)

@@ -23,6 +23,7 @@ import yaml
 
 import ampsim
 from ampsim import AmpsimError, DivergedError, PrunedError
+from ampsim.config import plugins
 from ampsim.config.targets import NOT_OF_THE_RUN, build, without
 from ampsim.export import Details, Export, export, formats_named
 from ampsim.export import keras as keras_files
@@ -102,8 +103,11 @@ def run(
     resume, segment_length = training.pop("resume"), training.pop("segment_length")
     strategy = distribution(training.pop("devices"))
 
+    for fault in plugins.load():
+        notice(fault)
+
     # From the recording to aligned, split takes.
-    source: Source = build(config["data"])
+    source: Source = build(config["data"], "data")
     takes = checked(source, notice=notice)
     takes, delay = align(takes, source.delay, notice)
     sample_rate = takes[0].sample_rate
@@ -111,15 +115,15 @@ def run(
     # The model states its memory; the splits keep that much apart.
     make_deterministic(config["seed"])
     with strategy.scope():
-        model: AmpModel = build(config["model"], sample_rate=sample_rate)
+        model: AmpModel = build(config["model"], "model", sample_rate=sample_rate)
         model.build()
-        optimizer = build(config["optimizer"])
+        optimizer = build(config["optimizer"], "optimizer")
     splits = split(takes, source.splits, gap=model.receptive_field)
     model.fit_levels(*levels(splits["train"]))
     segments = Segments(
         splits["train"], history=model.history, lookahead=model.lookahead, segment_length=segment_length
     )
-    loss = build(config["loss"]).prepare(
+    loss = build(config["loss"], "loss").prepare(
         sample_rate=sample_rate, segment_length=segment_length, target=segments.targets()
     )
     notice(summary(model, splits, segments))
@@ -136,7 +140,7 @@ def run(
                 model,
                 loss,
                 optimizer,
-                build(config["schedule"]),
+                build(config["schedule"], "schedule"),
                 segments,
                 splits["validation"],
                 seed=config["seed"],
@@ -379,8 +383,10 @@ def record_listening_page(tracked: TrackedRun, folder: Path, evaluation: Evaluat
 
 def score_again(tracked: TrackedRun, split_name: str, *, notice: Notice) -> dict[str, float]:
     """Scores of a finished run's model on a split of its recording, as its saved config describes it."""
+    for fault in plugins.load():  # which may bring metrics
+        notice(fault)
     config = load_config(tracked)
-    source: Source = build(config["data"])
+    source: Source = build(config["data"], "data")
     takes = checked(source, notice=notice)
     takes, _ = align(takes, source.delay, notice)
     model = load_model(tracked)
@@ -402,6 +408,7 @@ def take_out(
     Raises:
         AmpsimError: see `ampsim.export.export`.
     """
+    plugins.load()  # which may bring formats
     chosen = formats_named(formats)
     metrics = tracked.metrics
     scores = {name: value for name, value in metrics.items() if name.startswith("test_")}
