@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from ampsim import AmpsimError
+from ampsim.config.targets import locate
 from ampsim.export.formats import Details, Format, Play, played
 from ampsim.models import AmpModel
 from ampsim.models.rendering import Renderer
@@ -60,10 +61,12 @@ def refuse_foreign(path: Path) -> None:
             raise ValueError(f"its config has {size:,} bytes")
         config = json.loads(file.read("config.json"))
     module, name, arguments = config["module"], config["class_name"], config["config"]
-    if (
-        not re.fullmatch(r"ampsim\.models\.[a-z_]+", module)
-        or config["registered_name"] != f"ampsim>{name}"
-        or "class_name" in json.dumps(arguments)
+    ours = re.fullmatch(r"ampsim\.models\.[a-z_]\w*", module)
+    package = "ampsim" if ours else module.partition(".")[0]
+    if not ours:
+        locate(f"{module}.{name}", "model")  # a plugin of this user, or refused before it is imported
+    if config["registered_name"] not in (f"ampsim>{name}", f"{package}>{name}") or "class_name" in json.dumps(
+        arguments
     ):
         raise ValueError(f"it asks for {module}.{name}, or has a part of Keras among its arguments")
 
