@@ -62,7 +62,7 @@ def load(
     from ampsim.report.shown import ShownRecording
 
     words = data_words(path, direct, amp, options)
-    source = build(RunConfig.compose(words)["data"])
+    source = build(RunConfig.compose(words)["data"], "data")
     recording = prepare(source, notice=lambda text: None)  # what it tells is in `findings`
     return ShownRecording(**{**vars(recording), "words": tuple(words)})
 

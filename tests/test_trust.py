@@ -217,7 +217,7 @@ FORGED: dict[str, Callable[[dict], None]] = {
 def test_a_forged_model_is_refused(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch):
     import keras
 
-    from ampsim.export.keras import load
+    from ampsim.models.saving import load
 
     load(forged(tmp_path, lambda config: None))  # as it was, it loads
     path = forged(tmp_path, FORGED[name])
@@ -232,7 +232,7 @@ def test_a_forged_model_is_refused(tmp_path: Path, name: str, monkeypatch: pytes
     "data", [b"", b"PK\x03\x04", b"\x89HDF\r\n\x1a\n" * 99, b"cos\nsystem\n(S'true'\ntR."], ids=repr
 )
 def test_what_is_no_model_at_all_is_refused(tmp_path: Path, data: bytes):
-    from ampsim.export.keras import load
+    from ampsim.models.saving import load
 
     (tmp_path / "model.keras").write_bytes(data)
     with pytest.raises(AmpsimError, match="is not a model that ampsim can load"):

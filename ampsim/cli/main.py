@@ -9,6 +9,7 @@ from importlib import import_module
 from importlib.util import find_spec
 
 from ampsim import AmpsimError, __version__, printable
+from ampsim.config.plugins import name_folders
 from ampsim.config.targets import nearest
 
 HELP = """\
@@ -72,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         elif command == "--version":
             print(__version__)
         elif command in COMMANDS:
-            found(command)(rest)
+            found(command)(name_folders(rest))
         else:
             raise AmpsimError(f"there is no command `{command}`{nearest(command, COMMANDS)}")
     except AmpsimError as error:

@@ -26,6 +26,7 @@ Values (KEY=VALUE), for instance:
   training.epochs=50 seed=1           longer, from other random numbers
   training.seconds=60                 a budget in seconds instead
   training.resume=true                continue a run that was interrupted
+  plugins=my_parts                    parts of your own, from a folder with a package that has a conf/ inside
 `ampsim train --cfg job` prints the whole config. -m sweeps: `ampsim train -m model.layers=1,2,3 seed=0,1` trains six runs,
 several at a time with hydra/launcher=joblib; hydra/sweeper=optuna searches. See the README for more.
 """
@@ -36,9 +37,7 @@ def train(words: list[str]) -> None:
     from ampsim.studies import plans
 
     if any(word in ("--help", "-h") for word in words):
-        folder = settings.config_folder()
-        groups = [path for path in sorted(folder.iterdir()) if path.is_dir() and any(path.glob("*.yaml"))]
-        lines = [f"  {group.name:<11}{', '.join(settings.choices(group.name))}\n" for group in groups]
+        lines = [f"  {group:<11}{', '.join(settings.choices(group))}\n" for group in settings.groups()]
         print(HELP.format(choices="".join(lines)), end="")
         return
     overrides, multirun = settings.split_flags(words)

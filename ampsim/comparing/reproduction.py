@@ -13,9 +13,9 @@ from ampsim import AmpsimError, files
 from ampsim.comparing import comparison
 from ampsim.comparing.ranking import Trial, natural
 from ampsim.config.run_config import NOT_OF_THE_RUN, RunConfig
-from ampsim.config.targets import build, flattened
-from ampsim.export import keras as keras_files
+from ampsim.config.targets import build, files_of, flattened
 from ampsim.metrics.scores import SCORES, headlines, of_test, renamed
+from ampsim.models.saving import load
 from ampsim.recordings.pairs import AudioPair
 from ampsim.recordings.sources import Source
 from ampsim.runs import experiment
@@ -24,7 +24,6 @@ from ampsim.runs.locations import database_uri
 from ampsim.runs.tracking import VALUE_LENGTH, Store, TrackedRun
 from ampsim.training.observer import Observer
 
-FILES = ("path", "input", "target", "teacher")  # keys of the section `data` that name files
 RULE = 0.1  # of the ESR: what passes for the noise of seeds where too few of them are known
 LARGEST = 100_000_000  # bytes of an artifact in JSON; a run of a day keeps a few million
 
@@ -166,7 +165,7 @@ def reproduce(
     takes = recording(original, config["data"])
     changed = changes_of_data(original, takes, notice) + changes_of_config(original, takes, store)
     for part in ("loss", "optimizer", "schedule"):
-        build(config[part])  # what is wrong with one of these is said before a run has begun
+        build(config[part], part)  # what is wrong with one of these is said before a run has begun
 
     pace = original.pace if config["training"]["seconds"] is not None else None
     if pace:
@@ -216,7 +215,10 @@ def moved(data: dict[str, Any], folder: Path | None) -> dict[str, Any]:
 
     def there(section: dict[str, Any]) -> dict[str, Any]:
         inner = {key: there(value) for key, value in section.items() if isinstance(value, dict)}
-        files = {key: [str(folder.absolute() / Path(path).name) for path in files_at(section, key)] for key in FILES}
+        files = {
+            key: [str(folder.absolute() / Path(path).name) for path in files_at(section, key)]
+            for key in files_of(section)
+        }
         found = {key: paths[0] if isinstance(section[key], str) else paths for key, paths in files.items() if paths}
         return {**section, **inner, **found}
 
@@ -230,14 +232,14 @@ def recording(original: Original, data: dict[str, Any]) -> list[AudioPair]:
             raise AmpsimError(
                 f"{path}, which {original.name} was trained on, is not there: data=/folder says where it is now"
             )
-    source: Source = build(data)
+    source: Source = build(data, "data")
     return source.load()
 
 
 def named(data: dict[str, Any]) -> list[str]:
     """The files that the section `data` names, those of a section inside it included."""
     inner = [path for value in data.values() if isinstance(value, dict) for path in named(value)]
-    return [path for key in FILES for path in files_at(data, key)] + inner
+    return [path for key in files_of(data) for path in files_at(data, key)] + inner
 
 
 def files_at(section: dict[str, Any], key: str) -> list[str]:
@@ -399,7 +401,7 @@ def compared_weights(one: Path, other: Path) -> tuple[bool, bool, str]:
 
 
 def load_weights(path: Path) -> list[np.ndarray]:
-    return keras_files.load(path).get_weights()
+    return load(path).get_weights()
 
 
 def equal(then: float | None, now: float) -> bool:

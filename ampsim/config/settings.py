@@ -16,8 +16,9 @@ from omegaconf import OmegaConf
 from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue, OmegaConfBaseException
 
 from ampsim import AmpsimError
+from ampsim.config.plugins import config_folder, found
 from ampsim.config.schema import Sweep, Training, checked
-from ampsim.config.targets import flattened, nearest
+from ampsim.config.targets import files_of, flattened, nearest
 
 FLAGS = (
     "overrides",
@@ -35,10 +36,15 @@ FLAGS = (
 LAUNCHERS = {"joblib": "joblib", "submitit_local": "slurm", "submitit_slurm": "slurm"}
 
 
-def config_folder() -> Path:
-    """`conf/`, inside an installed package or at the top of a checkout."""
-    here = Path(__file__).parent.parent
-    return here / "conf" if (here / "conf").is_dir() else here.parent / "conf"
+def config_folders() -> list[Path]:
+    """ampsim's own `conf/`, and those of the plugins."""
+    return [config_folder(), *(plugin.conf for plugin in found().plugins if plugin.conf.is_dir())]
+
+
+def groups() -> list[str]:
+    """The folders of the config, each of which holds choices; without Hydra's own."""
+    inner = (path for folder in config_folders() for path in folder.iterdir())
+    return sorted({path.name for path in inner if path.is_dir() and any(path.glob("*.yaml"))})
 
 
 def register_schema() -> None:
@@ -116,7 +122,7 @@ def plain(config: Any) -> dict[str, Any]:
     resolved.pop("sweep", None)
     data = resolved["data"]
     for section in (data, data["recording"]) if isinstance(data.get("recording"), dict) else (data,):
-        for key in ("path", "input", "target", "teacher"):
+        for key in files_of(section):
             value = section.get(key)
             if isinstance(value, str):
                 section[key] = absolute(value)
@@ -160,15 +166,17 @@ def elsewhere(key: str) -> str:
     """A clause that names the choices of a group which do have this key: `data.path` belongs to data=stereo."""
     group, _, rest = key.partition(".")
     files: dict[str, Any] = {
-        name: OmegaConf.to_container(OmegaConf.load(config_folder() / group / f"{name}.yaml"))
-        for name in choices(group)
+        path.stem: OmegaConf.to_container(OmegaConf.load(path))
+        for folder in config_folders()
+        for path in sorted((folder / group).glob("*.yaml"))
     }
     having = [name for name, section in files.items() if isinstance(section, dict) and rest in flattened(section)]
     return f"; it belongs to {' or '.join(f'{group}={name}' for name in having)}" if having else ""
 
 
 def choices(group: str) -> list[str]:
-    return sorted(path.stem for path in (config_folder() / group).glob("*.yaml")) if group else []
+    folders = config_folders() if group else []
+    return sorted({path.stem for folder in folders for path in (folder / group).glob("*.yaml")})
 
 
 def known_keys(overrides: Sequence[str]) -> list[str]:
@@ -176,8 +184,9 @@ def known_keys(overrides: Sequence[str]) -> list[str]:
     for usable in ([item for item in overrides if "." not in item.partition("=")[0]], []):
         try:
             with conf():
-                config = OmegaConf.to_container(compose("config", list(usable)), resolve=False)
-            return [*flattened(config), *(path.name for path in config_folder().iterdir() if path.is_dir())]  # type: ignore[arg-type]
+                config: Any = OmegaConf.to_container(compose("config", list(usable)), resolve=False)
+            folders = [path.name for folder in config_folders() for path in folder.iterdir() if path.is_dir()]
+            return [*flattened(config), *dict.fromkeys(folders)]
         except HydraException:
             continue
     return []

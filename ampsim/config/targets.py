@@ -3,18 +3,31 @@
 import importlib
 import inspect
 import re
+import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
 from types import UnionType
 from typing import Any, get_args
 
 from ampsim import AmpsimError
+from ampsim.config import plugins
 
-# A config may come from elsewhere (a saved run), so it is data: it can build what these places hold and nothing more.
-# Classes alone: a function may write files or run code.
+# A config may come from elsewhere (a saved run), so it is data: it can build what these places and this user's plugins
+# hold and nothing more. Classes alone: a function may write files or run code.
 ALLOWED = re.compile(
     r"(ampsim\.(recordings|models|losses|training\.schedules)(\.[a-z]\w*)*|keras\.optimizers(\.schedules)?)\.[A-Z]\w*"
 )
+OF_A_PLUGIN = re.compile(r"([a-zA-Z]\w*)(\.[a-zA-Z]\w*)*\.[A-Z]\w*")
+# What a class has to be for a section to build it, and for what stands inside the section. They are looked up among the
+# modules that are loaded: where a class is one of these, its base is.
+BASES = {
+    "data": ("ampsim.recordings.sources.Source",),
+    "model": ("ampsim.models.base.AmpModel",),
+    "loss": ("ampsim.losses.loss.Loss", "ampsim.losses.loss.Sum"),
+    "optimizer": ("keras.optimizers.Optimizer",),
+    "schedule": ("ampsim.training.schedules.Schedule",),
+}
+INSIDE = {**BASES, "optimizer": (*BASES["optimizer"], "keras.optimizers.schedules.LearningRateSchedule")}
 # What parts were called in versions before 0.2; saved configs name them so.
 RENAMED = {
     "ampsim.pairs.Stereo": "ampsim.recordings.Stereo",
@@ -26,26 +39,34 @@ RENAMED = {
     "ampsim.schedules.Cosine": "ampsim.training.schedules.Cosine",
     "ampsim.schedules.Exponential": "ampsim.training.schedules.Exponential",
 }
-KERAS_ARGUMENTS = ("name", "dtype", "trainable")  # what Keras itself takes behind a **
 
 
-def build(section: Any, **extra: Any) -> Any:
+def build(section: Any, part: str = "", /, **extra: Any) -> Any:
     """Build the object that `_target_` names from the section's other keys, which are its keyword arguments.
 
-    Dicts and lists are searched for nested sections; anything else is returned as it is. `extra` adds arguments that
-    only the run knows, such as the sample rate.
+    Dicts and lists are searched for nested sections; anything else is returned as it is.
+
+    Args:
+        part: data, model, loss, optimizer or schedule, one of which the object has to be; any of them if empty.
+        extra: arguments that only the run knows, such as the sample rate.
 
     Raises:
-        AmpsimError: the target is not an allowed one, does not exist, or refuses its arguments.
+        AmpsimError: the target is not an allowed one, does not exist, is no such part, or refuses its arguments.
     """
+    return built(section, part, BASES, extra)
+
+
+def built(section: Any, part: str, bases: dict[str, tuple[str, ...]], extra: dict[str, Any]) -> Any:
     if isinstance(section, list):
-        return [build(item) for item in section]
+        return [built(item, part, bases, {}) for item in section]
     if not isinstance(section, dict):
         return section
-    arguments = {key: build(value) for key, value in section.items() if key != "_target_"}
-    if "_target_" not in section:
+    named = "_target_" in section
+    target = located(section["_target_"], part, bases) if named else None
+    inner = INSIDE if named else bases
+    arguments = {key: built(value, part, inner, {}) for key, value in section.items() if key != "_target_"}
+    if target is None:
         return arguments
-    target = locate(section["_target_"])
     arguments |= extra
     refuse_unknown(target, section["_target_"], arguments)
     refuse_wrong_types(target, section["_target_"], arguments)
@@ -55,19 +76,66 @@ def build(section: Any, **extra: Any) -> Any:
         raise AmpsimError(f"{section['_target_']}: {error}") from error
 
 
-def locate(path: str) -> Any:
-    """The class or function of a dotted path, if a config may name it."""
+def locate(path: str, part: str = "") -> type:
+    """The class of a dotted path, if a config may name it and, where `part` is given, if it is such a part.
+
+    Raises:
+        AmpsimError: as `build`; or the plugin that holds it cannot be imported.
+    """
+    return located(path, part, INSIDE)
+
+
+def located(path: Any, part: str, bases: dict[str, tuple[str, ...]]) -> type:
     refuse_foreign({"_target_": path})
     path = RENAMED.get(path, path)
     module, _, name = path.rpartition(".")
+    top = module.partition(".")[0]
+    plugin = None if top in ("ampsim", "keras") else plugins.found().of(top)
+    of_plugin = f" (of the plugin {plugin})" if plugin else ""
     try:
-        found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise AmpsimError(f"the config asks for `_target_: {path}`, which does not exist ({error})") from error
-    # What a module of ours merely imported (os, subprocess, Path) is not ours to hand out.
-    if not isinstance(found, type) or getattr(found, "__module__", "").split(".")[0] not in ("ampsim", "keras"):
-        raise AmpsimError(f"the config asks for `_target_: {path}`, which is no part that a config can build")
-    return found
+        loaded = importlib.import_module(module)
+    except Exception as error:
+        if (isinstance(error, ModuleNotFoundError) and module.startswith(str(error.name))) or not plugin:
+            raise AmpsimError(
+                f"the config asks for `_target_: {path}`{of_plugin}, which does not exist ({error})"
+            ) from error
+        raise AmpsimError(f"`_target_: {path}`: {plugins.import_fault(plugin, error)}") from error
+    target = getattr(loaded, name, None)
+    if target is None:
+        raise AmpsimError(
+            f"the config asks for `_target_: {path}`{of_plugin}, which does not exist ({module} has no {name})"
+        )
+    # What a module merely imported (os, subprocess, Path) is not its to hand out.
+    origins = ("ampsim", "keras", top)
+    if not isinstance(target, type) or getattr(target, "__module__", "").split(".")[0] not in origins:
+        raise AmpsimError(
+            f"the config asks for `_target_: {path}`{of_plugin}, which is no part that a config can build"
+        )
+    refuse_other_kind(target, path, part, bases, of_plugin)
+    return target
+
+
+def refuse_other_kind(target: type, path: str, part: str, bases: dict[str, tuple[str, ...]], of_plugin: str) -> None:
+    """Refuse a class that is not what its section builds, before an instance of it is made."""
+    names = bases[part] if part else tuple(name for each in INSIDE.values() for name in each)
+    if not issubclass(target, tuple(base for base in map(base_class, names) if base is not None)):
+        wanted = " or ".join(names) if part else "a part of a run"
+        raise AmpsimError(
+            f"{part or 'the config'} asks for `_target_: {path}`{of_plugin}, which is no {part or 'part of a run'}: it "
+            + (f"has to be a subclass of {wanted}" if part else f"has to be one of {', '.join(BASES)}")
+        )
+
+
+def base_class(path: str) -> type | None:
+    module, _, name = path.rpartition(".")
+    return getattr(sys.modules.get(module), name, None)
+
+
+def files_of(section: dict[str, Any]) -> tuple[str, ...]:
+    """The keys of a data section under which its source names files; none in what is no source, such as `splits`."""
+    if "_target_" not in section:
+        return ()
+    return tuple(getattr(locate(section["_target_"], "data"), "files", ()))
 
 
 def refuse_foreign(section: Any) -> None:
@@ -76,32 +144,74 @@ def refuse_foreign(section: Any) -> None:
         path = section.get("_target_")
         path = RENAMED.get(path, path) if isinstance(path, str) else path
         if "_target_" in section and not (isinstance(path, str) and ALLOWED.fullmatch(path)):
-            raise AmpsimError(
-                f"the config asks for `_target_: {path}`; a config may only name parts of ampsim, Keras' optimizers and "
-                "their schedules"
-            )
+            refuse_unless_of_a_plugin(path)
     if isinstance(section, dict | list):
         for inner in section.values() if isinstance(section, dict) else section:
             refuse_foreign(inner)
 
 
-def refuse_unknown(target: Any, path: str, arguments: dict[str, Any]) -> None:
-    parameters = inspect.signature(target).parameters
-    open_ended = [name for name, parameter in parameters.items() if parameter.kind is parameter.VAR_KEYWORD]
-    if open_ended and open_ended[0] not in ("kwargs", "keras_arguments"):
-        return  # the target checks these itself
-    for name in arguments:
-        if name not in parameters and not (open_ended and name in KERAS_ARGUMENTS):
-            names = [known for known in parameters if known not in open_ended]
+def refuse_unless_of_a_plugin(path: Any) -> None:
+    rule = "a config may only name parts of ampsim, Keras' optimizers and their schedules, and parts of your plugins"
+    shape = OF_A_PLUGIN.fullmatch(path) if isinstance(path, str) else None
+    if shape is None or shape[1] in plugins.RESERVED:
+        raise AmpsimError(f"the config asks for `_target_: {path}`; {rule}")
+    package, there = shape[1], plugins.found()
+    if fault := there.fault(package):
+        raise AmpsimError(f"the config asks for `_target_: {path}`, but {fault}")
+    if there.of(package) is None:
+        raise AmpsimError(
+            f"the config asks for `_target_: {path}`; {rule}: if you trust the package `{package}`, install it as a "
+            "plugin of ampsim, or name the folder that holds it (plugins=folder)"
+        )
+
+
+def parameters_of(target: type) -> tuple[dict[str, inspect.Parameter], bool]:
+    """What a class takes by name, those behind a `**kwargs` that its base classes take included; and whether it checks
+    all other arguments itself."""
+    parameters: dict[str, inspect.Parameter] = {}
+    for each in target.__mro__:
+        if "__init__" not in vars(each):
+            continue
+        if of_keras(each) and not of_keras(target) and not is_optimizer(target):
+            return parameters | dict.fromkeys(KERAS_ARGUMENTS, ANYTHING), False
+        own = list(inspect.signature(each.__init__).parameters.values())[1:]  # type: ignore[misc]
+        named = {one.name: one for one in own if one.kind not in (one.VAR_KEYWORD, one.VAR_POSITIONAL)}
+        parameters = named | parameters
+        behind = [one.name for one in own if one.kind is one.VAR_KEYWORD]
+        if not behind:
+            break
+        if behind[0] not in ("kwargs", "keras_arguments"):
+            return parameters, True
+    return parameters, False
+
+
+KERAS_ARGUMENTS = ("name", "dtype", "trainable")  # what Keras itself takes behind a **
+ANYTHING = inspect.Parameter("anything", inspect.Parameter.KEYWORD_ONLY)
+
+
+def of_keras(target: type) -> bool:
+    return target.__module__.partition(".")[0] == "keras"
+
+
+def is_optimizer(target: type) -> bool:
+    base = base_class(BASES["optimizer"][0])
+    return base is not None and issubclass(target, base)
+
+
+def refuse_unknown(target: type, path: str, arguments: dict[str, Any]) -> None:
+    parameters, checks_itself = parameters_of(target)
+    for name in arguments if not checks_itself else ():
+        if name not in parameters:
+            names = [known for known in parameters if parameters[known] is not ANYTHING]
             raise AmpsimError(f"{path} takes no `{name}`{nearest(name, names)}")
 
 
 WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null"}
 
 
-def refuse_wrong_types(target: Any, path: str, arguments: dict[str, Any]) -> None:
+def refuse_wrong_types(target: type, path: str, arguments: dict[str, Any]) -> None:
     """Refuse text for a number and the like, where a parameter is annotated as something so plain."""
-    for name, parameter in inspect.signature(target).parameters.items():
+    for name, parameter in parameters_of(target)[0].items():
         union = isinstance(parameter.annotation, UnionType)
         kinds = get_args(parameter.annotation) if union else (parameter.annotation,)
         if name not in arguments or not set(kinds) <= set(WORDS):

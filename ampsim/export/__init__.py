@@ -87,12 +87,19 @@ def written(model: AmpModel, each: Format, path: Path, partial: Path, details: D
 def formats_named(names: str) -> list[Format]:
     """`nam,onnx` as formats."""
     chosen = [name.strip() for name in names.split(",") if name.strip()]
+    known = known_formats()
     for name in chosen:
-        if name not in FORMATS:
-            raise AmpsimError(f"format={name}: there is no such format{nearest(name, list(FORMATS))}")
+        if name not in known:
+            raise AmpsimError(f"format={name}: there is no such format{nearest(name, list(known))}")
     if not chosen or len(set(chosen)) < len(chosen):
-        raise AmpsimError(f"format={names}: name one or several of {', '.join(FORMATS)}, each once")
-    return [FORMATS[name] for name in chosen]
+        raise AmpsimError(f"format={names}: name one or several of {', '.join(known)}, each once")
+    return [known[name] for name in chosen]
+
+
+def known_formats() -> dict[str, Format]:
+    """ampsim's formats by name, and those of the plugins that are loaded; none of these takes the name of one of ours."""
+    others = [each for each in Format.__subclasses__() if each.__module__.partition(".")[0] != "ampsim"]
+    return {each.name: each() for each in others} | FORMATS
 
 
 def refuse(model: AmpModel, each: Format) -> None:
@@ -100,7 +107,7 @@ def refuse(model: AmpModel, each: Format) -> None:
         raise AmpsimError("the model does not know its sample rate, which an export needs")
     reason = each.refusal(model)
     if reason:
-        able = [name for name, other in FORMATS.items() if not other.refusal(model)]
+        able = [name for name, other in known_formats().items() if not other.refusal(model)]
         raise AmpsimError(f"format={each.name} cannot hold this model: {reason}. These can: {', '.join(able)}")
 
 

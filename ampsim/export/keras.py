@@ -1,22 +1,14 @@
 """A `.keras` file, and the same model behind MLflow's generic interface. Neither holds a pickle."""
 
-import importlib
-import json
-import re
-import zipfile
 from pathlib import Path
 
-import keras
 import numpy as np
 
-from ampsim import AmpsimError
 from ampsim.export.formats import Details, Format, Play, played
 from ampsim.models import AmpModel
-from ampsim.models.base import TRUSTED
 from ampsim.models.rendering import Renderer
+from ampsim.models.saving import load
 from ampsim.signals.audio import Signal
-
-CONFIG_BYTES = 1_000_000  # of a model's arguments; ours have a thousand
 
 
 class Keras(Format):
@@ -39,46 +31,6 @@ class Keras(Format):
             return np.concatenate([silence, played(model, signal)])[: len(signal)]
 
         return late
-
-
-def load(path: Path) -> AmpModel:
-    """A model from a `.keras` file, which may come from anyone.
-
-    Raises:
-        AmpsimError: the file is damaged, or is not a model of ampsim, or of a plugin, with plain values as its arguments.
-    """
-    try:
-        refuse_foreign(path)
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # whatever Keras makes of a file that someone has changed
-        raise AmpsimError(f"{path} is not a model that ampsim can load: {error}") from error
-
-
-def refuse_foreign(path: Path) -> None:
-    """Refuse a file that asks for any class but a model of a trusted package, before Keras imports what it names: safe
-    mode keeps Lambda layers out, but lets a file build all that Keras has."""
-    with zipfile.ZipFile(path) as file:
-        if (size := file.getinfo("config.json").file_size) > CONFIG_BYTES:
-            raise ValueError(f"its config has {size:,} bytes")
-        config = json.loads(file.read("config.json"))
-    module, name, arguments = config["module"], config["class_name"], config["config"]
-    package = re.match(r"[A-Za-z_]\w*", module)
-    own = re.fullmatch(r"ampsim\.models\.[a-z_]\w*", module)
-    if (
-        not package
-        or package[0] not in TRUSTED
-        or (package[0] == "ampsim" and not own)
-        or config["registered_name"] != f"{package[0]}>{name}"
-        or "class_name" in json.dumps(arguments)
-        or not is_model(module, name)
-    ):
-        raise ValueError(f"it asks for {module}.{name}, or has a part of Keras among its arguments")
-
-
-def is_model(module: str, name: str) -> bool:
-    """Whether a module of a trusted package defines a model of this name; it is imported for that."""
-    found = getattr(importlib.import_module(module), name, None)
-    return isinstance(found, type) and issubclass(found, AmpModel) and found.__module__ == module
 
 
 class Served:

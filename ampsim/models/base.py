@@ -12,8 +12,6 @@ import tensorflow as tf
 from ampsim.signals.audio import Signal
 
 PlainStream = Callable[[tf.Tensor, Any], tuple[tf.Tensor, Any]]  # (1, block_length) and a state to the next of both
-# The top-level packages whose models a `.keras` file may name; what this user installed or named is added.
-TRUSTED = {"ampsim"}
 
 
 class AmpModel(keras.Model):

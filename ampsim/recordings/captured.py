@@ -30,6 +30,8 @@ class NamCapture(Source):
             minute of the embedded guitar.
     """
 
+    files = ("path", "input")
+
     path: str
     input: str | list[str] | None = None
 
@@ -68,6 +70,8 @@ class Distilled(Source):
             is the recording alone.
         input: direct recordings for the teacher to play (mono); None takes a minute of the embedded guitar.
     """
+
+    files = ("teacher", "input")
 
     recording: Source
     teacher: str | None

@@ -5,7 +5,7 @@ import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from ampsim import AmpsimError
 from ampsim.recordings import virtual_amp
@@ -30,6 +30,8 @@ class Source:
         drift: "correct" resamples a target whose clock runs faster or slower than the input's, "ignore" leaves it.
     """
 
+    files: ClassVar[tuple[str, ...]] = ()  # which of its arguments name files, one path or a list each
+
     delay: int | Literal["auto"] = "auto"
     splits: dict[str, Split] = field(default_factory=lambda: {"train": 0.8, "validation": 0.1, "test": 0.1})
     checks: Literal["strict", "warn"] = "strict"
@@ -52,6 +54,8 @@ class Source:
 @dataclass(frozen=True, kw_only=True)
 class Stereo(Source):
     """Files that hold the direct signal in one channel and the amp in another, one file a take."""
+
+    files = ("path",)
 
     path: str | list[str]
     input_channel: int = 0
@@ -80,6 +84,8 @@ class Stereo(Source):
 @dataclass(frozen=True, kw_only=True)
 class Pair(Source):
     """Two mono files a take: `input` (direct) and `target` (amp), each one path or a list in the same order."""
+
+    files = ("input", "target")
 
     input: str | list[str]
     target: str | list[str]

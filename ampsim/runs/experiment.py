@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+from ampsim.config import plugins
 from ampsim.config.run_config import RunConfig
 from ampsim.config.targets import build
 from ampsim.recordings.preparing import Recording, prepare
@@ -76,7 +77,9 @@ def run(
     """
     observer = observer or Observer()
     notice = observer.notice
-    recording = recording or prepare(build(config["data"]), notice=notice)
+    for fault in plugins.load():
+        notice(fault)
+    recording = recording or prepare(build(config["data"], "data"), notice=notice)
     fit = Fit.of(config, recording)
     notice(str(fit))
     store = Store(**config.tracking)

@@ -6,12 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ampsim.config import plugins
 from ampsim.config.run_config import RunConfig
 from ampsim.config.targets import build
 from ampsim.export import Details, Export, export, formats_named
-from ampsim.export import keras as keras_files
+from ampsim.export import keras as served
 from ampsim.metrics.scores import renamed
 from ampsim.models import AmpModel
+from ampsim.models.saving import load
 from ampsim.recordings import virtual_amp
 from ampsim.recordings.preparing import prepare
 from ampsim.recordings.sources import DEFAULT_RATE
@@ -25,7 +27,9 @@ Notice = Callable[[str], None]
 def score_again(tracked: TrackedRun, split_name: str, *, notice: Notice) -> dict[str, float]:
     """Scores of a finished run's model on a split of its recording, as its saved config describes it."""
     config, _ = load_config(tracked)
-    recording = prepare(build(config["data"]), notice=notice)
+    for fault in plugins.load():  # which may bring metrics
+        notice(fault)
+    recording = prepare(build(config["data"], "data"), notice=notice)
     model = load_model(tracked)
     spans = recording.split(gap=model.receptive_field)
     scored = spans[split_name]
@@ -34,7 +38,7 @@ def score_again(tracked: TrackedRun, split_name: str, *, notice: Notice) -> dict
 
 def load_model(tracked: TrackedRun) -> AmpModel:
     """The best weights of a run, as a model."""
-    return keras_files.load(tracked.file("model.keras"))
+    return load(tracked.file("model.keras"))
 
 
 def take_out(
@@ -45,6 +49,7 @@ def take_out(
     Raises:
         AmpsimError: see `ampsim.export.export`.
     """
+    plugins.load()  # which may bring formats
     chosen = formats_named(formats)
     metrics = renamed(tracked.metrics)
     scores = {name: value for name, value in metrics.items() if name.startswith("test_")}
@@ -76,7 +81,7 @@ def register(tracked: TrackedRun, name: str) -> str:
     return tracked.register(
         name,
         tracked.file("model.keras"),
-        loader=keras_files.__name__,
+        loader=served.__name__,
         example=example,
         requirements=[f"{package}=={installed(package)}" for package in ("ampsim", "tensorflow", "keras", "numpy")],
     )

@@ -298,6 +298,6 @@ def buildable(sender: Connection, configs: list[dict[str, Any]]) -> Outcome:
 
     for config in configs:
         for section in ("data", "loss", "optimizer", "schedule"):
-            build(config[section])
-        build(config["model"], sample_rate=DEFAULT_RATE)
+            build(config[section], section)
+        build(config["model"], "model", sample_rate=DEFAULT_RATE)
     return Outcome("finished")

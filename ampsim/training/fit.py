@@ -46,15 +46,15 @@ class Fit:
         strategy = distribution(config["training"]["devices"])
         make_deterministic(config["seed"])
         with strategy.scope():
-            model: AmpModel = build(config["model"], sample_rate=recording.sample_rate)
+            model: AmpModel = build(config["model"], "model", sample_rate=recording.sample_rate)
             model.build()
-            optimizer = build(config["optimizer"])
+            optimizer = build(config["optimizer"], "optimizer")
         # The model states its memory; the splits keep that much apart.
         splits = recording.split(gap=model.receptive_field)
         model.fit_levels(*levels(splits["train"]))
         length = config["training"]["segment_length"]
         segments = Segments(splits["train"], history=model.history, lookahead=model.lookahead, segment_length=length)
-        loss = build(config["loss"]).prepare(
+        loss = build(config["loss"], "loss").prepare(
             sample_rate=recording.sample_rate, segment_length=length, target=segments.targets()
         )
         return cls(config, recording, strategy, model, optimizer, splits, segments, loss)
@@ -73,7 +73,7 @@ class Fit:
                 self.model,
                 self.loss,
                 self.optimizer,
-                build(self.config["schedule"]),
+                build(self.config["schedule"], "schedule"),
                 self.segments,
                 self.splits["validation"],
                 seed=self.config["seed"],

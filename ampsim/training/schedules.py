@@ -8,14 +8,21 @@ import math
 from dataclasses import dataclass
 
 
+class Schedule:
+    """Called with progress, from 0 to 1, it returns the factor on the optimizer's learning rate."""
+
+    def __call__(self, progress: float) -> float:
+        raise NotImplementedError
+
+
 @dataclass(frozen=True)
-class Constant:
+class Constant(Schedule):
     def __call__(self, progress: float) -> float:
         return 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cosine:
+class Cosine(Schedule):
     """A linear rise over the share `warmup`, then half a cosine down to `final` (Loshchilov & Hutter, 2017)."""
 
     final: float = 0.0
@@ -33,7 +40,7 @@ class Cosine:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Exponential:
+class Exponential(Schedule):
     """An even fall, in ratio, to `final` at the end of the budget."""
 
     final: float = 0.01

@@ -1,5 +1,6 @@
 """Which classes a `.keras` file may name."""
 
+import importlib
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -7,8 +8,7 @@ from types import ModuleType
 import pytest
 
 from ampsim import AmpsimError, models
-from ampsim.export.keras import load
-from ampsim.models import base
+from ampsim.models.saving import load
 
 
 def model_of(module: str, monkeypatch: pytest.MonkeyPatch) -> models.AmpModel:
@@ -26,15 +26,24 @@ def test_a_module_of_ours_may_have_a_digit_in_its_name(tmp_path: Path, monkeypat
     assert type(load(tmp_path / "model.keras")).__module__ == "ampsim.models.s4"
 
 
-def test_a_model_of_another_package_loads_once_that_is_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    model_of("my_plugin.models", monkeypatch).save(tmp_path / "model.keras")
-    with pytest.raises(AmpsimError, match=r"it asks for my_plugin\.models\.Tube"):
+def test_a_model_of_another_package_loads_only_where_the_user_installed_or_named_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    package = tmp_path / "glow_lab"
+    (package / "conf" / "model").mkdir(parents=True)
+    (package / "__init__.py").write_text("", encoding="utf-8")
+    (package / "models.py").write_text(
+        "from ampsim.models import Fir\n\n\nclass Glow(Fir):\n    pass\n", encoding="utf-8"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    glow = importlib.import_module("glow_lab.models").Glow(taps=8)
+    glow.build()
+    glow.save(tmp_path / "model.keras")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(AmpsimError, match="glow_lab"):  # importable is not enough
         load(tmp_path / "model.keras")
-    base.TRUSTED.add("my_plugin")
-    try:
-        assert type(load(tmp_path / "model.keras")).__module__ == "my_plugin.models"
-    finally:
-        base.TRUSTED.discard("my_plugin")
+    monkeypatch.setenv("AMPSIM_PLUGINS", str(package))
+    assert type(load(tmp_path / "model.keras")).__module__ == "glow_lab.models"
 
 
 def test_a_family_keeps_the_name_under_which_old_files_know_it():

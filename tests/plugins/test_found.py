@@ -1,0 +1,148 @@
+"""Which plugins are found, and that a faulty one is told in a sentence and spoils nothing else."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from ampsim import AmpsimError
+from ampsim.config import plugins, settings
+from ampsim.config.targets import build, locate
+
+SOURCE = (
+    "from ampsim.training.schedules import Constant\n\n\nclass Flat(Constant):\n    pass\n\n\nclass Other:\n    pass\n"
+)
+
+
+@pytest.fixture(autouse=True)
+def _as_before(monkeypatch: pytest.MonkeyPatch):
+    """What a test names, imports or reports is forgotten after it."""
+    modules, path = set(sys.modules), list(sys.path)
+    monkeypatch.delenv(plugins.VARIABLE, raising=False)
+    monkeypatch.setattr(plugins, "_elsewhere", set())
+    monkeypatch.setattr(plugins, "_reported", set())
+    monkeypatch.setattr(sys, "path", path)
+    yield
+    for name in set(sys.modules) - modules:
+        if name.startswith("tube_"):
+            del sys.modules[name]
+    plugins.discovered.cache_clear()
+    plugins.imported.cache_clear()
+
+
+def package(folder: Path, name: str, source: str = SOURCE, choice: str = "schedule/flat") -> Path:
+    (folder / name / "conf" / choice).parent.mkdir(parents=True)
+    (folder / name / "__init__.py").touch()
+    (folder / name / "parts.py").write_text(source)
+    (folder / name / "conf" / f"{choice}.yaml").write_text(f"_target_: {name}.parts.Flat\n")
+    return folder
+
+
+def distribution(
+    folder: Path, package_name: str, *, name: str = "", requires: str = "", value: str = "", **options: str
+) -> None:
+    """A package as pip leaves it on `sys.path`."""
+    package(folder, package_name, **options)
+    info = folder / f"{package_name}-1.0.dist-info"
+    info.mkdir()
+    needs = f"Requires-Dist: {requires}\n" if requires else ""
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package_name}\nVersion: 1.0\n{needs}")
+    (info / "entry_points.txt").write_text(f"[ampsim.plugins]\n{name or package_name} = {value or package_name}\n")
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+
+
+def only_fault() -> str:
+    (sentence,) = plugins.found().sentences
+    assert settings.composed(["training.epochs=1"])["seed"] == 0  # the rest works
+    return sentence
+
+
+def test_an_installed_plugin_is_found_without_running_its_code(tmp_path: Path):
+    distribution(tmp_path, "tube_one", source="raise RuntimeError", requires="ampsim>=0.1")
+    (plugin,) = plugins.found().plugins
+    assert (plugin.name, plugin.package, plugin.origin) == ("tube_one", "tube_one", "tube_one 1.0")
+    assert "tube_one" not in sys.modules
+    assert "flat" in settings.choices("schedule")
+
+
+def test_its_yaml_is_a_choice_and_its_class_is_built(tmp_path: Path):
+    distribution(tmp_path, "tube_one")
+    section = settings.composed(["schedule=flat"])["schedule"]
+    assert type(build(section, "schedule")).__name__ == "Flat"
+    with pytest.raises(AmpsimError, match="did you mean `flat`"):
+        settings.composed(["schedule=flatt"])
+
+
+def test_a_folder_counts_once_it_is_named_and_not_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    package(tmp_path, "tube_own")
+    monkeypatch.setenv(plugins.VARIABLE, "")
+    monkeypatch.syspath_prepend(str(tmp_path))  # importable, which is not enough
+    with pytest.raises(AmpsimError, match="if you trust the package `tube_own`, install it"):
+        locate("tube_own.parts.Flat")
+    assert "tube_own" not in sys.modules
+    assert plugins.name_folders(["seed=1", f"plugins={tmp_path}"]) == ["seed=1"]
+    assert locate("tube_own.parts.Flat", "schedule").__name__ == "Flat"
+
+
+def test_ampsim_toml_names_folders_unless_it_came_with_a_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    package(tmp_path, "tube_own")
+    (tmp_path / "ampsim.toml").write_text('[plugins]\nfolders = ["."]\n')
+    monkeypatch.chdir(tmp_path)
+    assert [plugin.package for plugin in plugins.found().plugins] == ["tube_own"]
+    plugins.disregard_settings_beside(Path("config.yaml"))
+    assert plugins.found().plugins == ()
+
+
+def test_a_class_that_is_no_part_is_refused(tmp_path: Path):
+    distribution(tmp_path, "tube_one")
+    with pytest.raises(AmpsimError, match=r"plugin `tube_one` .*subclass of ampsim\.training\.schedules\.Schedule"):
+        build({"_target_": "tube_one.parts.Other"}, "schedule")
+    with pytest.raises(AmpsimError, match="which is no model"):
+        build({"_target_": "tube_one.parts.Flat"}, "model")
+
+
+def test_a_record_of_ours_that_is_no_source_is_no_data():
+    with pytest.raises(AmpsimError, match="which is no data"):
+        build({"_target_": "ampsim.recordings.findings.Finding"}, "data")
+
+
+def test_a_plugin_that_fails_to_import_is_told(tmp_path: Path):
+    distribution(tmp_path, "tube_bad", source="import nothing_like_it")
+    assert plugins.load() == [
+        "the plugin `tube_bad` (tube_bad 1.0) cannot be imported: ModuleNotFoundError: No module named 'nothing_like_it'"
+    ]
+    assert plugins.load() == []  # once is enough
+    with pytest.raises(AmpsimError, match=r"plugin `tube_bad` \(tube_bad 1.0\) cannot be imported"):
+        locate("tube_bad.parts.Flat")
+
+
+def test_a_plugin_for_another_release_is_told(tmp_path: Path):
+    distribution(tmp_path, "tube_old", requires="ampsim<0.0.5")
+    assert only_fault().startswith("the plugin `tube_old` (tube_old 1.0) needs ampsim <0.0.5, and this is ")
+    with pytest.raises(AmpsimError, match=r"needs ampsim <0\.0\.5"):
+        locate("tube_old.parts.Flat")
+
+
+def test_two_plugins_with_one_name_are_told(tmp_path: Path):
+    distribution(tmp_path, "tube_one", name="tube")
+    distribution(tmp_path, "tube_two", name="tube", choice="schedule/even")
+    assert only_fault().startswith("two plugins have the name `tube`: tube_one 1.0 and tube_two 1.0; neither is used")
+
+
+def test_two_plugins_with_one_choice_are_told(tmp_path: Path):
+    distribution(tmp_path, "tube_one")
+    distribution(tmp_path, "tube_two")
+    sentence = only_fault()
+    assert "`tube_one` (tube_one 1.0) and `tube_two` (tube_two 1.0) both have conf/schedule/flat.yaml" in sentence
+
+
+def test_a_choice_that_ampsim_has_is_told(tmp_path: Path):
+    distribution(tmp_path, "tube_one", choice="schedule/cosine")
+    assert "`tube_one` (tube_one 1.0) has conf/schedule/cosine.yaml, as ampsim itself has" in only_fault()
+
+
+@pytest.mark.parametrize("value", ["os", "keras", "tube_one.parts"])
+def test_a_plugin_opens_only_a_package_of_its_own(tmp_path: Path, value: str):
+    distribution(tmp_path, "tube_one", value=value)
+    assert f"names `{value}` as its package; it has to be one of its own" in only_fault()
