@@ -2,7 +2,7 @@
 
 import os
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Before TensorFlow is first imported, wherever that happens: a user's keras.json may name another backend, and
 # TensorFlow greets with pages about CPU features and missing CUDA drivers.
