@@ -4,21 +4,46 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 # pip would otherwise leave notes about its own releases between our lines.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# uv does not read pip's settings: what the environment tells pip is told to uv as well.
+UV := $(if $(PIP_INDEX_URL),UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX-$$PIP_INDEX_URL}") \
+  $(if $(PIP_EXTRA_INDEX_URL),UV_INDEX="$${UV_INDEX-$$PIP_EXTRA_INDEX_URL}") \
+  $(if $(PIP_CERT),SSL_CERT_FILE="$${SSL_CERT_FILE-$$PIP_CERT}") \
+  $(BIN)/uv
 
-.PHONY: help install run test quick lint format lock wheel ui clean
+.PHONY: help install install-dev run test quick lint format lock wheel ui clean
 
 help:  ## show this
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /|/' | awk -F'|' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /|/' | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-$(VENV)/.installed: requirements.lock pyproject.toml
+$(VENV)/bin/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' \
 	  || { echo "ampsim needs Python 3.10 to 3.13: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { echo "no virtual environment could be made; on Debian: apt install python3-venv"; exit 1; }
-	$(BIN)/pip install --quiet --require-hashes -r requirements.lock
-	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
-	@touch $@
 
-install: $(VENV)/.installed  ## make the virtual environment from the lock file
+# uv, itself taken from the lock, installs several times faster than pip, which does the same where uv cannot be had or
+# does not reach the index.
+define install_lock
+@awk '/^[^ #]/ {keep = /^uv==/} keep' $(1) > $(VENV)/uv.lock
+@echo "installing $(1) into $(VENV)"
+@{ $(BIN)/pip install --quiet --require-hashes -r $(VENV)/uv.lock && \
+  $(UV) pip install --quiet --python $(BIN)/python --require-hashes -r $(1); } \
+|| { echo "uv is not usable here; pip installs instead, which takes longer"; \
+  $(BIN)/pip install --quiet --require-hashes -r $(1); }
+@$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+@touch $@
+endef
+
+$(VENV)/.installed: requirements.lock pyproject.toml | $(VENV)/bin/pip
+	$(call install_lock,requirements.lock)
+
+# The second lock holds everything of the first, in the same releases.
+$(VENV)/.installed-dev: requirements-dev.lock pyproject.toml | $(VENV)/bin/pip
+	$(call install_lock,requirements-dev.lock)
+	@touch $(VENV)/.installed
+
+install: $(VENV)/.installed  ## make the virtual environment for runs from the lock file
+
+install-dev: $(VENV)/.installed-dev  ## add what the tests and the other ways to sweep and export need
 
 run: install  ## train the default run on the embedded recording
 	$(BIN)/ampsim train $(ARGS)
@@ -26,26 +51,30 @@ run: install  ## train the default run on the embedded recording
 ui: install  ## MLflow's page of the runs, on 127.0.0.1
 	$(BIN)/ampsim ui
 
-test: install  ## every test, the style and the types
+test: lint  ## every test, the style and the types
+	$(BIN)/pytest -n 2 --cov --cov-report=term:skip-covered --cov-fail-under=90
+
+quick: install-dev  ## the tests that take a moment
+	$(BIN)/pytest -n 2 -m "not slow"
+
+lint: install-dev  ## the style and the types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest
 
-quick: install  ## the tests that take a moment
-	$(BIN)/pytest -m "not slow"
-
-format: install  ## put the code in its usual shape
+format: install-dev  ## put the code in its usual shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lock: install  ## find current releases of everything and lock them
-	$(BIN)/pip install --quiet uv
-	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.10 --generate-hashes --no-emit-index-url \
-	  --no-header --extra dev pyproject.toml --output-file requirements.lock
+# No index address is written into a lock, so that it serves behind any mirror.
+LOCK := pip compile --quiet --upgrade --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-header \
+  --group install pyproject.toml
+lock: install-dev  ## find current releases of everything and lock them
+	$(UV) $(LOCK) --extra dev --output-file requirements-dev.lock
+	$(UV) $(LOCK) --constraint requirements-dev.lock --output-file requirements.lock
 
-wheel: install  ## build dist/*.whl
+wheel: install-dev  ## build dist/*.whl
 	$(BIN)/python -m build --wheel --no-isolation
 
 clean:  ## remove what was built; runs stay
-	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .coverage .coverage.* node_modules

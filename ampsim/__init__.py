@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ampsim.api import compare, doctor, load, open, render, reproduce, runs, sweep, train
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["compare", "doctor", "load", "open", "render", "reproduce", "runs", "sweep", "train"]
 
 # Before TensorFlow is first imported, wherever that happens: a user's keras.json may name another backend, and

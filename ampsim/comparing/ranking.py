@@ -6,7 +6,7 @@ Plain data in, plain data out; where runs come from and where a table goes to is
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -401,7 +401,7 @@ def squares(values: NDArray[np.float64]) -> float:
     return float(np.sum(np.square(values - values.mean())))
 
 
-def scaled(groups: Sequence[Group], metric: str):
+def scaled(groups: Sequence[Group], metric: str) -> tuple[list[np.ndarray], Callable[[np.ndarray], np.ndarray]]:
     """The scores of each group on the scale on which effects add up, and the way back."""
     values = [group.values(metric) for group in groups]
     if is_ratio(metric) and min(float(mine.min()) for mine in values) > 0:

@@ -1,11 +1,14 @@
 """Long filters over segments, by FFT."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
 import tensorflow as tf
 from scipy.fft import next_fast_len
+
+# From the gradient of the output to those of the segment and of the kernel.
+Gradient = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
 by_fft: ContextVar[bool] = ContextVar("by_fft", default=True)
 
@@ -43,14 +46,14 @@ def filter_bank(segment: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     size = next_fast_len(length, real=True)
 
     @tf.custom_gradient
-    def convolve(segment: tf.Tensor, kernel: tf.Tensor):
+    def convolve(segment: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Gradient]:
         backwards = tf.reverse(segment, [1])
         padding = tf.zeros([batch, size - length])
         signal = tf.signal.rfft(tf.concat([backwards[:, window - 1 :], padding, backwards[:, : window - 1]], axis=1))
         filters = tf.signal.rfft(tf.transpose(kernel), [size])
         outputs = tf.signal.irfft(crossed(signal, filters[:, None], batch), [size])[..., :n]
 
-        def gradient(upstream: tf.Tensor):
+        def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             received = tf.signal.rfft(upstream, [size])
             to_kernel = tf.reduce_sum(crossed(tf.math.conj(signal), received, batch), axis=1)
             to_kernel = tf.transpose(tf.signal.irfft(to_kernel, [size])[:, :window])

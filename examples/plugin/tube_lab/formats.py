@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ampsim.export import Details, Format
+from ampsim.export.formats import Play
 from ampsim.models import AmpModel
 from ampsim.signals.audio import Signal
 from tube_lab.models import Tube
@@ -26,7 +27,7 @@ class Curve(Format):
         weights |= {"input_gain": model.input_gain, "output_gain": model.output_gain}
         path.write_text(json.dumps({"name": details.name, **weights}), encoding="utf-8")
 
-    def load(self, path: Path):
+    def load(self, path: Path) -> Play:
         curve = json.loads(path.read_text(encoding="utf-8"))
 
         def play(signal: Signal) -> Signal:

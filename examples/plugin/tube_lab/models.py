@@ -8,7 +8,6 @@ import tensorflow as tf
 from ampsim.models import AmpModel
 
 
-@keras.saving.register_keras_serializable("tube_lab")
 class Tube(AmpModel):
     """A biased tanh, without memory.
 
