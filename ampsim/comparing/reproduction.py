@@ -172,12 +172,9 @@ def reproduce(
         notice(
             f"the pace of {original.name} is replayed ({len(pace):,} calls), so that its budget in seconds ends alike"
         )
-    name = config.get("name") or (
-        original.name if original.id else config["model"]["_target_"].rpartition(".")[2].lower()
-    )
     result = experiment.run(
         RunConfig(config),
-        name=f"{name}-again",
+        name=f"{name_of(original, config)}-again",
         observer=observer,
         pace=pace,
         tags={"reproduces": original.id or original.name},
@@ -193,6 +190,13 @@ def reproduce(
     verdict = judged(original, again.file("model.keras"), result.scores, noise, changed)
     again.log_tags({"reproduction": verdict.word, "mlflow.note.content": str(verdict)})
     return result, verdict
+
+
+def name_of(original: Original, config: Config) -> str:
+    """The original's name or, where a file tells none, the model's kind."""
+    return config.get("name") or (
+        original.name if original.id else config["model"]["_target_"].rpartition(".")[2].lower()
+    )
 
 
 def to_repeat(original: Original, store: Store, recordings: Path | None) -> Config:

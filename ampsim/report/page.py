@@ -69,16 +69,9 @@ def listening_page(
     run_of = {names[name]: of for name, of in (runs or {}).items() if name in names}
     given = {name: signals[name] for name in ("direct", "amp")} | {names[name]: models[name] for name in models}
     everything, notes = audible(given)
-    total, budget = len(everything["amp"]), BYTES_PER_SIGNAL * len(everything)
-    length = min(total, max(1, round(duration_s * sample_rate)))
-    while True:
-        start = busiest(everything["amp"], sample_rate, length) if start_s is None else round(start_s * sample_rate)
-        start = max(0, min(start, total - length))
-        excerpt = {name: samples[start : start + length] for name, samples in everything.items()}
-        data, islands = recorded(excerpt, sample_rate)
-        if (size := sum(map(len, islands))) <= budget:
-            break
-        length = int(0.95 * length * budget / size)
+    start, length, data, islands = excerpted(everything, sample_rate, duration_s, start_s)
+    total = len(everything["amp"])
+    if length < min(total, max(1, round(duration_s * sample_rate))):
         notes["short"] = f"The excerpt is shorter than {duration_s:g} s, so that this file stays small."
     predictions = list(names.values())
     for signal in data["signals"]:
@@ -95,11 +88,30 @@ def listening_page(
         "floors": floors(list(scored.values())),
         "table": table(scored, predictions),
     }
-    # Votes name it: the same page made again has the same.
-    data["id"] = hashlib.sha256("".join([json.dumps(data, sort_keys=True), *islands]).encode()).hexdigest()[:12]
-    data |= {"version": __version__, "made": time.strftime("%Y-%m-%d")}
-    write_text(path, filled(data, islands), overwrite=overwrite)
+    write_text(path, filled(signed(data, islands), islands), overwrite=overwrite)
     return path
+
+
+def signed(data: dict[str, Any], islands: list[str]) -> dict[str, Any]:
+    """With an id that votes name it by, which the same page made again has too; and when it was made by what."""
+    page = hashlib.sha256("".join([json.dumps(data, sort_keys=True), *islands]).encode()).hexdigest()[:12]
+    return data | {"id": page, "version": __version__, "made": time.strftime("%Y-%m-%d")}
+
+
+def excerpted(
+    signals: Mapping[str, Signal], sample_rate: int, duration_s: float, start_s: float | None
+) -> tuple[int, int, dict[str, Any], list[str]]:
+    """Start and length in samples of an excerpt that fits into a page, and what `recorded` makes of it."""
+    total, budget = len(signals["amp"]), BYTES_PER_SIGNAL * len(signals)
+    length = min(total, max(1, round(duration_s * sample_rate)))
+    while True:
+        start = busiest(signals["amp"], sample_rate, length) if start_s is None else round(start_s * sample_rate)
+        start = max(0, min(start, total - length))
+        excerpt = {name: samples[start : start + length] for name, samples in signals.items()}
+        data, islands = recorded(excerpt, sample_rate)
+        if (size := sum(map(len, islands))) <= budget:
+            return start, length, data, islands
+        length = int(0.95 * length * budget / size)
 
 
 def audible(given: Mapping[str, Signal]) -> tuple[dict[str, Signal], dict[str, str]]:

@@ -94,27 +94,19 @@ def run(
     with closing(store, parent, shared=search is not None):
         if search:
             parent.log_tags({STUDY: search.open(identity, earlier.get(STUDY))})
-            total, done = search.options.n_trials, search.done
-            judge = search.judge()
+            left, total, done = [], search.options.n_trials, search.done
         else:
-            left, total, judge = unsettled(jobs, store, parent, earlier, notice), len(jobs), None
+            left, total = unsettled(jobs, store, parent, earlier, notice), len(jobs)
             done = total - len(left)
         watch = Watch(store, parent, total, done, progress)
 
         def train(batch: Sequence[Job]) -> list[Outcome]:
             if earlier:  # a job that was interrupted goes on from its checkpoint
                 batch = [replace(job, config=with_resume(job.config)) for job in batch]
+            judge = search.judge() if search else None
             return launcher(Task(tuple(batch), {PARENT: parent.id}, limits, judge), watch.training)
 
-        broken = None
-        try:
-            with watching(watch):
-                if search:
-                    search.run(train, deadline=limits.deadline)
-                elif left:
-                    train(left)
-        except Exception as error:  # of the engine: what has finished is not lost by that
-            broken = error
+        broken = carried_out(watch, train, left, search, limits.deadline)
         store.end_running(parent.id, host=platform.node() if search else None)
         result = conclude(store, parent, search.jobs if search else jobs, search, notice)
         if broken:
@@ -122,6 +114,25 @@ def run(
         unfinished = [row for row in result.rows if row.status not in SETTLED]
         parent.finish("FAILED" if unfinished and not search else "FINISHED")
     return result
+
+
+def carried_out(
+    watch: "Watch",
+    train: Callable[[Sequence[Job]], list[Outcome]],
+    left: Sequence[Job],
+    search: Search | None,
+    deadline: float | None,
+) -> Exception | None:
+    """Train what is left, or what a search asks for; what broke the engine, since what has finished is not lost by that."""
+    try:
+        with watching(watch):
+            if search:
+                search.run(train, deadline=deadline)
+            elif left:
+                train(left)
+    except Exception as error:
+        return error
+    return None
 
 
 def refuse_unbuildable(jobs: Sequence[Job], threads: int | None) -> None:

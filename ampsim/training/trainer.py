@@ -89,8 +89,6 @@ class Trainer:
             schedule=schedule,
         )
         self.checkpoint = None if checkpoint is None else Checkpoint(checkpoint, checkpoint_every_s)
-        leave_to_adam(optimizer, model)
-        self.optimizer.build(model.trainable_variables)
         self.compile(xla=model.xla_training if xla is None else xla, precision=precision)
         self.renderer = Renderer(model)
         self.order: tuple[int, np.ndarray] = (-1, np.empty(0))
@@ -102,7 +100,9 @@ class Trainer:
             self.target = tf.Variable(segments.target, trainable=False)
 
     def compile(self, *, xla: bool, precision: str) -> None:
-        """Prepare the functions that take steps, on one device or on several."""
+        """Prepare the optimizer and the functions that take steps, on one device or on several."""
+        leave_to_adam(self.optimizer, self.model)
+        self.optimizer.build(self.model.trainable_variables)
         self.strategy, self.precision = tf.distribute.get_strategy(), precision
         replicas = self.strategy.num_replicas_in_sync
         if self.batch_size % replicas:
