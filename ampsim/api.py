@@ -210,15 +210,15 @@ class Run:
         Raises:
             AmpsimError: the format does not hold such a model, the file exists, or a sample is off by more than 1e-5.
         """
-        from ampsim.runs.finished import take_out
+        from ampsim.runs.exporting import take_out
 
         return take_out(self.tracked, format, Path(output), overwrite=overwrite, **details)
 
     def register(self, name: str) -> str:
         """Put the model into MLflow's registry; returns its version there."""
-        from ampsim.runs import finished
+        from ampsim.runs import exporting
 
-        return finished.register(self.tracked, name)
+        return exporting.register(self.tracked, name)
 
     def listen(self) -> "Page":
         """The listening page: blind tests, loops, switching at one instant. A notebook shows it in a frame."""

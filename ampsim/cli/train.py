@@ -3,6 +3,7 @@
 import shlex
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,14 +35,13 @@ several at a time with hydra/launcher=joblib; hydra/sweeper=optuna searches. See
 
 def train(words: list[str]) -> None:
     from ampsim.config import settings
-    from ampsim.studies import plans
 
     if any(word in ("--help", "-h") for word in words):
         lines = [f"  {group:<11}{', '.join(settings.choices(group))}\n" for group in settings.groups()]
         print(HELP.format(choices="".join(lines)), end="")
         return
     overrides, multirun = settings.split_flags(words)
-    plan = plans.planned(overrides, multirun=multirun)
+    plan = planned(overrides, multirun)
     config = plan.configs[0] if plan else settings.composed(overrides)
     if {word for word in words if word not in overrides} - {"-m", "--multirun"}:
         through_hydra(words)
@@ -51,6 +51,17 @@ def train(words: list[str]) -> None:
         train_many(plan, words)
     else:
         train_one(config, overrides)
+
+
+def planned(overrides: list[str], multirun: bool) -> "Plan | None":
+    """The sweep that a command asks for, or None for one run; an ampsim without `studies/` knows single runs alone."""
+    if not find_spec("ampsim.studies"):
+        if multirun:
+            raise AmpsimError("this ampsim has no studies: -m is not to be had")
+        return None
+    from ampsim.studies import plans
+
+    return plans.planned(overrides, multirun=multirun)
 
 
 def through_hydra(words: list[str]) -> None:
@@ -137,10 +148,9 @@ def train_one(config: dict[str, Any], overrides: list[str]) -> None:
     of = f"{shlex.quote(run.name)}{where}" + (
         f" experiment={shlex.quote(tracking['experiment'])}" if tracking["experiment"] != "ampsim" else ""
     )
-    say(
-        console,
-        f"rendered audio: {short(run.audio['prediction'])}\nlisten to it:   {short(run.listen().path)} (in a browser)",
-    )
+    say(console, f"rendered audio: {short(run.audio['prediction'])}")
+    if find_spec("ampsim.report"):
+        say(console, f"listen to it:   {short(run.listen().path)} (in a browser)")
     say(console, f"see it all:     ampsim ui{where}")
     say(console, f"play through it: ampsim render run={of} input=riff.wav output=out.wav")
     if run.result.stopped:

@@ -1,0 +1,60 @@
+"""A wing can be deleted with `rm -r`, and only its own commands go: held by deleting it from a copy of the package."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+WINGS = {
+    "doctor": {"doctor"},
+    "report": {"votes", "compare", "reproduce"},
+    "export": {"export", "register"},
+    "comparing": {"compare", "reproduce"},
+    "studies": set(),
+}
+GONE_TOO = {"report": ["comparing", "studies"], "comparing": ["studies"]}  # what is built on it
+SMALL = [
+    "model=fir",
+    "model.taps=32",
+    "data.duration_s=12",
+    "training.epochs=1",
+    "training.validate_every=1",
+    "loss=esr",
+    "optimizer=adam",
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("wing", WINGS)
+def test_the_rest_works_without(wing: str, tmp_path: Path):
+    package = tmp_path / "here" / "ampsim"
+    shutil.copytree(ROOT / "ampsim", package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "conf", tmp_path / "here" / "conf")
+    for each in (wing, *GONE_TOO.get(wing, [])):
+        shutil.rmtree(package / each)
+
+    def run(*words: str) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            [sys.executable, "-m", "ampsim", *words],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(tmp_path / "here")},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    trained = run("train", "name=one", *SMALL)
+    assert trained.returncode == 0, trained.stdout + trained.stderr
+    assert "ESR" in trained.stdout
+    evaluated = run("evaluate", "run=one")
+    assert evaluated.returncode == 0, evaluated.stderr
+    for command in ("doctor", "votes", "compare", "reproduce", "export", "register"):
+        answer = run(command, "--help")
+        there = command not in WINGS[wing] | (WINGS["comparing"] if wing == "report" else set())
+        assert (answer.returncode == 0) is there, (command, answer.stderr)
+        assert there or f"there is no command `{command}`" in answer.stderr
