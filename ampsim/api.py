@@ -391,7 +391,7 @@ def watched(observer: "Observer | None") -> "Iterator[Observer]":
     if observer is not None:
         yield observer
         return
-    from ampsim.cli.display import TerminalObserver, new_console
+    from ampsim.cli.terminal import TerminalObserver, new_console
 
     with TerminalObserver(new_console()) as terminal:
         yield terminal

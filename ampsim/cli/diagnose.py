@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from ampsim import AmpsimError
-from ampsim.cli.display import new_console, say
 from ampsim.cli.options import Doctor, parsed
+from ampsim.cli.terminal import new_console, say
 from ampsim.files import refuse_existing, write_text
 
 

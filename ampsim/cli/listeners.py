@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ampsim import AmpsimError
-from ampsim.cli.display import new_console, say
+from ampsim.cli.terminal import new_console, say
 
 HELP = """\
 ampsim votes file.json ... summarises the answers of listeners on listening pages (listen.html of a run or a comparison).

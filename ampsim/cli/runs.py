@@ -4,8 +4,8 @@ import time
 from pathlib import Path
 
 from ampsim import AmpsimError
-from ampsim.cli.display import new_console, say
 from ampsim.cli.options import Evaluate, Export, Register, Render, Sync, Ui, parsed, refuse_empty
+from ampsim.cli.terminal import new_console, say
 from ampsim.config.targets import nearest
 from ampsim.runs.machine import quiet_stderr
 
@@ -28,7 +28,7 @@ def evaluate(words: list[str]) -> None:
 def render(words: list[str]) -> None:
     options = parsed(Render, words)
     from ampsim import api
-    from ampsim.cli.display import ProgressLine, duration
+    from ampsim.cli.terminal import ProgressLine, duration
     from ampsim.signals.audio import destinations
 
     planned = destinations(Path(options.input), Path(options.output), overwrite=options.overwrite)

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from ampsim import AmpsimError
-from ampsim.cli.display import new_console, say
 from ampsim.cli.options import Compare, Reproduce, parsed, refuse_empty
+from ampsim.cli.terminal import new_console, say
 from ampsim.runs.machine import quiet_stderr
 
 
@@ -52,7 +52,8 @@ def reproduce(words: list[str]) -> None:
     console = new_console()
     with console.status("loading TensorFlow ..."), quiet_stderr():
         from ampsim import api
-        from ampsim.cli.display import TerminalObserver, score_table
+        from ampsim.cli.display import score_table
+        from ampsim.cli.terminal import TerminalObserver
         from ampsim.comparing import reproduction
     with TerminalObserver(console) as observer:
         run, verdict = api.reproduce(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ampsim import AmpsimError
-from ampsim.cli.display import new_console, say, short
+from ampsim.cli.terminal import new_console, say, short
 from ampsim.config.run_config import RunConfig
 from ampsim.runs.locations import refuse_unreachable
 from ampsim.runs.machine import quiet_stderr
@@ -91,7 +91,8 @@ def through_hydra(words: list[str]) -> None:
 def train_many(plan: "Plan", words: list[str]) -> None:
     """A sweep or a search: see `sweeps.run`."""
     from ampsim import api
-    from ampsim.cli.display import ProgressLine, duration, standing_line, sweep_table
+    from ampsim.cli.display import standing_line, sweep_table
+    from ampsim.cli.terminal import ProgressLine, duration
 
     tracking = plan.configs[0]["tracking"]
     console, started = new_console(), time.perf_counter()
@@ -127,7 +128,8 @@ def train_many(plan: "Plan", words: list[str]) -> None:
 
 
 def train_one(config: dict[str, Any], overrides: list[str]) -> None:
-    from ampsim.cli.display import TerminalObserver, duration, score_table
+    from ampsim.cli.display import score_table
+    from ampsim.cli.terminal import TerminalObserver, duration
 
     started = time.perf_counter()
     console = new_console()

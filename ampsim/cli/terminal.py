@@ -1,0 +1,86 @@
+"""How a command speaks: a live line in a terminal, plain lines elsewhere; nothing heavy is loaded for it."""
+
+import time
+from pathlib import Path
+from typing import Any, TypeVar
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from ampsim import printable
+from ampsim.training.observer import Observer
+from ampsim.training.state import Progress
+
+Line = TypeVar("Line", bound="ProgressLine")
+PLAIN_EVERY_S = 10.0  # between two lines where no terminal can redraw one
+
+
+def worded(text: str, **options: Any) -> Text:
+    """A text as it is: no markup in it, and nothing that steers the terminal, since names may come from elsewhere."""
+    return Text(printable(text), **options)
+
+
+def duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+class ProgressLine:
+    """Shows one changing line while entered; where output is no terminal, a plain line now and then."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.live = Live(console=console, refresh_per_second=8, transient=True) if console.is_terminal else None
+        self.shown, self.line = -PLAIN_EVERY_S, ""
+
+    def __enter__(self: Line) -> Line:
+        if self.live:
+            self.live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.live:
+            self.live.stop()
+
+    def show(self, line: str) -> None:
+        if self.live:
+            self.live.update(worded(line, no_wrap=True, overflow="ellipsis"))
+        elif time.monotonic() - self.shown >= PLAIN_EVERY_S and line != self.line:
+            self.shown, self.line = time.monotonic(), line
+            self.console.print(worded(line), soft_wrap=True)
+
+    def training(self, progress: Progress) -> None:
+        """A line about a `training.Progress`."""
+        self.show(
+            f"{progress.done:6.1%}  epoch {progress.epoch:.2f}  loss {progress.loss:.3g}  "
+            f"{progress.samples_per_s:,.0f} samples/s  {duration(progress.remaining_s)} left"
+        )
+
+
+class TerminalObserver(ProgressLine, Observer):
+    """Prints the notices of a run above its progress line, while entered."""
+
+    def notice(self, text: str) -> None:
+        say(self.console, text)
+
+    def progress(self, progress: Progress) -> None:
+        self.training(progress)
+
+
+def new_console() -> Console:
+    return Console(highlight=False)
+
+
+def say(console: Console, text: str) -> None:
+    """A line as it is: no markup read from file names, no line broken where it cannot be copied."""
+    console.print(printable(text), markup=False, soft_wrap=True)
+
+
+def short(path: Path) -> Path:
+    """The path as seen from here, where that is shorter."""
+    try:
+        return path.relative_to(Path.cwd())
+    except ValueError:
+        return path
