@@ -41,6 +41,8 @@ def printable(text: str) -> str:
 
 def __getattr__(name: str) -> Any:
     """The public API, which is loaded when it is first asked for."""
+    if name in ("doctor", "runs"):  # which are folders too: one object, whichever way it is reached
+        return import_module(f"ampsim.{name}")
     if name in __all__:
         return getattr(import_module("ampsim.api"), name)
     raise AttributeError(f"module 'ampsim' has no attribute '{name}'")

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -78,7 +79,7 @@ def test_a_run_in_epochs_is_made_again_to_the_bit(trained: SimpleNamespace, caps
     shown = capsys.readouterr().out
     assert "verdict: bit-exact" in shown
     assert "weights: all 4 arrays are equal to the bit" in shown
-    new, old = trained.store.find("epochs-again"), trained.store.find("epochs")
+    new, old = trained.store.find("last"), trained.store.find("epochs")
     assert (new.tags["reproduces"], new.tags["reproduction"]) == (old.id, "bit-exact")
     assert new.tags["config_hash"] == old.tags["config_hash"]
     assert new.metrics["test_esr"] == old.metrics["test_esr"]
@@ -119,8 +120,11 @@ def test_another_seed_from_the_file_alone_is_judged_with_numbers(
     assert "config.yaml is not as the run saved it" in answer.out
     then, now = (trained.store.find(name).metrics["test_esr"] for name in ("epochs", "last"))
     assert f"esr {then:.4g} then, {now:.4g} now" in answer.out
-    assert "a rule of thumb for want of three seeds" in answer.out
-    assert (max(then / now, now / then) > 1.1) == (code == 4)
+    # Other tests of this file may have left more seeds in the store.
+    if "a rule of thumb for want of three seeds" in answer.out:
+        assert (max(then / now, now / then) > 1.1) == (code == 4)
+    else:
+        assert re.search(r"a factor of [\d.]+ at 95 %, from the ESRs of \d+ seeds", answer.out)
 
 
 @pytest.mark.slow
@@ -226,8 +230,9 @@ def test_what_lies_beside_a_config_and_is_damaged_is_named(trained: SimpleNamesp
 def test_a_recording_that_is_made_cannot_be_moved(tmp_path: Path):
     with pytest.raises(AmpsimError, match="made, not read"):
         reproduction.moved({"_target_": "ampsim.recordings.VirtualAmp", "seed": 0}, tmp_path)
-    found = reproduction.moved({"path": ["/a/x.wav", "/b/y.wav"], "delay": 3}, tmp_path)
-    assert found == {"path": [str(tmp_path / "x.wav"), str(tmp_path / "y.wav")], "delay": 3}
+    stereo = {"_target_": "ampsim.recordings.Stereo", "path": ["/a/x.wav", "/b/y.wav"], "delay": 3}
+    found = reproduction.moved(stereo, tmp_path)
+    assert found == {**stereo, "path": [str(tmp_path / "x.wav"), str(tmp_path / "y.wav")]}
 
 
 # ---- the verdict ----------------------------------------------------------------------------------------------------
@@ -307,12 +312,14 @@ def test_changes_of_place_are_named():
 
 
 def test_files_of_a_section_inside_another_are_looked_for_too(tmp_path: Path) -> None:
-    data = {"input": None, "teacher": "/a/t.nam", "recording": {"path": ["/b/one.wav", "/b/two.wav"], "delay": 0}}
+    stereo = {"_target_": "ampsim.recordings.Stereo", "path": ["/b/one.wav", "/b/two.wav"], "delay": 0}
+    distilled = "ampsim.recordings.captured.Distilled"
+    data = {"_target_": distilled, "input": None, "teacher": "/a/t.nam", "recording": stereo}
     assert reproduction.named(data) == ["/a/t.nam", "/b/one.wav", "/b/two.wav"]
     there = reproduction.moved(data, tmp_path)
     assert there["input"] is None
     assert there["teacher"] == str(tmp_path / "t.nam")
-    assert there["recording"] == {"path": [str(tmp_path / "one.wav"), str(tmp_path / "two.wav")], "delay": 0}
+    assert there["recording"] == {**stereo, "path": [str(tmp_path / "one.wav"), str(tmp_path / "two.wav")]}
 
 
 @pytest.mark.parametrize(
