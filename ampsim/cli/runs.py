@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ampsim import AmpsimError
 from ampsim.cli.options import Evaluate, Export, Register, Render, Sync, Ui, parsed, refuse_empty
-from ampsim.cli.terminal import new_console, say
+from ampsim.cli.terminal import load, new_console, say
 from ampsim.config.targets import nearest
 from ampsim.runs.machine import quiet_stderr
 
@@ -16,9 +16,10 @@ def evaluate(words: list[str]) -> None:
         raise AmpsimError(f"split={options.split}{nearest(options.split, ['train', 'validation', 'test'])}")
     refuse_empty(options)
     console = new_console()
-    with console.status("loading TensorFlow ..."), quiet_stderr():
-        from ampsim import api
-        from ampsim.cli.display import score_table
+    load(console, "ampsim.runs.finished")
+    from ampsim import api
+    from ampsim.cli.display import score_table
+
     run = api.open(options.run, **options.where())
     with console.status("rendering ..."):
         scores = run.evaluate(options.split, notice=lambda text: say(console, text))
@@ -35,6 +36,7 @@ def render(words: list[str]) -> None:
     console = new_console()
     if not options.capture:
         refuse_empty(options)
+        load(console, "ampsim.runs.finished")
     started: dict[Path, float] = {}
 
     def report(source: Path, done_s: float, total_s: float) -> None:
@@ -43,7 +45,7 @@ def render(words: list[str]) -> None:
         pace = f", {done_s / elapsed:.1f}× real time, {duration(left)} left" if elapsed else ""
         line.show(f"{source.name}: {duration(done_s)} of {duration(total_s)}{pace}")
 
-    with ProgressLine(console) as line, quiet_stderr():
+    with ProgressLine(console) as line:
         api.render(
             options.input,
             options.output,
@@ -63,8 +65,9 @@ def export(words: list[str]) -> None:
     options = parsed(Export, words)
     refuse_empty(options)
     console = new_console()
-    with console.status("loading TensorFlow ..."), quiet_stderr():
-        from ampsim import api
+    load(console, "ampsim.runs.exporting")
+    from ampsim import api
+
     run = api.open(options.run, **options.where())
     details = {
         key: getattr(options, key) for key in ("modeled_by", "gear_type", "gear_make", "gear_model", "tone_type")
@@ -90,8 +93,9 @@ def register(words: list[str]) -> None:
     options = parsed(Register, words)
     refuse_empty(options)
     console = new_console()
-    with console.status("loading TensorFlow ..."), quiet_stderr():
-        from ampsim import api
+    load(console, "ampsim.runs.exporting")
+    from ampsim import api
+
     run = api.open(options.run, **options.where())
     with console.status("registering ..."), quiet_stderr():
         version = run.register(options.name)

@@ -1,6 +1,7 @@
 """How a command speaks: a live line in a terminal, plain lines elsewhere; nothing heavy is loaded for it."""
 
 import time
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -9,6 +10,7 @@ from rich.live import Live
 from rich.text import Text
 
 from ampsim import printable
+from ampsim.runs.machine import quiet_stderr
 from ampsim.training.observer import Observer
 from ampsim.training.state import Progress
 
@@ -71,6 +73,12 @@ class TerminalObserver(ProgressLine, Observer):
 
 def new_console() -> Console:
     return Console(highlight=False)
+
+
+def load(console: Console, module: str, what: str = "TensorFlow") -> None:
+    """Import a module that takes seconds, saying so and without what TensorFlow greets with."""
+    with console.status(f"loading {what} ..."), quiet_stderr():
+        import_module(module)
 
 
 def say(console: Console, text: str) -> None:

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ampsim import AmpsimError
-from ampsim.cli.terminal import new_console, say, short
+from ampsim.cli.terminal import load, new_console, say, short
 from ampsim.config.run_config import RunConfig
 from ampsim.runs.locations import refuse_unreachable
-from ampsim.runs.machine import quiet_stderr
 
 if TYPE_CHECKING:
     from ampsim.studies.plans import Plan
@@ -96,8 +95,7 @@ def train_many(plan: "Plan", words: list[str]) -> None:
 
     tracking = plan.configs[0]["tracking"]
     console, started = new_console(), time.perf_counter()
-    with console.status("loading MLflow ..."):
-        pass  # what takes its time to load
+    load(console, "ampsim.studies.sweeps", "MLflow")
 
     def progress(standing: Any) -> None:
         for row in standing.ended:
@@ -128,13 +126,13 @@ def train_many(plan: "Plan", words: list[str]) -> None:
 
 
 def train_one(config: dict[str, Any], overrides: list[str]) -> None:
+    from ampsim import api
     from ampsim.cli.display import score_table
     from ampsim.cli.terminal import TerminalObserver, duration
 
     started = time.perf_counter()
     console = new_console()
-    with console.status("loading TensorFlow ..."), quiet_stderr():
-        from ampsim import api
+    load(console, "ampsim.runs.experiment")
     with TerminalObserver(console) as observer:
         run = api.trained(RunConfig(config, tuple(overrides)), observer=observer, interruptible=True)
     assert run.result is not None
