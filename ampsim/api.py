@@ -1,6 +1,7 @@
 """What a notebook types. The command line calls these functions and shows what they return."""
 
 import html
+import io
 import os
 import shlex
 import time
@@ -287,13 +288,10 @@ class Runs(Sequence[Run]):
 
 def opened_store(folder: str | Path, uri: str | None, experiment: str) -> "Store":
     """The store, which must be there already."""
-    from ampsim.runs.locations import refuse_unreachable
+    from ampsim.runs.locations import refuse_empty, refuse_unreachable
 
     refuse_unreachable(uri)
-    if not uri and not (Path(folder) / "mlflow.db").exists():
-        raise AmpsimError(
-            f"{Path(folder).absolute()} holds no runs yet: make one with `ampsim train`, or say folder=..."
-        )
+    refuse_empty(folder, uri)
     from ampsim.runs.tracking import Store
 
     return Store(folder, uri=uri or None, experiment=experiment)
@@ -479,13 +477,9 @@ class Sweep:
 
     def to_pandas(self) -> "pandas.DataFrame":
         """One row a job: status, note, the values that differ, and its scores."""
-        import io
-
-        import pandas
-
         from ampsim.comparing import outcomes
 
-        return pandas.read_csv(io.StringIO(outcomes.table(self.result.rows, self.result.keys)))
+        return from_csv(outcomes.table(self.result.rows, self.result.keys))
 
     def _repr_html_(self) -> str:
         return f"<h3>{html.escape(self.name)}</h3>{self.to_pandas().to_html(index=False)}"
@@ -592,13 +586,9 @@ class Comparison:
 
     def to_pandas(self) -> "pandas.DataFrame":
         """One row a config: its rank, seeds, and the mean and the spread of every score over the seeds."""
-        import io
-
-        import pandas
-
         from ampsim.comparing import comparison
 
-        return pandas.read_csv(io.StringIO(comparison.table(self.ranking)))
+        return from_csv(comparison.table(self.ranking))
 
     def plot(self) -> "Figure":
         """Each config's score with its runs, and ties."""
@@ -621,6 +611,13 @@ class Comparison:
     def _repr_html_(self) -> str:
         notes = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in self.sentences)
         return f"<h3>{html.escape(self.title)}</h3>{self.to_pandas().to_html(index=False)}<ul>{notes}</ul>"
+
+
+def from_csv(text: str) -> "pandas.DataFrame":
+    """The table that a file of the same content gives, so that a notebook and a spreadsheet see one thing."""
+    import pandas
+
+    return pandas.read_csv(io.StringIO(text))
 
 
 def compare(

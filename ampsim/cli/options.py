@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import MISSING, dataclass, field, fields
-from pathlib import Path
 from typing import Any
 
 from ampsim import AmpsimError
 from ampsim.config.targets import nearest
-from ampsim.runs.locations import refuse_unreachable
+from ampsim.runs import locations
 
 
 def needed(text: str) -> Any:
@@ -25,7 +24,7 @@ class StoreOptions:
     experiment: str = option("ampsim", "the MLflow experiment (tracking.experiment in the config)")
 
     def __post_init__(self) -> None:
-        refuse_unreachable(self.uri)  # before anything is loaded, which takes seconds
+        locations.refuse_unreachable(self.uri)  # before anything is loaded, which takes seconds
 
     def where(self) -> dict[str, Any]:
         """The store, as the functions of `ampsim.api` take it."""
@@ -125,9 +124,7 @@ class Doctor:
 
 
 def refuse_empty(options: StoreOptions) -> None:
-    folder = Path(options.folder)
-    if not options.uri and not (folder / "mlflow.db").exists():
-        raise AmpsimError(f"{folder.absolute()} holds no runs yet: make one with `ampsim train`, or say folder=...")
+    locations.refuse_empty(options.folder, options.uri)
 
 
 def parsed(options: type, words: Sequence[str]) -> Any:

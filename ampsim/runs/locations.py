@@ -18,6 +18,14 @@ def database_uri(folder: str | Path) -> str:
     return f"sqlite:///{(Path(folder).absolute() / 'mlflow.db').as_posix()}"
 
 
+def refuse_empty(folder: str | Path, uri: str | None) -> None:
+    """Raises AmpsimError where runs are asked for in a folder that has none."""
+    if not uri and not (Path(folder) / "mlflow.db").exists():
+        raise AmpsimError(
+            f"{Path(folder).absolute()} holds no runs yet: make one with `ampsim train`, or say folder=..."
+        )
+
+
 def refuse_unreachable(uri: str | None) -> None:
     """Raises AmpsimError if the server of a store takes no connection; an address without a server passes."""
     try:
