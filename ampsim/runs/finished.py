@@ -16,7 +16,7 @@ Notice = Callable[[str], None]
 
 def score_again(tracked: TrackedRun, split_name: str, *, notice: Notice) -> dict[str, float]:
     """Scores of a finished run's model on a split of its recording, as its saved config describes it."""
-    config, _ = load_config(tracked)
+    config, _ = RunConfig.read(tracked.file("config.yaml"))  # the store may come from someone else
     for fault in plugins.load():  # which may bring metrics
         notice(fault)
     recording = prepare(build(config["data"], "data"), notice=notice)
@@ -29,8 +29,3 @@ def score_again(tracked: TrackedRun, split_name: str, *, notice: Notice) -> dict
 def load_model(tracked: TrackedRun) -> AmpModel:
     """The best weights of a run, as a model."""
     return load(tracked.file("model.keras"))
-
-
-def load_config(tracked: TrackedRun) -> tuple[RunConfig, list[str]]:
-    """The config of a run, and what a user should be told of it; the store may come from someone else."""
-    return RunConfig.read(tracked.file("config.yaml"))
