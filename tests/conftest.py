@@ -1,8 +1,10 @@
 """What several test files share."""
 
 import os
+import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 from synthetic import DELAY, RATE, amp, guitar, shifted, write_pcm
 
@@ -11,6 +13,14 @@ from synthetic import DELAY, RATE, amp, guitar, shifted, write_pcm
 def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or fills the cache of whoever runs it."""
     monkeypatch.setenv("AMPSIM_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture(autouse=True)
+def _same_draws(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The order of the tests is random, what each draws is not: of its module's generator and for Keras' first weights."""
+    random.seed(0)
+    if isinstance(getattr(request.module, "random", None), np.random.Generator):
+        monkeypatch.setattr(request.module, "random", np.random.default_rng(0))
 
 
 @pytest.fixture(scope="session")

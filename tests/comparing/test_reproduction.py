@@ -84,7 +84,7 @@ def test_a_run_in_epochs_is_made_again_to_the_bit(trained: SimpleNamespace, caps
     assert new.tags["config_hash"] == old.tags["config_hash"]
     assert new.metrics["test_esr"] == old.metrics["test_esr"]
     assert not (artifacts(trained, "epochs") / "pace.json").exists()
-    for one, other in zip(weights(trained, "epochs"), weights(trained, "epochs-again"), strict=True):
+    for one, other in zip(weights(trained, "epochs"), weights(trained, new.id), strict=True):
         assert_array_equal(one, other)
 
 
