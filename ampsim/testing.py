@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from ampsim.models import AmpModel
+from ampsim.models.recurrent import Recurrent
 from ampsim.models.rendering import Renderer
 
 TOLERANCE = 1e-5  # float rounding of signals of about full scale
@@ -27,6 +28,7 @@ def check_model(make: Callable[[], AmpModel]) -> None:
     check_shape(model)
     for ours, other in zip(model.get_weights(), again.get_weights(), strict=True):
         assert np.array_equal(ours, other), f"{type(model).__name__}: the same seed gives different weights"
+    check_reach(model)
     check_streaming(model)
     check_gradients(model)
     check_saving(model)
@@ -50,6 +52,21 @@ def check_shape(model: AmpModel) -> None:
     assert shape == (3, 17), (
         f"{type(model).__name__}: receptive_field - 1 + 17 samples give an output of shape {shape}, and not (3, 17)"
     )
+
+
+def check_reach(model: AmpModel) -> None:
+    """An output hears its newest sample and none beyond its receptive field: an impulse anywhere else changes nothing."""
+    segment = noise(1, model.receptive_field + 20)
+    before, place = model(segment)[0].numpy(), 10
+    end = place + model.receptive_field
+    for at in (place - 1, end):
+        struck = segment.copy()
+        struck[0, at] += 1.0
+        change = abs(float(model(struck)[0, place]) - before[place])
+        assert change < TOLERANCE or (at < place and isinstance(model, Recurrent)), (
+            f"{type(model).__name__}: an impulse {'before' if at < place else 'after'} what receptive_field="
+            f"{model.receptive_field} says that an output hears changes it by {change:.1e}"
+        )
 
 
 def check_streaming(model: AmpModel) -> None:

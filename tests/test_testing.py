@@ -27,6 +27,25 @@ def test_a_stream_that_forgets_its_state_is_named():
         check_model(make)
 
 
+def test_a_model_that_hears_more_than_it_says_is_named():
+    class Modest(models.Fir):
+        @property
+        def receptive_field(self) -> int:
+            return self.taps - 1
+
+        def transform(self, segment: tf.Tensor, training: bool = False) -> tf.Tensor:
+            return super().transform(tf.pad(segment, [[0, 0], [1, 0]]))
+
+    def make() -> models.AmpModel:
+        model = Modest(taps=8)
+        model.build()
+        model.set_weights([0.1 + weight for weight in model.get_weights()])
+        return model
+
+    with pytest.raises(AssertionError, match="Modest: an impulse before what receptive_field=7 says"):
+        check_model(make)
+
+
 def test_a_weight_that_nothing_reads_is_named():
     class Idle(models.Fir):
         def build(self, input_shape: object = None) -> None:

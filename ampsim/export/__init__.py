@@ -16,8 +16,9 @@ from ampsim.export.onnx import Onnx
 from ampsim.export.rtneural import RTNeural
 from ampsim.files import atomic, refuse_existing
 from ampsim.models import AmpModel
+from ampsim.models.forms import CannotHoldError
 
-__all__ = ["FORMATS", "Details", "Export", "Format", "Proof", "export", "formats_named"]
+__all__ = ["FORMATS", "CannotHoldError", "Details", "Export", "Format", "Proof", "export", "formats_named"]
 
 FORMATS: dict[str, Format] = {each.name: each for each in (Nam(), RTNeural(), AidaX(), Onnx(), LiteRT(), Keras())}
 
@@ -105,10 +106,19 @@ def known_formats() -> dict[str, Format]:
 def refuse(model: AmpModel, each: Format) -> None:
     if not model.sample_rate:
         raise AmpsimError("the model does not know its sample rate, which an export needs")
-    reason = each.refusal(model)
+    reason = refusal(model, each)
     if reason:
-        able = [name for name, other in known_formats().items() if not other.refusal(model)]
+        able = [name for name, other in known_formats().items() if not refusal(model, other)]
         raise AmpsimError(f"format={each.name} cannot hold this model: {reason}. These can: {', '.join(able)}")
+
+
+def refusal(model: AmpModel, each: Format) -> str:
+    """Why a format cannot hold a model; nothing where it can."""
+    try:
+        each.check(model)
+    except CannotHoldError as error:
+        return str(error)
+    return ""
 
 
 def destinations(formats: Sequence[Format], output: Path, name: str) -> list[Path]:

@@ -3,9 +3,11 @@
 import json
 from pathlib import Path
 
-from ampsim.export.formats import Details, Format, Play, family, gains
-from ampsim.export.rtneural import layers
-from ampsim.models import AmpModel, Gru, Lstm
+from ampsim.export.formats import Details, Format, Play
+from ampsim.export.rtneural import entries
+from ampsim.models import AmpModel
+from ampsim.models.forms import CannotHoldError
+from ampsim.models.recurrent import Recurrent
 from ampsim.players import rtneural
 from ampsim.recordings import virtual_amp
 from ampsim.signals.audio import decibels
@@ -20,27 +22,32 @@ class AidaX(Format):
     from_zero_states = True
     prover = "a NumPy reader of its rules, in double precision"
 
-    def refusal(self, model: AmpModel) -> str:
+    def check(self, model: AmpModel) -> None:
         sizes = ", ".join(map(str, rtneural.AIDAX_UNITS))
-        if type(model) not in (Lstm, Gru):
-            return f"it holds an LSTM or a GRU, and not a {family(model)}"
-        if len(model.cells) != 1 or model.units not in rtneural.AIDAX_UNITS:
-            return f"it holds one layer of {sizes} units, and not {len(model.cells)} of {model.units}"
-        if model.skip and model.lookahead:
-            return "its skip connection adds the current sample, and this model's is one of the past (model.future=1)"
-        return ""
+        try:
+            *cells, head = model.as_chain(net_only=True)
+        except CannotHoldError:
+            cells = []
+        if not cells or {cell.kind for cell in cells} - {"lstm", "gru"}:
+            raise CannotHoldError(f"it holds an LSTM or a GRU, and not a {type(model).__name__}")
+        if len(cells) != 1 or cells[0].outputs not in rtneural.AIDAX_UNITS or head.kind != "dense":
+            raise CannotHoldError(f"it holds one layer of {sizes} units, and not {len(cells)} of {cells[0].outputs}")
+        if isinstance(model, Recurrent) and model.skip and model.lookahead:
+            raise CannotHoldError(
+                "its skip connection adds the current sample, and this model's is one of the past (model.future=1)"
+            )
 
     def write(self, model: AmpModel, path: Path, details: Details) -> None:
-        assert isinstance(model, Lstm)
+        assert isinstance(model, Recurrent)
         assert model.sample_rate
         heard = virtual_amp.guitar(1.0, model.sample_rate, seed=0)[:BATCH]
-        before, after = gains(model)
         # With a skip connection the gains stay outside of the net; the batches are of the net.
+        before, after = model.input_gain, model.output_gain
         inner = (1.0, 1.0) if model.skip else (before, after)
         output = inner[1] * model.compiled_advance(inner[0] * heard[None], model.initial_state(1))[0].numpy()[0]
         document = {
             "in_shape": [None, None, 1],
-            "layers": layers(model, *inner),
+            "layers": entries(model.as_chain(net_only=model.skip)),
             "in_gain": decibels(before) if model.skip else 0.0,
             "out_gain": decibels(after) if model.skip else 0.0,
             "samplerate": model.sample_rate,  # a number here for the lv2 plugin, text below as in the files that AIDA-X ships

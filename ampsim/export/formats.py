@@ -56,9 +56,8 @@ class Format:
     from_zero_states = False
     prover: str  # the implementation that reads it back
 
-    def refusal(self, model: AmpModel) -> str:
-        """Why the format cannot hold a model, as the end of a sentence; nothing where it can."""
-        raise NotImplementedError
+    def check(self, model: AmpModel) -> None:
+        """Raises CannotHoldError for a model that the format cannot hold."""
 
     def write(self, model: AmpModel, path: Path, details: Details) -> None:
         raise NotImplementedError
@@ -87,12 +86,3 @@ def played(model: AmpModel, signal: Signal, *, from_zero_states: bool = False) -
     """What a model makes of a signal, in time with it, after silence or, if it is recurrent, from zero states."""
     state = model.zero_state() if from_zero_states else model.settled_state()
     return np.concatenate([*Renderer(model).blocks([signal], state=state)])
-
-
-def gains(model: AmpModel) -> tuple[float, float]:
-    """What a model multiplies its input and its output by, which a format without gains has in its weights."""
-    return model.input_gain, model.output_gain
-
-
-def family(model: AmpModel) -> str:
-    return type(model).__name__

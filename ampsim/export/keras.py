@@ -17,9 +17,6 @@ class Keras(Format):
     start = "as after silence"
     prover = "keras.models.load_model in safe mode (after `import ampsim.models`)"
 
-    def refusal(self, model: AmpModel) -> str:
-        return ""
-
     def write(self, model: AmpModel, path: Path, details: Details) -> None:
         model.save(path)
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from ampsim.export.formats import Details, Format, Play
-from ampsim.export.onnx import missing
+from ampsim.export.onnx import need
 from ampsim.export.streaming import AFTER, by_blocks, step
 from ampsim.models import AmpModel
 
@@ -21,8 +21,8 @@ class LiteRT(Format):
     start = "as after silence, when every state begins as zeros"
     prover = "ai-edge-litert"
 
-    def refusal(self, model: AmpModel) -> str:
-        return missing("ai_edge_litert")
+    def check(self, model: AmpModel) -> None:
+        need("ai_edge_litert")
 
     def write(self, model: AmpModel, path: Path, details: Details) -> None:
         # A loop of LiteRT copies the outputs of a whole block with every sample.

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from ampsim.export.formats import Details, Format, Play, gains
+from ampsim.export.formats import Details, Format, Play
 from ampsim.export.streaming import Step, by_blocks, step
 from ampsim.models import AmpModel, Gru, Lstm
+from ampsim.models.forms import CannotHoldError
 from ampsim.players.player import Array
 
 OPSET = 18  # of 2022: what runtimes have caught up with
@@ -24,8 +25,8 @@ class Onnx(Format):
     start = "as after silence, when every state begins as zeros"
     prover = "onnxruntime"
 
-    def refusal(self, model: AmpModel) -> str:
-        return missing("onnx", "tf2onnx", "onnxruntime")
+    def check(self, model: AmpModel) -> None:
+        need("onnx", "tf2onnx", "onnxruntime")
 
     def write(self, model: AmpModel, path: Path, details: Details) -> None:
         import onnx
@@ -56,12 +57,13 @@ def one_thread(path: Path) -> Any:
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
-def missing(*packages: str) -> str:
-    """A clause that names the packages which are not installed."""
+def need(*packages: str) -> None:
+    """Raises CannotHoldError where a package is not installed."""
     from importlib.util import find_spec
 
     absent = [name for name in packages if find_spec(name) is None]
-    return f"it needs {', '.join(absent)} (pip install 'ampsim[export]')" if absent else ""
+    if absent:
+        raise CannotHoldError(f"it needs {', '.join(absent)} (pip install 'ampsim[export]')")
 
 
 def converted(plain: Step) -> Any:
@@ -113,8 +115,7 @@ def recurrent(model: AmpModel, plain: Step) -> Any:
     assert isinstance(model, Lstm)
     n, graph, names, names_after = plain.block_length, Graph(), plain.state_names(), plain.state_names(after=True)
     before = [graph.node("Add", name, graph.constant(start)) for name, start in zip(names, plain.start, strict=True)]
-    gain_before, gain_after = gains(model)
-    levelled = graph.node("Mul", "input", graph.constant(gain_before))
+    levelled = graph.node("Mul", "input", graph.constant(model.input_gain))
     after: list[str] = []
     features = graph.reshaped(levelled, n, 1, 1)
     count = 1 if isinstance(model, Gru) else 2
@@ -136,7 +137,7 @@ def recurrent(model: AmpModel, plain: Step) -> Any:
         after.append(
             graph.node("Slice", heard, *(graph.constant([at], np.int64) for at in (n, n + model.lookahead, 1)))
         )
-    graph.node("Mul", output, graph.constant(gain_after), outputs=["output"])
+    graph.node("Mul", output, graph.constant(model.output_gain), outputs=["output"])
     for name, last, start in zip(names_after, after, plain.start, strict=True):
         graph.node("Sub", last, graph.constant(start), outputs=[name])
     shapes = [[1, n], *(list(start.shape) for start in plain.start)]

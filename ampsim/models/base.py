@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from ampsim.models.forms import CannotHoldError, ChainLayer, NamNet
 from ampsim.signals.audio import Signal
 
 PlainStream = Callable[[tf.Tensor, Any], tuple[tf.Tensor, Any]]  # (1, block_length) and a state to the next of both
@@ -160,6 +161,27 @@ class AmpModel(keras.Model):
         family for which `stream` does so replaces this.
         """
         return self.stream, self.settled_state()
+
+    def as_nam(self) -> NamNet:
+        """The net as a `.nam` file has it, once the model is built.
+
+        Raises:
+            CannotHoldError: the file has no place for it; a family that the file does hold replaces this.
+        """
+        raise CannotHoldError(f"it holds a WaveNet, an LSTM or a filter, and not a {type(self).__name__}")
+
+    def as_chain(self, *, net_only: bool = False) -> list[ChainLayer]:
+        """The model as a chain of layers, as RTNeural plays them, once it is built.
+
+        Args:
+            net_only: without the gains and a skip connection, for a player that adds them itself.
+
+        Raises:
+            CannotHoldError: it is none; a family that is one replaces this.
+        """
+        raise CannotHoldError(
+            f"it holds a chain of dense, conv1d, lstm and gru layers, which a {type(self).__name__} is not"
+        )
 
     def unrolled(self) -> AbstractContextManager[None] | None:
         """A context in which `stream` runs without a loop over samples; None for a model that never has one."""

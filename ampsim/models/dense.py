@@ -3,10 +3,12 @@
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from ampsim.models.base import AmpModel
 from ampsim.models.convolution import filter_bank
+from ampsim.models.forms import ChainLayer, activation_name, window_layer
 from ampsim.models.layers import product
 
 FFT_FROM = 128  # window from which the first layer is faster as an FFT convolution (two AVX-512 cores, 64 units)
@@ -113,3 +115,15 @@ class Dense(AmpModel):
 
     def uses_fft(self) -> bool:
         return self.first_layer == "fft" or (self.first_layer == "auto" and self.window >= FFT_FROM)
+
+    def as_chain(self, *, net_only: bool = False) -> list[ChainLayer]:
+        first, *rest = self.hidden
+        before, after = (1.0, 1.0) if net_only else (self.input_gain, self.output_gain)
+        kernel, activation = before * np.asarray(self.first_kernel()), activation_name(first.activation)
+        chain = [window_layer(kernel, first.bias.numpy(), activation)]
+        chain += [
+            ChainLayer("dense", layer.units, activation_name(layer.activation), layer.get_weights())
+            for layer in [*rest, self.head]
+        ]
+        louder = ChainLayer("dense", 1, "linear", [np.array([[after]]), np.zeros(1)])  # after the head's tanh
+        return chain if after == 1 else [*chain, louder]

@@ -2,10 +2,12 @@
 
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from ampsim.models import layers
 from ampsim.models.base import AmpModel
+from ampsim.models.forms import ChainLayer, NamNet, window_layer
 
 
 class Fir(AmpModel):
@@ -45,3 +47,15 @@ class Fir(AmpModel):
     def transform(self, segment: tf.Tensor, training: bool = False) -> tf.Tensor:
         filtered = self.filter(segment)
         return filtered + self.bias if self.use_bias else filtered
+
+    def as_nam(self) -> NamNet:
+        # Newest sample first, as the C++ players read it; neural-amp-modeler's own Python writes it the other way round.
+        weights = [self.input_gain * self.output_gain * self.filter.kernel.numpy()[::-1]]
+        if self.use_bias:
+            weights.append(self.output_gain * self.bias.numpy())
+        return NamNet("Linear", {"receptive_field": self.taps, "bias": self.use_bias}, weights)
+
+    def as_chain(self, *, net_only: bool = False) -> list[ChainLayer]:
+        before, after = (1.0, 1.0) if net_only else (self.input_gain, self.output_gain)
+        bias = after * self.bias.numpy() if self.use_bias else 0.0
+        return [window_layer(before * after * self.filter.kernel.numpy()[:, None], np.array([bias]), "linear")]

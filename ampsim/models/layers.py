@@ -13,6 +13,7 @@ import keras
 import tensorflow as tf
 
 from ampsim.models.convolution import filter_bank
+from ampsim.models.forms import Array
 
 # Uniform within 1 / sqrt(inputs of a unit), as PyTorch starts the kernels of its convolutions.
 AS_IN_TORCH: dict[str, Any] = {"scale": 1 / 3, "mode": "fan_in", "distribution": "uniform"}
@@ -79,6 +80,11 @@ class Convolution(keras.layers.Layer):
         if self.use_bias:
             self.bias = self.add_weight(shape=(self.channels,), initializer="zeros", name="bias")
         self.built = True
+
+    def nam_weights(self, gain: float = 1.0) -> list[Array]:
+        """As a `.nam` file has them: (outputs, inputs, taps), the oldest sample's tap first, and the bias if there is one."""
+        kernel, *bias = self.get_weights()
+        return [gain * kernel.reshape(self.kernel_size, -1, self.channels).transpose(), *bias]
 
     @property
     def memory(self) -> int:

@@ -5,8 +5,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
+from ampsim.models.forms import CannotHoldError, ChainLayer, NamNet
 from ampsim.models.layers import check_sizes
 from ampsim.models.recurrent import Recurrent
 
@@ -21,6 +23,7 @@ class Lstm(Recurrent):
     """
 
     kind: Any = keras.layers.LSTM
+    chain_kind = "lstm"
 
     def __init__(
         self,
@@ -69,3 +72,30 @@ class Lstm(Recurrent):
             features, *ended = cell(features, initial_state=before)
             after.append(ended)
         return self.head(features)[..., 0], after
+
+    def as_nam(self) -> NamNet:
+        if self.skip:
+            raise CannotHoldError("it has no place for the skip connection of an LSTM (model.skip=false has none)")
+        weights = []
+        for cell, gain in zip(self.cells, self.gains_of_inputs(), strict=True):
+            kernel, recurrent, bias = cell.get_weights()  # gates in the same order: i, f, c, o
+            weights += [np.concatenate([gain * kernel.T, recurrent.T], axis=1), bias, np.zeros(2 * self.units)]
+        weights += [self.output_gain * part for part in self.head.get_weights()]
+        config = {"input_size": 1, "hidden_size": self.units, "num_layers": len(self.cells)}
+        return NamNet("LSTM", config, weights)
+
+    def as_chain(self, *, net_only: bool = False) -> list[ChainLayer]:
+        if self.skip and not net_only:
+            raise CannotHoldError(
+                "a chain of layers has no skip connection (aidax has one; model.skip=false needs none)"
+            )
+        before, after = ([1.0] * len(self.cells), 1.0) if net_only else (self.gains_of_inputs(), self.output_gain)
+        chain = []
+        for cell, gain in zip(self.cells, before, strict=True):
+            kernel, *others = cell.get_weights()
+            chain.append(ChainLayer(self.chain_kind, self.units, "tanh", [gain * kernel, *others]))
+        return [*chain, ChainLayer("dense", 1, "linear", [after * part for part in self.head.get_weights()])]
+
+    def gains_of_inputs(self) -> list[float]:
+        """For each layer: only the first hears the model's input."""
+        return [self.input_gain, *[1.0] * (len(self.cells) - 1)]

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from ampsim.models.base import AmpModel
 from ampsim.models.convolution import filter_bank
 from ampsim.models.dense import Dense
 
@@ -27,6 +28,8 @@ class SpectralDense(Dense):
         num_bands: of each length, evenly spaced on a log scale from `low_hz` (or from two periods in the analysis
             window, if that is higher) to `high_hz`.
     """
+
+    as_chain = AmpModel.as_chain  # a chain has no place for the bands beside its first layer
 
     def __init__(
         self,

@@ -4,9 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from ampsim.models.base import AmpModel, PlainStream
+from ampsim.models.forms import Array as Weights
+from ampsim.models.forms import NamNet, activation_name
 from ampsim.models.layers import (
     Convolution,
     activation_named,
@@ -100,6 +103,27 @@ class WaveNet(AmpModel):
     def plain_stream(self, block_length: int) -> tuple[PlainStream, Any]:
         return with_pasts(self, self.net)
 
+    def as_nam(self) -> NamNet:
+        scale = self.head_scale * self.output_gain
+        layers, weights = self.nam_arrays()
+        config = {"layers": layers, "head": None, "head_scale": scale}
+        return NamNet("WaveNet", config, [*weights, np.array(scale)])
+
+    def nam_arrays(self) -> tuple[list[dict[str, Any]], list[Weights]]:
+        """What a `.nam` file says of each array, and the weights of all. The model's input is mixed into every layer."""
+        entries, weights, inputs = [], list[Weights](), 1
+        for array in self.arrays:
+            entries.append(array.nam_entry(inputs))
+            gain = self.input_gain
+            weights += array.rechannel.nam_weights(gain if array is self.arrays[0] else 1.0)
+            for layer in array.stack:
+                weights += layer.convolution.nam_weights()
+                weights += layer.mixin.nam_weights(gain)
+                weights += layer.residual.nam_weights()
+            weights += array.head.nam_weights()
+            inputs = array.channels
+        return entries, weights
+
 
 class Array(keras.layers.Layer):
     """Layers of one width. What each activates is summed for the head, which the next array goes on with."""
@@ -117,6 +141,20 @@ class Array(keras.layers.Layer):
             layer.build()
         self.head.build(self.channels)
         self.built = True
+
+    def nam_entry(self, inputs: int) -> dict[str, Any]:
+        layer = self.stack[0]
+        return {
+            "input_size": inputs,
+            "condition_size": 1,
+            "head_size": self.head.channels,
+            "head_bias": self.head.use_bias,
+            "channels": self.channels,
+            "kernel_size": layer.convolution.kernel_size,
+            "dilations": [layer.convolution.dilation for layer in self.stack],
+            "activation": activation_name(layer.activation),
+            "gated": layer.gated,
+        }
 
     def call(
         self,

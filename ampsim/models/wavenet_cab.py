@@ -8,6 +8,7 @@ import tensorflow as tf
 from scipy import linalg
 
 from ampsim.models.base import PlainStream
+from ampsim.models.forms import Array
 from ampsim.models.layers import Fir, check_sizes
 from ampsim.models.past import Past, with_pasts
 from ampsim.models.wavenet import WaveNet
@@ -84,6 +85,22 @@ class WaveNetCab(WaveNet):
 
         return with_pasts(self, net)
 
+    def nam_arrays(self) -> tuple[list[dict[str, Any]], list[Array]]:
+        """With one more array, of one channel: its layer is silent, so its head hears what the net plays, and is the filter.
+
+        In the head of the net's own array of 12 channels that would be 12 filters, and 12 times the work.
+        """
+        entries, weights = super().nam_arrays()
+        kernel = self.cabinet.kernel.numpy()
+        inputs = self.arrays[-1].channels
+        silent = {"channels": 1, "kernel_size": 1, "dilations": [1], "activation": "tanh", "gated": False}
+        entries = [
+            *(headed(entry, entry.pop("head_size"), entry.pop("head_bias")) for entry in entries),
+            headed({"input_size": inputs, "condition_size": 1, **silent}, 1, False, kernel_size=len(kernel)),
+        ]
+        # Rechannel, convolution and its bias, mixin, residual and its bias.
+        return entries, [*weights, np.zeros(inputs + 5), kernel]
+
     def solve(self, examples: Sequence[tuple[Signal, Signal]]) -> bool:
         """The filter, tail included, by least squares: what is added to it is that of the error that is left."""
         if not self.tail:
@@ -101,3 +118,8 @@ class WaveNetCab(WaveNet):
             return False
         self.cabinet.kernel.assign_add(linalg.solve_toeplitz(automatic, crossed)[::-1].astype(np.float32))
         return True
+
+
+def headed(entry: dict[str, Any], channels: int, bias: bool, *, kernel_size: int = 1) -> dict[str, Any]:
+    """An array in the newer form, whose head may be a filter."""
+    return entry | {"head": {"out_channels": channels, "kernel_size": kernel_size, "bias": bias}}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ampsim.export import Details, Format
+from ampsim.export import CannotHoldError, Details, Format
 from ampsim.export.formats import Play
 from ampsim.models import AmpModel
 from ampsim.signals.audio import Signal
@@ -18,8 +18,9 @@ class Curve(Format):
     start = "at once, as it has no memory"
     prover = "three lines of NumPy"
 
-    def refusal(self, model: AmpModel) -> str:
-        return "" if isinstance(model, Tube) else "it is the curve of a Tube"
+    def check(self, model: AmpModel) -> None:
+        if not isinstance(model, Tube):
+            raise CannotHoldError("it is the curve of a Tube")
 
     def write(self, model: AmpModel, path: Path, details: Details) -> None:
         assert isinstance(model, Tube)
