@@ -1,6 +1,7 @@
 """Losses on short-time spectra, which hear how strong each frequency is and not its phase."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -17,11 +18,13 @@ class Spectral(Loss):
 
     Args:
         sizes_ms: window lengths in milliseconds, each rounded to the nearest even number of samples.
-        sizes: window lengths in samples, in place of `sizes_ms`.
+        sizes: window lengths in samples, in place of `sizes_ms`. Without both a loss takes its `usual_sizes_ms`.
         overlap: of neighbouring windows, as a share of their length.
         floor_db: level in dB below that of a full-scale sine that is added to every magnitude as a power, so that
             nothing is learnt from what nobody hears.
     """
+
+    usual_sizes_ms: Sequence[float]
 
     def __init__(
         self,
@@ -33,9 +36,9 @@ class Spectral(Loss):
         weight: float = 1.0,
     ) -> None:
         super().__init__(weight=weight)
-        if (sizes_ms is None) == (sizes is None):
+        if sizes_ms is not None and sizes is not None:
             raise ValueError("give either sizes_ms (milliseconds) or sizes (samples)")
-        given = list(sizes_ms if sizes is None else sizes)  # type: ignore[arg-type]
+        given = list(next(each for each in (sizes, sizes_ms, self.usual_sizes_ms) if each is not None))
         if not given or not all(size > 0 for size in given):
             raise ValueError(f"{given}: at least one window length above 0")
         if not 0 <= overlap < 1:
@@ -87,18 +90,7 @@ class MultiResolutionSTFT(Spectral):
     batch, like `ESR`. Neither part hears phase.
     """
 
-    def __init__(
-        self,
-        *,
-        sizes_ms: Sequence[float] | None = None,
-        sizes: Sequence[int] | None = None,
-        overlap: float = 0.75,
-        floor_db: float = -80.0,
-        weight: float = 1.0,
-    ) -> None:
-        # 512, 1024 and 2048 samples at 44.1 kHz.
-        sizes_ms = (11.61, 23.22, 46.44) if sizes is None and sizes_ms is None else sizes_ms
-        super().__init__(sizes_ms=sizes_ms, sizes=sizes, overlap=overlap, floor_db=floor_db, weight=weight)
+    usual_sizes_ms = (11.61, 23.22, 46.44)  # 512, 1024 and 2048 samples at 44.1 kHz
 
     def compare(self, target: Tensor, prediction: Tensor, size: int) -> Tensor:
         target, prediction = target + self.floor, prediction + self.floor
@@ -116,17 +108,7 @@ class AWeightedSpectralMSE(Spectral):
     its numbers compare with those of `AWeighted(MSE())`.
     """
 
-    def __init__(
-        self,
-        *,
-        sizes_ms: Sequence[float] | None = None,
-        sizes: Sequence[int] | None = None,
-        overlap: float = 0.75,
-        floor_db: float = -100.0,
-        weight: float = 1.0,
-    ) -> None:
-        sizes_ms = (23.22,) if sizes is None and sizes_ms is None else sizes_ms
-        super().__init__(sizes_ms=sizes_ms, sizes=sizes, overlap=overlap, floor_db=floor_db, weight=weight)
+    usual_sizes_ms = (23.22,)
 
     def compare(self, target: Tensor, prediction: Tensor, size: int) -> Tensor:
         frequency = np.fft.rfftfreq(size, 1 / self.sample_rate)
@@ -144,22 +126,15 @@ class LogMel(Spectral):
     Args:
         num_bands: bands from `low_hz` to `high_hz`, equally wide on the mel scale.
         high_hz: None takes 16 kHz, or 0.45 of the sample rate if that is lower.
+        spectral: the arguments of `Spectral`.
     """
 
+    usual_sizes_ms = (46.44,)
+
     def __init__(
-        self,
-        *,
-        num_bands: int = 40,
-        low_hz: float = 60.0,
-        high_hz: float | None = None,
-        sizes_ms: Sequence[float] | None = None,
-        sizes: Sequence[int] | None = None,
-        overlap: float = 0.75,
-        floor_db: float = -80.0,
-        weight: float = 1.0,
+        self, *, num_bands: int = 40, low_hz: float = 60.0, high_hz: float | None = None, **spectral: Any
     ) -> None:
-        sizes_ms = (46.44,) if sizes is None and sizes_ms is None else sizes_ms
-        super().__init__(sizes_ms=sizes_ms, sizes=sizes, overlap=overlap, floor_db=floor_db, weight=weight)
+        super().__init__(**spectral)
         self.num_bands, self.low_hz, self.high_hz = num_bands, low_hz, high_hz
         self.bands: dict[int, np.ndarray] = {}
 
