@@ -4,8 +4,9 @@ import math
 
 from ampsim.metrics.blocks import Blocks, block_sums
 from ampsim.metrics.disagreements import Verdict, disagreements
-from ampsim.metrics.floors import GainCurve, LinearFloor, NoiseFloor, gain_curve, linear_floor, noise_floor
+from ampsim.metrics.floors import GainCurve, LinearFloor, gain_curve, linear_floor
 from ampsim.metrics.fluctuation import fluctuation
+from ampsim.metrics.noise import NoiseFloor, noise_floor
 from ampsim.metrics.probes import Aliasing, Fingerprint, aliasing_to_signal_ratio, fingerprint
 from ampsim.metrics.scores import Pairs, Score, register, registered_scores
 from ampsim.metrics.spectra import (
