@@ -90,7 +90,7 @@ def floor(pair: AudioPair) -> Iterator[Finding]:
     if not power:
         return
     if not found.source:
-        text = "the amp's noise cannot be told: the guitar never rests for half a second, and nothing is played twice"
+        text = "the amp's noise cannot be told: no rest is long enough, and the direct signal plays nothing twice"
         yield Finding("note", "noise", text, "leave two seconds of silence with the volume of the guitar up")
         return
     (low, high), (low_db, high_db) = found.esr(power), (decibels(math.sqrt(each)) for each in (found.low, found.high))

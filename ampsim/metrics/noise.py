@@ -17,9 +17,7 @@ Wave = NDArray[np.floating]
 SILENT_DB = -50.0  # below the input's loudest frame: it rests
 SETTLE_S = 0.25  # after which an amp no longer rings
 SETTLING = math.ceil(SETTLE_S / FRAME_S)  # frames
-BACK = (
-    SETTLING - (SETTLING + 1) // 2
-)  # shifts a filter of SETTLING + 1 frames so that it looks at a frame and those before
+BACK = SETTLING - (SETTLING + 1) // 2  # shifts a filter over frames, so that it looks at SETTLING before
 SHORTEST_S, LONGEST_S = 0.5, 1.0  # of what is listened to
 NUM_TAPS = (0, 32, 256)  # of filters; the longest is 6 ms at 44.1 kHz: an amp and most of a cabinet
 AHEAD = 16  # of them, that see the future: a delay is whole samples, and an estimate
