@@ -17,7 +17,6 @@ from scipy import signal as dsp
 from synthetic import RATE, noise
 
 from ampsim import AmpsimError
-from ampsim.metrics import esr
 from ampsim.report.page import busiest, listening_page
 
 
