@@ -1,11 +1,9 @@
 """What the command is given: one stereo file, or two mono ones."""
 
-from dataclasses import replace
-
 from ampsim import AmpsimError
 from ampsim.recordings.findings import Finding
 from ampsim.recordings.pairs import AudioPair
-from ampsim.recordings.sources import Pair, Stereo
+from ampsim.recordings.sources import LENGTHS_S, Pair, Stereo
 from ampsim.signals.audio import AudioFile, clock, opened, read
 
 
@@ -29,19 +27,14 @@ def loaded(
         return source.take(direct), [written(direct)]
     amp = read(target)
     files = [direct, amp]
-    size = min(len(file.samples) for file in files)
     found = [written(file) for file in files]
-    if len({len(file.samples) for file in files}) > 1 and direct.sample_rate == amp.sample_rate:
-        ends = " and ".join(f"{file.path} ends at {clock(file.duration_s)}" for file in files)
-        more = abs(len(direct.samples) - len(amp.samples))
-        text = f"{ends} ({more:,} samples more): the common part is looked at"
-        found.append(
-            Finding(
-                "error", "length", text, "export both from the same start to the same end", values={"samples": more}
-            )
-        )
-        direct, amp = (replace(file, samples=file.samples[:size]) for file in files)
-    return Pair(input=input, target=target).take(direct, amp), found
+    take = Pair(input=input, target=target, checks="warn").take(direct, amp)
+    more = abs(len(direct.samples) - len(amp.samples))
+    if more > LENGTHS_S * take.sample_rate:
+        text = f"{direct.path} ends at {clock(direct.duration_s)} and {amp.path} at {clock(amp.duration_s)}"
+        fix = "export both from the same start to the same end"
+        found.append(Finding("error", "length", f"{text} ({more:,} samples apart)", fix, values={"samples": more}))
+    return take, found
 
 
 def written(file: AudioFile) -> Finding:

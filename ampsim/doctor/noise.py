@@ -11,7 +11,7 @@ from ampsim.metrics import noise_floor
 from ampsim.recordings.channels import sides
 from ampsim.recordings.findings import Finding
 from ampsim.recordings.pairs import AudioPair
-from ampsim.signals.audio import Signal, rms
+from ampsim.signals.audio import Signal, decibels, rms
 
 MAINS_HZ = (50, 60)
 HARMONICS = 8
@@ -86,22 +86,30 @@ def strongest(samples: Signal, sample_rate: int) -> tuple[int, float, int] | Non
 def floor(pair: AudioPair) -> Iterator[Finding]:
     """The amp's own noise, which no model can predict; `pair` is aligned."""
     found = noise_floor([(pair.input, pair.target)], pair.sample_rate)
-    if not math.isfinite(found.esr):
+    power = rms(pair.target) ** 2
+    if not power:
         return
-    values = {"esr": found.esr, "level_db": found.level_db, "listened_s": float(found.duration_s)}
-    if not found.silent:
-        text = "the playing never rests, so the amp's noise cannot be told from it"
-        yield Finding(
-            "note", "noise", text, "leave two seconds of silence with the volume of the guitar up", values=values
-        )
+    if not found.source:
+        text = "the amp's noise cannot be told: no rest is long enough, and the direct signal plays nothing twice"
+        yield Finding("note", "noise", text, "leave two seconds of silence with the volume of the guitar up")
         return
-    dynamic_db = -10 * math.log10(max(found.esr, 1e-12))
-    values["range_db"] = dynamic_db
-    text = (
-        f"the amp's noise lies at {found.level_db:.0f} dBFS, {dynamic_db:.0f} dB below its playing: no model of it can "
-        f"reach an ESR below {found.esr:.2g}"
+    (low, high), (low_db, high_db) = found.esr(power), (decibels(math.sqrt(each)) for each in (found.low, found.high))
+    values = {"low_esr": low, "high_esr": high, "low_db": low_db, "high_db": high_db, "listened_s": found.duration_s}
+    heard = (
+        "passages played twice" if found.source == "repeats" else "rests, less what the direct signal explains of it"
     )
-    if found.esr > FLOOR_ESR:
-        yield Finding("warning", "noise", text, "turn gain down or play louder", values=values)
+    heard = f"95 % sure, from {found.duration_s:.1f} s of {heard}"
+    if found.differs_db > -math.inf:
+        heard += f"; their direct signals differ by {found.differs_db:.0f} dB, and the amp makes some of it"
+    if low:
+        text = (
+            f"the amp's noise lies at {low_db:.1f} to {high_db:.1f} dBFS, {-10 * math.log10(high):.0f} dB below its playing: "
+            f"no model of it can reach an ESR below {low:.2g} ({heard})"
+        )
     else:
-        yield Finding("ok", "noise", text, values=values)
+        text = (
+            f"the amp's noise lies at {high_db:.0f} dBFS at most, {-10 * math.log10(max(high, 1e-20)):.0f} dB below its playing: "
+            f"an ESR of {high:.2g} or less ({heard})"
+        )
+    fix = "turn gain down or play louder" if low > FLOOR_ESR else ""
+    yield Finding("warning" if fix else "ok", "noise", text, fix, values=values)

@@ -2,10 +2,13 @@
 
 import math
 
+import numpy as np
+
 from ampsim.metrics.blocks import Blocks, block_sums
 from ampsim.metrics.disagreements import Verdict, disagreements
-from ampsim.metrics.floors import GainCurve, LinearFloor, NoiseFloor, gain_curve, linear_floor, noise_floor
+from ampsim.metrics.floors import GainCurve, LinearFloor, gain_curve, linear_floor
 from ampsim.metrics.fluctuation import fluctuation
+from ampsim.metrics.noise import NoiseFloor, noise_floor
 from ampsim.metrics.probes import Aliasing, Fingerprint, aliasing_to_signal_ratio, fingerprint
 from ampsim.metrics.scores import Pairs, Score, register, registered_scores
 from ampsim.metrics.spectra import (
@@ -21,11 +24,13 @@ from ampsim.metrics.waveform import ErrorCurve, esr, esr_over_time, waveform_sco
 def ear_scores(pairs: Pairs, sample_rate: int) -> dict[str, float]:
     """What the ear says of (target, prediction) signals taken as one; `waveform_scores` says what the waveform does.
 
-    The worst second is that of any of the signals. A score that does not exist (a silent target, a signal too short) is
-    NaN.
+    The worst second is that of any of the signals, over their common mean energy. A score that does not exist (a silent
+    target, a signal too short) is NaN.
     """
-    worst_of_each = [esr_over_time(target, prediction, sample_rate).worst[0] for target, prediction in pairs]
-    worst = max((value for value in worst_of_each if math.isfinite(value)), default=math.nan)
+    targets = [np.asarray(target, np.float64) for target, _ in pairs]
+    power = sum(float(each @ each) for each in targets) / max(sum(map(len, targets)), 1)
+    curves = [esr_over_time(*pair, sample_rate, power=power) for pair in pairs if len(pair[0])]
+    worst = max((curve.worst[0] for curve in curves), default=math.nan) if power else math.nan
     return {
         "a_weighted_esr": a_weighted_esr(pairs, sample_rate),
         "multi_resolution_stft": multi_resolution_stft(pairs, sample_rate),

@@ -1,4 +1,4 @@
-"""What a recording itself says: how far a filter alone gets, the noise that no model can predict, its gain curve."""
+"""What a recording itself says: how far a filter alone gets, and its gain curve."""
 
 import math
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from scipy import linalg
 from scipy import signal as dsp
 
 from ampsim.metrics.waveform import waveform_scores
-from ampsim.signals.linear import FRAME_S, Takes, correlations, frame_powers, framed
+from ampsim.signals.linear import Takes, correlations, frame_powers, framed
 
 Array = NDArray[np.float64]
 
@@ -51,38 +51,6 @@ def linear_floor(
     predictions = [fitted.valid(input) if len(input) > len(target) else fitted(input) for input, target in test]
     pairs = [(target, prediction) for (_, target), prediction in zip(test, predictions, strict=True)]
     return LinearFloor(waveform_scores(pairs)["esr"], taps, future)
-
-
-@dataclass(frozen=True)
-class NoiseFloor:
-    """The power of the target where the input rests, over its mean power: an ESR that no model can beat.
-
-    `silent` is False where the input never rests: then the quietest frames stand in, and `esr` may be far too high.
-    """
-
-    esr: float
-    level_db: float  # RMS re full scale
-    duration_s: float  # what was listened to
-    silent: bool
-
-
-def noise_floor(takes: Takes, sample_rate: int, *, silent_db: float = -60.0, settle_s: float = 0.25) -> NoiseFloor:
-    """Listen to the target in frames of 50 ms whose input, and that of all frames in `settle_s` before, is `silent_db`
-    below the input's loudest frame. Where less than half a second is that quiet, the quietest hundredth of the frames
-    is taken instead."""
-    input, target = (np.concatenate([frame_powers(x, sample_rate) for x in side]) for side in zip(*takes, strict=True))
-    if not len(input) or not target.any():
-        return NoiseFloor(math.nan, math.nan, 0.0, False)
-    settling = math.ceil(settle_s / FRAME_S)
-    recent = np.array([input[max(0, k - settling) : k + 1].max() for k in range(len(input))])
-    chosen = recent <= input.max() * 10 ** (silent_db / 10)
-    silent = bool(chosen.sum() * FRAME_S >= 0.5)
-    if not silent:
-        chosen = recent <= np.quantile(recent, 0.01)
-    noise = float(np.mean(target[chosen]))
-    return NoiseFloor(
-        noise / float(np.mean(target)), 10 * math.log10(max(noise, 1e-20)), chosen.sum() * FRAME_S, silent
-    )
 
 
 @dataclass(frozen=True)

@@ -117,7 +117,14 @@ BUILT_IN = (
         signed=True,
         compared=True,
     ),
-    Score("worst_second_esr", "worst second", "{:.4f}", "ESR of the worst second", ratio=True, compared=True),
+    Score(
+        "worst_second_esr",
+        "worst second",
+        "{:.4f}",
+        "error of the worst second over the mean energy of a second",
+        ratio=True,
+        compared=True,
+    ),
     Score("mse", "MSE", "{:.3g}", "mean squared error", ratio=True, compared=True, quotient=("error", "samples")),
     Score("mae", "MAE", "{:.3g}", "mean absolute error", ratio=True),
     Score("peak_difference_db", "peak", "{:+.2f} dB", "prediction's peak over the amp's", signed=True),
@@ -130,11 +137,19 @@ BUILT_IN = (
         "ESR of the best linear filter: what a net must beat",
         kind="floor",
     ),
+    # Not the `noise_floor_esr` of versions before 0.2, which took all that sounds in rests for noise.
     Score(
-        "noise_floor_esr",
-        "noise floor",
+        "noise_at_least_esr",
+        "noise, at least",
         "{:.2g}",
-        "ESR of the amp's own noise: what no model can beat",
+        "ESR of the amp's own noise, lower bound (95 %): no model scores below it",
+        kind="floor",
+    ),
+    Score(
+        "noise_at_most_esr",
+        "noise, at most",
+        "{:.2g}",
+        "its upper bound (95 %): an ESR above it is the model's error",
         kind="floor",
     ),
     Score(

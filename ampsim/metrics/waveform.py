@@ -49,7 +49,10 @@ def waveform_scores(pairs: Signals) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class ErrorCurve:
-    """The error-to-signal ratio of a window that slides over a signal; `time_s` is the window's middle."""
+    """The error of a window that slides over a signal, over the mean energy of such a window: its mean is the ESR.
+
+    `time_s` is the window's middle.
+    """
 
     time_s: NDArray[np.float64]
     esr: NDArray[np.float64]
@@ -67,22 +70,25 @@ def esr_over_time(
     sample_rate: int,
     *,
     window_s: float = 1.0,
-    step_s: float = 0.25,
-    floor_db: float = -20.0,
+    steps: int = 4,
+    power: float | None = None,
 ) -> ErrorCurve:
     """Where a prediction is worst. Both signals have shape (num_samples,).
 
+    A window's own energy is no measure: a pause with a little noise in it would be the worst second of all.
+
     Args:
-        floor_db: below the target's mean power; a window that is quieter is held against this, so that a pause with a
-            little noise in it is not the worst second of all.
+        window_s: stretched or shrunk so that a whole number of windows makes the signal. Thus no part of it counts
+            less than another, and the worst window is never better than the ESR.
+        steps: by which a window slides over its own length.
+        power: the mean power to compare with; None takes the target's.
     """
-    window = min(len(target), max(1, round(window_s * sample_rate)))
-    starts = np.arange(0, len(target) - window + 1, max(1, round(step_s * sample_rate)))
+    windows = max(1, round(len(target) / (window_s * sample_rate)))
+    edges = np.round(np.arange(windows * steps + 1) * len(target) / (windows * steps)).astype(int)
+    starts, stops = edges[:-steps], edges[steps:]
     wide = np.asarray(target, np.float64)
-    errors, energies = (
-        sums[starts + window] - sums[starts]
-        for sums in (np.concatenate([[0], np.cumsum(np.square(x))]) for x in (wide - prediction, wide))
-    )
-    floor = np.mean(np.square(wide)) * window * 10 ** (floor_db / 10)
+    sums = np.concatenate([[0], np.cumsum(np.square(wide - prediction))])
+    mean = np.mean(np.square(wide)) if power is None else power
     with np.errstate(invalid="ignore", divide="ignore"):  # a target that is silent throughout has no ratio
-        return ErrorCurve((starts + window / 2) / sample_rate, errors / np.maximum(energies, floor))
+        ratio = (sums[stops] - sums[starts]) / (stops - starts) / mean
+    return ErrorCurve((starts + stops) / 2 / sample_rate, ratio)

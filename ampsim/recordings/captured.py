@@ -11,7 +11,7 @@ from ampsim.players.loudness import loudness_db
 from ampsim.players.nam import Capture, read
 from ampsim.recordings import virtual_amp
 from ampsim.recordings.pairs import AudioPair, FileRecord, aligned, estimate_delay
-from ampsim.recordings.sources import DEFAULT_RATE, Source, listed, record
+from ampsim.recordings.sources import DEFAULT_RATE, Source, listed, mono, record
 from ampsim.signals import audio
 from ampsim.signals.audio import Signal
 
@@ -44,18 +44,13 @@ class NamCapture(Source):
         made = FileRecord(str(capture.path.absolute()), 0.0, audio.sha256(capture.path))
         return [replace(take, files=(*take.files, made)) for take in takes]
 
-    def directs(self, capture: Capture) -> list[tuple[Signal, int, str, tuple[FileRecord, ...]]]:
-        """Samples, rate, name and origin of each take."""
+    def directs(self, capture: Capture) -> list[tuple[Signal, tuple[str, ...], int, str, tuple[FileRecord, ...]]]:
+        """Samples, notes on them, rate, name and origin of each take."""
         if self.input is None:
             rate = capture.sample_rate or DEFAULT_RATE
-            return [(virtual_amp.guitar(GUITAR_S, rate, seed=0), rate, "guitar", ())]
+            return [(virtual_amp.guitar(GUITAR_S, rate, seed=0), (), rate, "guitar", ())]
         files = [audio.read(path) for path in listed("data.input", self.input)]
-        for file in files:
-            if file.samples.shape[1] != 1:
-                raise AmpsimError(
-                    f"{file.path} has {file.samples.shape[1]} channels; a capture is played by mono files"
-                )
-        return [(file.channel(0), file.sample_rate, file.path.name, (record(file),)) for file in files]
+        return [(*mono(file), file.sample_rate, file.path.name, (record(file),)) for file in files]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +92,9 @@ class Distilled(Source):
         return [*renamed, *recorded]
 
 
-def played(capture: Capture, direct: Signal, rate: int, name: str, files: tuple[FileRecord, ...]) -> AudioPair:
+def played(
+    capture: Capture, direct: Signal, notes: tuple[str, ...], rate: int, name: str, files: tuple[FileRecord, ...]
+) -> AudioPair:
     """One take, at the capture's rate."""
     if not np.isfinite(direct).all():
         raise AmpsimError(f"{name} holds NaN or infinity: export it again")
@@ -105,7 +102,7 @@ def played(capture: Capture, direct: Signal, rate: int, name: str, files: tuple[
         import soxr  # here, so that a typo is answered without it
 
         direct, rate = soxr.resample(direct, rate, capture.sample_rate), capture.sample_rate
-    return AudioPair(direct, capture.player(direct), rate, name, files, name, f"{capture.path} (capture)")
+    return AudioPair(direct, capture.player(direct), rate, name, files, name, f"{capture.path} (capture)", notes)
 
 
 def level_fault(capture: Capture) -> str:

@@ -25,6 +25,8 @@ REPEAT = 32  # samples of the shortest block that a driver may send twice
 LONGEST_REPEAT_S = 0.25
 SPLICE = 8.0  # how far a jump stands out of what the signal does around it, in both channels at once
 CHUNK_S = 0.25
+ALIKE_DB = -60.0  # below a signal: what differs from it by less is the same, dithered or written with other bits
+DITHER_DB = -86.0  # RMS of the difference of two dithers of 16 bits, and a little more
 
 
 def sides(pair: AudioPair) -> list[tuple[str, Signal, str]]:
@@ -34,17 +36,30 @@ def sides(pair: AudioPair) -> list[tuple[str, Signal, str]]:
     ]
 
 
+def alike(one: Signal, other: Signal) -> bool:
+    """Whether two signals of one length are the same, their dither apart."""
+    if np.array_equal(one, other, equal_nan=True):
+        return True
+    return rms(one - other) <= max(rms(one) * 10 ** (ALIKE_DB / 20), min(rms(one) / 4, 10 ** (DITHER_DB / 20)))
+
+
+def silent(samples: Signal) -> bool:
+    """Whether a channel was not recorded; one that holds NaN is not silent."""
+    return peak(samples) < 10 ** (SILENT_DB / 20)
+
+
 def broken(pair: AudioPair) -> Iterator[Finding]:
     """What no training can do without: two signals of one length, not the same, finite and not silent."""
     if len(pair.input) != len(pair.target):
         lengths = f"{len(pair.input):,} samples of input and {len(pair.target):,} of target"
         yield Finding("error", "length", f"{pair.name}: {lengths}", "export both from the same start to the same end")
-    if peak(pair.input) > 0 and np.array_equal(pair.input, pair.target):
+    if peak(pair.input) > 0 and len(pair.input) == len(pair.target) and alike(pair.input, pair.target):
         yield Finding(
             "error",
             "same",
             f"{pair.name}: direct and amp are the same signal (a mono mix, or one channel named twice)",
-            "export the two tracks apart, or see data.input_channel and data.target_channel",
+            "export the two tracks apart (data=pair takes a file of each), or see data.input_channel and "
+            "data.target_channel",
         )
     for _, samples, name in sides(pair):
         bad = np.flatnonzero(~np.isfinite(samples))
@@ -52,7 +67,7 @@ def broken(pair: AudioPair) -> Iterator[Finding]:
             at_s = bad[0] / pair.sample_rate
             text = f"{name} holds NaN or infinity at {clock(at_s)} ({bad.size:,} samples)"
             yield Finding("error", "finite", text, "export it again", (at_s,), {"samples": bad.size})
-        elif peak(samples) < 10 ** (SILENT_DB / 20):
+        elif silent(samples):
             level = decibels(peak(samples))
             text = f"{name} is silent from 0:00.0 to {clock(len(samples) / pair.sample_rate)} (peak {level:.0f} dBFS)"
             yield Finding("error", "silence", text, "check the cable and the track", (0.0,), {"peak_db": level})

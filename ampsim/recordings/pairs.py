@@ -21,7 +21,10 @@ class FileRecord:
 
 @dataclass(frozen=True)
 class AudioPair:
-    """One take: input (direct) and target (amp), each of shape (num_samples,), at one sample rate."""
+    """One take: input (direct) and target (amp), each of shape (num_samples,), at one sample rate.
+
+    `notes` are sentences on how it was made of its files, where they left a choice.
+    """
 
     input: Signal
     target: Signal
@@ -30,6 +33,7 @@ class AudioPair:
     files: tuple[FileRecord, ...] = ()
     input_name: str = ""
     target_name: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def duration_s(self) -> float:

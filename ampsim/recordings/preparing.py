@@ -95,9 +95,9 @@ def quick(pair: AudioPair) -> tuple[list[Finding], Timing | None]:
 
     Returns the findings, and the timing where the recording is fit to have one.
     """
-    found = [*channels.broken(pair)]
-    if found:
-        return [*found, *(each for each in channels.clipping(pair) if each.severity == "error")], None
+    found = [Finding("note", "files", text) for text in pair.notes]
+    if broken := [*channels.broken(pair)]:
+        return [*found, *broken, *(each for each in channels.clipping(pair) if each.severity == "error")], None
     found += [*channels.clipping(pair), *channels.offset(pair), *channels.dropouts(pair), *match.swap(pair)]
     if pair.duration_s < SHORTEST_S:
         return found, None
@@ -119,6 +119,8 @@ def passed(take: AudioPair, source: Source, notice: Notice) -> tuple[AudioPair, 
     for each in findings:
         if each.severity in ("error", "warning"):
             notice(f"warning: {each.sentence}")
+        elif each.topic == "files":
+            notice(each.sentence)
     return take, findings
 
 

@@ -9,11 +9,13 @@ from typing import Any, ClassVar, Literal
 
 from ampsim import AmpsimError
 from ampsim.recordings import virtual_amp
+from ampsim.recordings.channels import alike, silent
 from ampsim.recordings.pairs import AudioPair, FileRecord
-from ampsim.signals.audio import AudioFile, clock, read
+from ampsim.signals.audio import AudioFile, Signal, clock, read
 
 DEFAULT_RATE = virtual_amp.VirtualAmpSettings.sample_rate
 SPLITS = ("train", "validation", "test")
+LENGTHS_S = 1.0  # by which the files of a take may differ: workstations end each track a little elsewhere
 
 Split = float | str | list[str]
 
@@ -83,7 +85,11 @@ class Stereo(Source):
 
 @dataclass(frozen=True, kw_only=True)
 class Pair(Source):
-    """Two mono files a take: `input` (direct) and `target` (amp), each one path or a list in the same order."""
+    """Two mono files a take: `input` (direct) and `target` (amp), each one path or a list in the same order.
+
+    Files that differ in length by up to a second are cut to the shorter; with `checks="warn"`, by more. A file of several
+    channels counts as mono if they hold the same, or only one has sound.
+    """
 
     files = ("input", "target")
 
@@ -97,32 +103,38 @@ class Pair(Source):
         return [self.take(read(direct), read(amp)) for direct, amp in zip(inputs, targets, strict=True)]
 
     def take(self, direct: AudioFile, amp: AudioFile) -> AudioPair:
-        for file in (direct, amp):
-            if file.samples.shape[1] != 1:
-                raise AmpsimError(
-                    f"{file.path} has {file.samples.shape[1]} channels; data=pair takes two mono files "
-                    "(use data=stereo for direct and amp in one file)"
-                )
+        (input, input_notes), (target, target_notes) = mono(direct), mono(amp)
         if direct.sample_rate != amp.sample_rate:
             raise AmpsimError(
                 f"{direct.path} has {direct.sample_rate} Hz and {amp.path} has {amp.sample_rate} Hz: export both at one rate"
             )
-        shorter, longer = sorted((direct, amp), key=lambda file: len(file.samples))
-        if len(shorter.samples) != len(longer.samples):
-            raise AmpsimError(
-                f"{shorter.path} ends at {clock(shorter.duration_s)} and {longer.path} at {clock(longer.duration_s)} "
-                f"({len(longer.samples) - len(shorter.samples):,} samples more): export both from the same start to the "
-                "same end"
-            )
+        input, target, notes = self.common(direct, input, amp, target)
         return AudioPair(
-            direct.channel(0),
-            amp.channel(0),
+            input,
+            target,
             direct.sample_rate,
             direct.path.name,
             (record(direct), record(amp)),
             str(direct.path),
             str(amp.path),
+            (*input_notes, *target_notes, *notes),
         )
+
+    def common(
+        self, direct: AudioFile, input: Signal, amp: AudioFile, target: Signal
+    ) -> tuple[Signal, Signal, tuple[str, ...]]:
+        """Both signals from their start to the end of the shorter, and a note of what was left out."""
+        size, more = min(len(input), len(target)), abs(len(input) - len(target))
+        if not more:
+            return input, target, ()
+        shorter, longer = (direct, amp) if len(input) < len(target) else (amp, direct)
+        text = f"{longer.path} is longer than {shorter.path} by {more:,} samples ({more / direct.sample_rate:.3g} s)"
+        if more > LENGTHS_S * direct.sample_rate and self.checks == "strict":
+            ends = f"they end at {clock(longer.duration_s)} and {clock(shorter.duration_s)}"
+            raise AmpsimError(
+                f"{text}, {ends}: export both from the same start to the same end (data.checks=warn takes the common part)"
+            )
+        return input[:size], target[:size], (f"{text}: the common part is taken",)
 
 
 class VirtualAmp(Source):
@@ -159,6 +171,27 @@ class VirtualAmp(Source):
         digest = hashlib.sha256(direct.tobytes() + amp.tobytes()).hexdigest()
         made = FileRecord("virtual_amp (made, not recorded)", len(direct) / sample_rate, digest)
         return [AudioPair(direct, amp, sample_rate, "virtual_amp", (made,))]
+
+
+def mono(file: AudioFile) -> tuple[Signal, tuple[str, ...]]:
+    """The one signal that a file holds, and a note where it holds it in several channels.
+
+    Raises:
+        AmpsimError: the channels differ.
+    """
+    channels = [file.channel(index) for index in range(file.samples.shape[1])]
+    if len(channels) == 1:
+        return channels[0], ()
+    sounding = [index for index, samples in enumerate(channels) if not silent(samples)]
+    first = channels[sounding[0]] if sounding else channels[0]
+    if not all(alike(first, channels[index]) for index in sounding):
+        raise AmpsimError(
+            f"{file.path} has {len(channels)} channels, which differ, where one signal is needed: export it as mono "
+            "(data=stereo takes direct and amp from one file)"
+        )
+    if len(sounding) == 1:
+        return first, (f"{file.path} has {len(channels)} channels, of which only {sounding[0]} has sound: it is taken",)
+    return first, (f"{file.path} has {len(channels)} channels that hold the same: it is taken as mono",)
 
 
 def listed(key: str, paths: str | Sequence[str]) -> list[Path]:

@@ -1,8 +1,16 @@
 """Contiguous splits of a recording, with a gap as long as the model's memory between them."""
 
+import math
+
+import numpy as np
+
 from ampsim import AmpsimError
+from ampsim.recordings.channels import SILENT_DB
 from ampsim.recordings.pairs import AudioPair, Span
 from ampsim.recordings.sources import SPLITS, Split
+from ampsim.signals.audio import Signal, clock, decibels
+
+SOUND_DB = -50.0  # re the whole recording, RMS; what is softer is hiss, and an ESR of it can be anything
 
 
 def split(takes: list[AudioPair], splits: dict[str, Split], *, gap: int) -> dict[str, list[Span]]:
@@ -13,7 +21,7 @@ def split(takes: list[AudioPair], splits: dict[str, Split], *, gap: int) -> dict
 
     Raises:
         AmpsimError: a split names a take that is not there or that another has, the shares exceed the recording, or
-            a split is left without audio.
+            a split is left without audio, or without sound.
     """
     named = {name: takes_named(takes, names, name) for name, names in splits.items() if isinstance(names, list)}
     taken = [take.name for chosen in named.values() for take in chosen]
@@ -34,7 +42,35 @@ def split(takes: list[AudioPair], splits: dict[str, Split], *, gap: int) -> dict
                 f"of {minimum:,} samples ({minimum / takes[0].sample_rate:.2f} s): record more, or change "
                 f"data.splits.{name} or the model's window"
             )
-    return {name: [span for span in spans[name] if len(span) >= minimum] for name in SPLITS}
+    found = {name: [span for span in spans[name] if len(span) >= minimum] for name in SPLITS}
+    refuse_silence(found, takes)
+    return found
+
+
+def refuse_silence(splits: dict[str, list[Span]], takes: list[AudioPair]) -> None:
+    """A split in which nothing sounds, in the direct signal or in the amp's, can neither teach nor be scored."""
+    rate = takes[0].sample_rate
+    for side, attribute in (("the direct signal", "input"), ("the amp's signal", "target")):
+        usual = alternating([getattr(take, attribute) for take in takes])
+        silent = []
+        for name, spans in splits.items():
+            level = alternating([getattr(span.take, attribute)[span.start : span.stop] for span in spans])
+            if level <= max(usual * 10 ** (SOUND_DB / 20), 10 ** (SILENT_DB / 20)):
+                times = [
+                    f"{clock(span.start / rate)} to {clock(span.stop / rate)} of {span.take.name}" for span in spans
+                ]
+                silent.append(f"{name} ({', '.join(times)}: {decibels(level):.0f} dBFS)")
+        if silent:
+            raise AmpsimError(
+                f"nothing sounds in {side} in {' and '.join(silent)}; the whole recording has {decibels(usual):.0f} dBFS: "
+                "cut the silence off the files, or change data.splits"
+            )
+
+
+def alternating(signals: list[Signal]) -> float:
+    """RMS of signals, each without its mean: a constant is no sound."""
+    total = sum(float(np.var(each, dtype=np.float64)) * len(each) for each in signals if len(each))
+    return math.sqrt(total / max(sum(map(len, signals)), 1))
 
 
 def takes_named(takes: list[AudioPair], names: list[str], split_name: str) -> list[AudioPair]:

@@ -266,7 +266,7 @@ const waves = signals.map((signal, index) => {
 const errors = stackRow(
   "errors",
   h("b", {}, "Error over time"),
-  h("span", { class: "muted" }, "ESR of a sliding second; lower is better"),
+  h("span", { class: "muted" }, "of a sliding second, over the mean energy of the amp; lower is better"),
   ...data.curves.map(({ whole }, k) =>
     h("span", { class: "key" }, swatch(MODELS[k]), `${signals[MODELS[k]].name} ${whole} here`),
   ),

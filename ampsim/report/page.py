@@ -197,7 +197,7 @@ def quantised(samples: Signal, step: float) -> np.ndarray:
 
 
 def curve(amp: Signal, prediction: Signal, sample_rate: int, start: int, length: int) -> dict[str, Any]:
-    """ESR over time inside the excerpt, as the whole signal has it, and that of the excerpt."""
+    """Error over time inside the excerpt, over the mean energy of the whole signal; and the ESR of the excerpt."""
     found = esr_over_time(amp, prediction, sample_rate)
     time_s = found.time_s - start / sample_rate
     inside = (time_s >= 0) & (time_s <= length / sample_rate)

@@ -142,7 +142,7 @@ def spectrograms(signals: Mapping[str, Signal], sample_rate: int) -> Figure:
 
 
 def error_over_time(curve: ErrorCurve) -> Figure:
-    """Error-to-signal ratio of a sliding second, with the worst one marked."""
+    """The error of a sliding second over the mean energy of one, with the worst marked."""
     figure, (axes,) = panels(1, "Error over time")
     worst, at_s = curve.worst
     axes.plot(curve.time_s, curve.esr, color=COLOURS["error"], lw=1.2, label="prediction − amp, one second at a time")
@@ -150,7 +150,7 @@ def error_over_time(curve: ErrorCurve) -> Figure:
     if np.any(curve.esr > 0):
         axes.set_yscale("log")
         axes.margins(y=0.3)
-    axes.set_ylabel("error-to-signal ratio")
+    axes.set_ylabel("error over mean energy")
     axes.set_xlabel("time (s)")
     axes.legend(loc="upper right")
     return figure

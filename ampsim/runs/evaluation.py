@@ -61,11 +61,16 @@ def evaluate(model: AmpModel, spans: list[Span]) -> Evaluation:
 
 def floors(train: list[Span], test: list[Span], *, future: int) -> dict[str, float]:
     """What a recording sets the scores of all its models against: the ESR of the best linear filter that sees as far
-    ahead as the model and, if the guitar ever rests, the ESR that the amp's own noise comes to."""
+    ahead as the model and, where the recording tells, the bounds of what its noise comes to in the test split."""
     num_taps = 2048  # 46 ms at 44.1 kHz: a cabinet and the first reflections
     future = min(future, num_taps)
     fitted = [(span.direct, span.target) for span in train]
     tested = [(span.input(history=num_taps - future, lookahead=future - 1), span.target) for span in test]
-    noise = noise_floor(fitted, train[0].take.sample_rate)
-    linear = linear_floor(fitted, tested, num_taps=num_taps, future=future)
-    return {"linear_floor_esr": linear.esr} | ({"noise_floor_esr": noise.esr} if noise.silent else {})
+    found = {"linear_floor_esr": linear_floor(fitted, tested, num_taps=num_taps, future=future).esr}
+    # Nothing is fitted to the noise, so every rest of the recording may tell of it, whatever split it is in.
+    takes = {id(span.take): (span.take.input, span.take.target) for span in [*train, *test]}
+    noise = noise_floor(list(takes.values()), test[0].take.sample_rate)
+    if noise.source:
+        power = float(np.mean(np.square(np.concatenate([span.target for span in test]), dtype=np.float64)))
+        found["noise_at_least_esr"], found["noise_at_most_esr"] = noise.esr(power)
+    return found

@@ -475,8 +475,13 @@ def test_doctor_looks_at_the_common_part_of_files_that_end_apart(tmp_path: Path,
     direct = write_pcm(tmp_path / "direct.wav", [take.input])
     amp = write_pcm(tmp_path / "amp.wav", [take.target[:-1234]])
     code, output = run([f"input={direct}", f"target={amp}"], capsys)
+    assert code == 0
+    assert "longer than" in output
+    assert "1,234 samples" in output
+    short = write_pcm(tmp_path / "short.wav", [take.target[: -RATE - 1]])
+    code, output = run([f"input={direct}", f"target={short}"], capsys)
     assert code == 2
-    assert "1,234 samples more" in output
+    assert "8,001 samples apart" in output
     fast = write_pcm(tmp_path / "fast.wav", [take.target], 44100)
     code, output = run([f"input={direct}", f"target={fast}"], capsys)
     assert (code, "export both at one rate" in output) == (2, True)

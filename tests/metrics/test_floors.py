@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import signal as dsp
 
-from ampsim.metrics import gain_curve, linear_floor, noise_floor
+from ampsim.metrics import gain_curve, linear_floor
 
 RATE = 8000
 random = np.random.default_rng(0)
@@ -36,30 +36,6 @@ def test_the_floor_of_a_distortion_is_the_least_squares_residual():
     found = linear_floor([(signal, target)], [(signal, target)], num_taps=16, future=1)
     assert found.esr == pytest.approx(expected, rel=1e-3)
     np.testing.assert_allclose(found.taps, solved[::-1], atol=1e-3)
-
-
-def test_hum_and_hiss_in_a_pause_are_the_noise_floor():
-    signal = random.normal(size=10 * RATE)
-    signal[4 * RATE : 6 * RATE] = 0
-    noise = 0.02 * random.normal(size=len(signal))
-    target = np.tanh(signal) + noise
-    found = noise_floor([(signal, target)], RATE)
-    assert found.silent
-    assert found.esr == pytest.approx(np.mean(noise**2) / np.mean(target**2), rel=0.05)
-    assert found.level_db == pytest.approx(20 * np.log10(0.02), abs=0.2)
-    assert 1.5 < found.duration_s < 2
-
-
-def test_the_tail_of_a_note_is_not_noise():
-    signal = np.zeros(4 * RATE)
-    signal[:RATE] = random.normal(size=RATE)
-    tail = dsp.lfilter([1], [1, -np.exp(-1 / (0.02 * RATE))], signal)  # rings for 20 ms
-    assert noise_floor([(signal, tail)], RATE).esr < 1e-8
-
-
-def test_a_recording_without_a_pause_says_so():
-    signal = random.normal(size=4 * RATE)
-    assert not noise_floor([(signal, np.tanh(signal))], RATE).silent
 
 
 def test_the_gain_curve_of_a_clipper_falls():

@@ -1,5 +1,6 @@
 """Loading, alignment and splits of recordings whose delays were put there by hand."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from synthetic import RATE, amp, filtered_noise, guitar, noise, pair, shifted, w
 
 from ampsim import AmpsimError
 from ampsim.recordings.pairs import AudioPair, Span, aligned, estimate_delay
+from ampsim.recordings.preparing import checked
 from ampsim.recordings.sources import Pair, Stereo, VirtualAmp
 from ampsim.recordings.splits import split
 from ampsim.signals import audio
@@ -63,20 +65,94 @@ def test_pair_takes_two_mono_files(tmp_path: Path):
 def test_pair_refuses_other_rates_lengths_and_channels(tmp_path: Path):
     mono = write_pcm(tmp_path / "mono.wav", [noise(RATE)])
     fast = write_pcm(tmp_path / "fast.wav", [noise(RATE)], 44100)
-    longer = write_pcm(tmp_path / "longer.wav", [noise(RATE + 1234)])
-    stereo = write_pcm(tmp_path / "stereo.wav", [noise(RATE), noise(RATE)])
-    with pytest.raises(AmpsimError, match=r"mono\.wav has 8000 Hz and .*fast\.wav has 44100 Hz"):
-        Pair(input=str(mono), target=str(fast)).load()
+    stereo = write_pcm(tmp_path / "stereo.wav", [noise(RATE), noise(RATE, seed=1)])
     with pytest.raises(
-        AmpsimError, match=r"mono\.wav ends at 0:01\.0 and .*longer\.wav at 0:01\.2 \(1,234 samples more"
+        AmpsimError, match=r"mono\.wav has 8000 Hz and .*fast\.wav has 44100 Hz: export both at one rate"
     ):
-        Pair(input=str(longer), target=str(mono)).load()
-    with pytest.raises(AmpsimError, match=r"stereo\.wav has 2 channels; .*data=stereo"):
+        Pair(input=str(mono), target=str(fast)).load()
+    with pytest.raises(AmpsimError, match=r"stereo\.wav has 2 channels, which differ.*export it as mono.*data=stereo"):
         Pair(input=str(mono), target=str(stereo)).load()
     with pytest.raises(AmpsimError, match=r"data\.input names 1 files and data\.target 2"):
         Pair(input=str(mono), target=[str(mono), str(mono)]).load()
     with pytest.raises(AmpsimError, match=r"data\.input names no file"):
         Pair(input=[], target=[]).load()
+
+
+@pytest.mark.parametrize("more", [2, -3, RATE])
+def test_files_that_end_a_little_apart_are_taken_as_far_as_both_go(tmp_path: Path, more: int):
+    direct = write_pcm(tmp_path / "di.wav", [noise(2 * RATE)])
+    amp = write_pcm(tmp_path / "amp.wav", [noise(2 * RATE + more, seed=1)])
+    (take,) = Pair(input=str(direct), target=str(amp)).load()
+    assert len(take.input) == len(take.target) == 2 * RATE + min(more, 0)
+    np.testing.assert_allclose(take.input, noise(2 * RATE)[: len(take.input)], atol=2**-15)
+    names = ("amp.wav", "di.wav") if more > 0 else ("di.wav", "amp.wav")
+    (note,) = take.notes
+    assert f"{names[0]} is longer than " in note
+    assert f"{names[1]} by {abs(more):,} samples" in note
+    told: list[str] = []
+    checked(
+        [replace(take, input=guitar(2 * RATE), target=np.tanh(6 * guitar(2 * RATE)))],
+        Pair(input=str(direct), target=str(amp)),
+        notice=told.append,
+    )
+    assert note in told
+
+
+def test_files_that_end_far_apart_are_refused_unless_checks_only_warn(tmp_path: Path):
+    direct = write_pcm(tmp_path / "di.wav", [noise(3 * RATE)])
+    amp = write_pcm(tmp_path / "amp.wav", [noise(4 * RATE + 1)])
+    with pytest.raises(AmpsimError, match=r"by 8,001 samples.*end at 0:04\.0 and 0:03\.0.*data\.checks=warn"):
+        Pair(input=str(direct), target=str(amp)).load()
+    (take,) = Pair(input=str(direct), target=str(amp), checks="warn").load()
+    assert len(take.input) == len(take.target) == 3 * RATE
+
+
+def dithered(samples: np.ndarray, seed: int) -> np.ndarray:
+    return samples + np.random.default_rng(seed).triangular(-1, 0, 1, len(samples)) * 2**-15
+
+
+@pytest.mark.parametrize(
+    ("other", "note"),
+    [
+        (lambda samples: samples, "hold the same"),
+        (lambda samples: dithered(samples, 1), "hold the same"),
+        (np.zeros_like, "of which only 0 has sound"),
+    ],
+)
+def test_a_file_of_one_signal_in_two_channels_is_mono(tmp_path: Path, other, note: str):
+    samples, mono = guitar(RATE), write_pcm(tmp_path / "mono.wav", [noise(RATE)])
+    double = write_pcm(tmp_path / "double.wav", [samples, other(samples)])
+    for words in ({"input": double, "target": mono}, {"input": mono, "target": double}):
+        (take,) = Pair(**{side: str(path) for side, path in words.items()}).load()
+        found = take.input if words["input"] == double else take.target
+        np.testing.assert_allclose(found, samples, atol=2**-15)
+        assert [note in each for each in take.notes] == [True]
+    (take,) = Pair(input=str(double), target=str(double)).load()
+    assert len(take.notes) == 2
+
+
+def test_the_channel_that_has_sound_is_taken_though_it_is_the_second(tmp_path: Path):
+    samples = guitar(RATE)
+    path = write_pcm(tmp_path / "right.wav", [np.zeros_like(samples), samples])
+    (take,) = Pair(input=str(path), target=str(write_pcm(tmp_path / "amp.wav", [noise(RATE)]))).load()
+    np.testing.assert_allclose(take.input, samples, atol=2**-15)
+
+
+def test_channels_that_differ_by_more_than_dither_are_not_one_signal(tmp_path: Path):
+    samples = guitar(RATE)
+    mono = write_pcm(tmp_path / "mono.wav", [noise(RATE)])
+    for number, other in enumerate((0.9 * samples, np.roll(samples, 1), samples + noise(RATE, level=0.003))):
+        path = write_pcm(tmp_path / f"{number}.wav", [samples, other])
+        with pytest.raises(AmpsimError, match="which differ"):
+            Pair(input=str(path), target=str(mono)).load()
+
+
+def test_a_stereo_recording_of_one_signal_is_told_whether_dithered_or_not(tmp_path: Path):
+    samples = guitar(3 * RATE)
+    for number, other in enumerate((samples, dithered(samples, 1))):
+        source = Stereo(path=str(write_pcm(tmp_path / f"{number}.wav", [samples, other])))
+        with pytest.raises(AmpsimError, match=r"direct and amp are the same signal.*data=pair"):
+            checked(source.load(), source, notice=print)
 
 
 @pytest.mark.parametrize(
@@ -329,3 +405,65 @@ def test_two_signals_that_have_nothing_in_common_have_no_clear_delay():
     noise, other = random.standard_normal((2, 200_000)).astype(np.float32)
     assert estimate_delay([AudioPair(noise, other, 8000, "a")]).confidence < 10
     assert estimate_delay([AudioPair(noise, np.roll(noise, 9), 8000, "a")]).confidence > 25
+
+
+# ---- splits without sound ----
+
+
+def muted(take: AudioPair, start: int, stop: int, *, direct: bool = True, amp: bool = True) -> AudioPair:
+    input, target = take.input.copy(), take.target.copy()
+    input[start:stop] *= not direct
+    target[start:stop] *= not amp
+    return replace(take, input=input, target=target)
+
+
+@pytest.mark.parametrize("level", [0, 5e-6, 1e-4])
+@pytest.mark.parametrize(
+    ("start_s", "stop_s", "name", "times"),
+    [
+        (8.95, 10, "test", "0:09.0 to 0:10.0"),
+        (7, 9, "validation", "0:08.0 to 0:09.0"),
+        (0, 8, "train", "0:00.0 to 0:08.0"),
+    ],
+)
+def test_a_split_in_which_nothing_sounds_is_refused(level: float, start_s: float, stop_s: float, name: str, times: str):
+    """A silent tail, a pause in the middle that is all of validation, a silent head; to the bit, or with hiss."""
+    take = muted(pair(10.0), round(start_s * RATE), round(stop_s * RATE))
+    take = replace(take, **{side: getattr(take, side) + noise(10 * RATE, level=level) for side in ("input", "target")})
+    with pytest.raises(AmpsimError, match=rf"nothing sounds in the direct signal in {name} \(") as caught:
+        split([take], SHARES, gap=1)
+    assert times in str(caught.value)
+    assert "data.splits" in str(caught.value)
+
+
+def test_every_split_without_sound_is_named():
+    with pytest.raises(
+        AmpsimError, match=r"in validation \(0:08\.0 to 0:09\.0 .*\) and test \(0:09\.0 to 0:10\.0 of take\.wav"
+    ):
+        split([muted(pair(10.0), 7 * RATE, 10 * RATE)], SHARES, gap=1)
+
+
+def test_one_silent_side_or_a_constant_is_no_sound_either():
+    for words, side in (({"direct": False}, "the amp's signal"), ({"amp": False}, "the direct signal")):
+        with pytest.raises(AmpsimError, match=rf"nothing sounds in {side} in test \("):
+            split([muted(pair(10.0), 8 * RATE, 10 * RATE, **words)], SHARES, gap=10)
+    offset = muted(pair(10.0), 8 * RATE, 10 * RATE)
+    offset = replace(offset, input=offset.input + np.float32(0.1), target=offset.target + np.float32(0.1))
+    with pytest.raises(AmpsimError, match=r"in test \("):
+        split([offset], SHARES, gap=10)
+
+
+def test_a_take_that_is_silent_is_refused_by_its_name():
+    takes = [pair(4.0, name="a.wav"), muted(pair(4.0, name="b.wav"), 0, 4 * RATE)]
+    with pytest.raises(AmpsimError, match=r"in test \(0:00\.0 to 0:04\.0 of b\.wav"):
+        split(takes, {"train": 0.8, "validation": 0.2, "test": ["b.wav"]}, gap=10)
+    with pytest.raises(AmpsimError, match="nothing sounds"):
+        split(takes[1:], SHARES, gap=10)  # as a whole too, where checks only warn
+
+
+def test_soft_playing_and_rests_are_sound():
+    take = pair(10.0)
+    softer = take.target.copy()
+    softer[9 * RATE :] *= 0.02
+    found = split([replace(take, target=softer), muted(pair(10.0, name="b"), 0, 2 * RATE)], SHARES, gap=10)
+    assert set(found) == {"train", "validation", "test"}

@@ -51,4 +51,9 @@ def test_figures_label_axes_with_units_and_draw():
     ):
         assert "(" in figure.axes[0].get_xlabel()
         figure.canvas.draw()
-    assert lines(plots.error_over_time(curve), 0)["worst second: 1 at 0.5 s"].get_ydata()[0] == pytest.approx(1)
+    worst, at_s = curve.worst
+    marked = lines(plots.error_over_time(curve), 0)[f"worst second: {worst:.3g} at {at_s:.1f} s"]
+    assert (marked.get_xdata()[0], marked.get_ydata()[0]) == (at_s, worst)
+    amp, error = SIGNALS["amp"].astype(float), SIGNALS["prediction"] - SIGNALS["amp"].astype(float)
+    second = slice(round((at_s - 0.5) * RATE), round((at_s + 0.5) * RATE))
+    assert worst == pytest.approx(np.mean(error[second] ** 2) / np.mean(amp**2))
