@@ -446,6 +446,8 @@ def capture_player(path: str, notice: Notice) -> Any:
     from ampsim.recordings.captured import level_fault
 
     capture = read(path)
+    for note in capture.notes:
+        notice(note)
     fault = level_fault(capture)
     stated = "" if capture.loudness_db is None else f", loudness {capture.loudness_db:.1f} dB"
     notice(f"warning: {fault}" if fault else f"{capture.name}: a {capture.architecture}{stated}")

@@ -206,6 +206,28 @@ def flac(samples: NDArray[np.int16], sample_rate: int) -> bytes:
     return file.getvalue()
 
 
+def refuse_unsound(name: str, samples: Signal, *, at: int = 0, sample_rate: int | None = None) -> None:
+    """Refuse what a net played, (num_samples,), if it holds NaN or infinity.
+
+    Args:
+        name: of the net, or the file that holds it.
+        at: samples that were played before these.
+        sample_rate: in hertz, where the place is to be told in seconds.
+
+    Raises:
+        AmpsimError: it holds some.
+    """
+    sound = np.isfinite(samples)
+    if sound.all():
+        return
+    place = at + int(np.argmin(sound))
+    where = clock(place / sample_rate) if sample_rate else f"sample {place:,}"
+    raise AmpsimError(
+        f"{name} plays NaN or infinity from {where} on: its weights let the signal grow beyond what a float holds; "
+        "download or export it again, or take another"
+    )
+
+
 def decibels(ratio: float) -> float:
     """An amplitude ratio in dB, down to -200."""
     return 20 * float(np.log10(max(float(ratio), 1e-10)))
