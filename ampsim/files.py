@@ -76,6 +76,10 @@ def refuse_existing(path: Path, *, overwrite: bool) -> None:
         raise AmpsimError(f"{path} exists; say overwrite=true to replace it")
 
 
+class TooLargeError(AmpsimError):
+    """A file or a setting would take more memory than `memory_limit`."""
+
+
 def memory_limit() -> int:
     """Bytes of memory that one file or setting from elsewhere may take; the environment may raise it.
 
@@ -100,11 +104,11 @@ def refuse_larger(what: str, wanted: float) -> None:
         wanted: bytes.
 
     Raises:
-        AmpsimError: it would take more.
+        TooLargeError: it would take more.
     """
     if wanted <= (limit := memory_limit()):
         return
-    raise AmpsimError(
+    raise TooLargeError(
         f"{what} would take {gigabytes(wanted)} of memory, and one file or setting may take {gigabytes(limit)}: make it "
         f"smaller, or raise the limit ({MEMORY_VARIABLE}={math.ceil(wanted / 1e9 + 0.01):d})"
     )
