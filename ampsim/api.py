@@ -166,10 +166,12 @@ class Run:
         import numpy as np
 
         from ampsim.models.rendering import resampled
+        from ampsim.signals.audio import refuse_unsound
 
         model_rate = self.model.sample_rate or sample_rate
         there = resampled([np.asarray(samples, np.float32)], sample_rate, model_rate)
         played = np.concatenate([*resampled(self.renderer.blocks(there), model_rate, sample_rate)])[: len(samples)]
+        refuse_unsound("the model", played, sample_rate=sample_rate)
         return np.pad(played, (0, len(samples) - len(played)))
 
     @cached_property

@@ -13,7 +13,7 @@ import tensorflow as tf
 from ampsim import AmpsimError
 from ampsim.models import AmpModel
 from ampsim.recordings.pairs import Span
-from ampsim.signals.audio import Signal, clock, decibels, opened, peak, refuse_fewer, written
+from ampsim.signals.audio import Signal, clock, decibels, opened, peak, refuse_fewer, refuse_unsound, written
 
 if TYPE_CHECKING:
     from ampsim.players import Player
@@ -29,6 +29,8 @@ class Renderer:
     Output sample k belongs to input sample k: what the model must wait for (`future`) is looked ahead, so a rendered
     file is in time with its input.
     """
+
+    name = "the model"  # in errors
 
     def __init__(self, model: AmpModel, *, block_length: int = BLOCK_LENGTH) -> None:
         self.model, self.sample_rate = model, model.sample_rate
@@ -90,8 +92,8 @@ def render_file(
     The file passes through in pieces, resampled to the model's rate and back where they differ.
 
     Raises:
-        AmpsimError: the input cannot be read, has several channels and none is chosen, or holds NaN; the output exists
-            or cannot be written. No output is left behind.
+        AmpsimError: the input cannot be read, has several channels and none is chosen, or holds NaN; the model plays NaN;
+            the output exists or cannot be written. No output is left behind.
     """
     with opened(source) as file:
         rate, total = file.samplerate, file.frames
@@ -103,6 +105,7 @@ def render_file(
         with written(destination, rate, overwrite=overwrite) as output:
             for samples in played:
                 samples = samples[: total - done]  # resampling there and back may end a sample off
+                refuse_unsound(renderer.name, samples, at=done, sample_rate=rate)
                 output.write(samples)
                 done, loudest = done + len(samples), max(loudest, peak(samples))
                 yield done / rate, total / rate

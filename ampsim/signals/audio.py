@@ -13,7 +13,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from ampsim import AmpsimError
-from ampsim.files import atomic, refuse_existing, refuse_irregular
+from ampsim.files import atomic, refuse_existing, refuse_irregular, refuse_larger
 
 Signal = NDArray[np.float32]
 
@@ -21,7 +21,7 @@ Signal = NDArray[np.float32]
 SUBTYPES = {".wav": "FLOAT", ".flac": "PCM_24", ".aiff": "PCM_24", ".aif": "PCM_24"}
 FORMATS = {".wav": "WAV", ".flac": "FLAC", ".aiff": "AIFF", ".aif": "AIFF"}
 RATES = (1_000, 1_000_000)  # in hertz; what a header states beyond these is no recording's
-PIECE = 1 << 16  # samples that are decoded at a time where only their number is asked for
+PIECE = 1 << 16  # samples that are decoded at a time
 
 
 @dataclass(frozen=True)
@@ -50,15 +50,20 @@ def read(path: str | Path) -> AudioFile:
     """Read a whole WAV, FLAC or AIFF file (16, 24, 32-bit PCM, 32 or 64-bit float).
 
     Raises:
-        AmpsimError: the file is missing, not readable, not audio or empty.
+        AmpsimError: the file is missing, not readable, not audio or empty, or takes more memory than `files.memory_limit`.
     """
     path = Path(path).expanduser()
     with opened(path) as file:
+        refuse_larger(f"{path} ({clock(file.frames / file.samplerate)})", 4 * file.frames * file.channels)
+        # Channel after channel in memory, so that each can be used without a copy.
+        samples, done = np.empty((file.channels, file.frames), np.float32).T, 0
         try:
-            samples = file.read(dtype="float32", always_2d=True)
+            while len(block := file.read(PIECE, dtype="float32", always_2d=True)):
+                samples[done : done + len(block)] = block
+                done += len(block)
         except (soundfile.LibsndfileError, RuntimeError, MemoryError) as error:
             raise AmpsimError(f"{path} stops being readable as audio ({error}): export it again") from error
-        refuse_fewer(path, len(samples), file.frames)
+        refuse_fewer(path, done, file.frames)
         return AudioFile(path, samples, file.samplerate, sha256(path))
 
 
@@ -224,7 +229,7 @@ def refuse_unsound(name: str, samples: Signal, *, at: int = 0, sample_rate: int 
     where = clock(place / sample_rate) if sample_rate else f"sample {place:,}"
     raise AmpsimError(
         f"{name} plays NaN or infinity from {where} on: its weights let the signal grow beyond what a float holds; "
-        "download or export it again, or take another"
+        "take another, or one made anew"
     )
 
 
