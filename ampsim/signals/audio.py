@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ SUBTYPES = {".wav": "FLOAT", ".flac": "PCM_24", ".aiff": "PCM_24", ".aif": "PCM_
 FORMATS = {".wav": "WAV", ".flac": "FLAC", ".aiff": "AIFF", ".aif": "AIFF"}
 RATES = (1_000, 1_000_000)  # in hertz; what a header states beyond these is no recording's
 PIECE = 1 << 16  # samples that are decoded at a time
+BLOCK = 1 << 20  # samples that are worked on at a time, where a copy of all of them would be another hour of audio
 
 
 @dataclass(frozen=True)
@@ -239,11 +241,17 @@ def decibels(ratio: float) -> float:
 
 
 def rms(samples: NDArray[np.floating]) -> float:
-    return float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)))) if samples.size else 0.0
+    return math.sqrt(energy(samples) / samples.size) if samples.size else 0.0
+
+
+def energy(samples: NDArray[np.floating]) -> float:
+    """The sum of squares, in double precision, without a second copy of what may be an hour long."""
+    parts = (samples[start : start + BLOCK].astype(np.float64).ravel() for start in range(0, len(samples), BLOCK))
+    return float(sum(np.dot(part, part) for part in parts))
 
 
 def peak(samples: NDArray[np.floating]) -> float:
-    return float(np.max(np.abs(samples))) if samples.size else 0.0
+    return float(np.maximum(np.max(samples), -np.min(samples))) if samples.size else 0.0
 
 
 def clock(seconds: float) -> str:

@@ -298,7 +298,7 @@ def test_a_config_with_a_byte_order_mark_and_other_line_ends(tmp_path: Path):
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
     assert saved.read_yaml(path) == expected
     path.write_bytes("seed: 0\n".encode("utf-16"))
-    with pytest.raises(AmpsimError, match="is text in UTF-16; save it as UTF-8"):
+    with pytest.raises(AmpsimError, match="but in UTF-16; save it as UTF-8"):
         saved.read_yaml(path)
 
 
