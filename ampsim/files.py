@@ -140,7 +140,9 @@ def read_text(path: Path, kind: str, limit: int) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-            raise AmpsimError(f"{path} is no {kind}: it is not text in UTF-8, but in UTF-16; save it as UTF-8") from error
+            raise AmpsimError(
+                f"{path} is no {kind}: it is not text in UTF-8, but in UTF-16; save it as UTF-8"
+            ) from error
         raise AmpsimError(f"{path} is no {kind}: it is not text in UTF-8 from byte {error.start} on") from error
 
 

@@ -242,3 +242,15 @@ def test_a_peak_above_full_scale_is_told_where_the_format_cuts_it(tmp_path: Path
     play(renderer, tmp_path / "in.wav", tmp_path / "out.wav", notice=notices.append)
     assert len(notices) == 1  # float keeps it
     assert np.abs(audio.read(tmp_path / "out.wav").samples).max() > 1
+
+
+@pytest.mark.parametrize("rate", [RATE, RATE // 2])
+def test_a_model_that_plays_no_numbers_leaves_no_file(tmp_path: Path, rate: int):
+    model = echo(sample_rate=RATE)
+    model.set_weights([weight * 3e38 for weight in model.get_weights()])
+    model.output_gain = 3e38
+    model.hidden[0].activation = keras.activations.exponential
+    source = write_pcm(tmp_path / "in.wav", [noise(4000, level=0.9)], rate)
+    with pytest.raises(AmpsimError, match=r"the model plays NaN or infinity from 0:00\.\d on"):
+        [*render_file(Renderer(model), source, tmp_path / "out.wav")]
+    assert [path.name for path in tmp_path.iterdir()] == ["in.wav"]
