@@ -162,16 +162,18 @@ class Run:
 
         Returns:
             (num_samples,), float32, in time with its input.
+
+        Raises:
+            AmpsimError: the model plays NaN or infinity.
         """
         import numpy as np
 
-        from ampsim.models.rendering import resampled
-        from ampsim.signals.audio import refuse_unsound
+        from ampsim.models.rendering import resampled, sound
 
         model_rate = self.model.sample_rate or sample_rate
         there = resampled([np.asarray(samples, np.float32)], sample_rate, model_rate)
-        played = np.concatenate([*resampled(self.renderer.blocks(there), model_rate, sample_rate)])[: len(samples)]
-        refuse_unsound("the model", played, sample_rate=sample_rate)
+        blocks = sound(self.renderer, self.renderer.blocks(there), model_rate)
+        played = np.concatenate([*resampled(blocks, model_rate, sample_rate)])[: len(samples)]
         return np.pad(played, (0, len(samples) - len(played)))
 
     @cached_property

@@ -17,8 +17,8 @@ __all__ = [
     "write_text",
 ]
 
-# What one thing that comes from elsewhere, a file or a setting, may take of the memory.
-MEMORY_GB = 2.0
+# What one thing that comes from elsewhere, a file or a setting, may take of the memory: two hours of stereo at 48 kHz.
+MEMORY_GB = 3.0
 MEMORY_VARIABLE = "AMPSIM_MEMORY_GB"
 JSON_GROWTH = 25  # bytes of Python objects that a byte of JSON may become: `{},` is 3 bytes and a dict of 64
 

@@ -172,11 +172,11 @@ def test_json_is_read_as_far_as_the_memory_goes(tmp_path: Path, monkeypatch: pyt
 
 
 def test_what_is_asked_for_is_told_with_its_size_and_the_limit(monkeypatch: pytest.MonkeyPatch):
-    refuse_larger("model.taps=8", 2e9)
+    refuse_larger("model.taps=8", 3e9)
     with pytest.raises(AmpsimError) as caught:
         refuse_larger("model.taps=1000000000", 4e9)
     assert str(caught.value) == (
-        "model.taps=1000000000 would take 4.0 GB of memory, and one file or setting may take 2.0 GB: make it smaller, or "
+        "model.taps=1000000000 would take 4.0 GB of memory, and one file or setting may take 3.0 GB: make it smaller, or "
         "raise the limit (AMPSIM_MEMORY_GB=5)"
     )
     monkeypatch.setenv("AMPSIM_MEMORY_GB", "5")

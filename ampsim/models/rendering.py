@@ -100,12 +100,11 @@ def render_file(
         model_rate = renderer.sample_rate or rate
         chosen = chosen_channel(file, source, channel)
         heard = resampled(pieces(file, source, chosen), rate, model_rate)
-        played = resampled(renderer.blocks(heard), model_rate, rate)
+        played = resampled(sound(renderer, renderer.blocks(heard), model_rate), model_rate, rate)
         done, loudest = 0, 0.0
         with written(destination, rate, overwrite=overwrite) as output:
             for samples in played:
                 samples = samples[: total - done]  # resampling there and back may end a sample off
-                refuse_unsound(renderer.name, samples, at=done, sample_rate=rate)
                 output.write(samples)
                 done, loudest = done + len(samples), max(loudest, peak(samples))
                 yield done / rate, total / rate
@@ -136,6 +135,15 @@ def pieces(file: soundfile.SoundFile, path: Path, channel: int) -> Iterator[Sign
             raise AmpsimError(f"{path} holds NaN or infinity near {at}: export it again")
         yield np.ascontiguousarray(block[:, channel])
         done += len(block)
+
+
+def sound(renderer: "Renderer | Player", signals: Iterable[Signal], sample_rate: int) -> Iterator[Signal]:
+    """What a net played, before a resampler makes numbers of what are none; raises AmpsimError at NaN or infinity."""
+    done = 0
+    for samples in signals:
+        refuse_unsound(renderer.name, samples, at=done, sample_rate=sample_rate)
+        yield samples
+        done += len(samples)
 
 
 def resampled(signals: Iterable[Signal], rate: int, new_rate: int) -> Iterator[Signal]:

@@ -78,8 +78,8 @@ def read(path: str | Path, *, precision: Any = np.float32) -> Capture:
     path = Path(path).expanduser()
     document = read_json(path, "NAM capture")
     if rtneural.is_chain(document):
-        player = rtneural.of_document(path, document)
-        return capture(path, player, player.told(), player.sample_rate, document.get("metadata"))
+        found = rtneural.of_document(path, document)
+        return capture(path, found, found.told(), found.sample_rate, document.get("metadata"))
     if "model_data" in document and "state_dict" in document:
         raise AmpsimError(
             f"{path} is a model of GuitarML's players, which is not played: export it as .nam or for AIDA-X"

@@ -72,7 +72,7 @@ def read(path: str | Path) -> AudioFile:
 @contextmanager
 def opened(path: Path) -> Iterator[soundfile.SoundFile]:
     """Open an audio file for reading, with errors in the user's words."""
-    refuse_irregular(path, "audio file")
+    refuse_irregular(path, "WAV, FLAC or AIFF file")
     try:
         str(path).encode()  # into configs, stores and pages
     except UnicodeEncodeError as error:
