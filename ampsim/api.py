@@ -162,14 +162,18 @@ class Run:
 
         Returns:
             (num_samples,), float32, in time with its input.
+
+        Raises:
+            AmpsimError: the model plays NaN or infinity.
         """
         import numpy as np
 
-        from ampsim.models.rendering import resampled
+        from ampsim.models.rendering import resampled, sound
 
         model_rate = self.model.sample_rate or sample_rate
         there = resampled([np.asarray(samples, np.float32)], sample_rate, model_rate)
-        played = np.concatenate([*resampled(self.renderer.blocks(there), model_rate, sample_rate)])[: len(samples)]
+        blocks = sound(self.renderer, self.renderer.blocks(there), model_rate)
+        played = np.concatenate([*resampled(blocks, model_rate, sample_rate)])[: len(samples)]
         return np.pad(played, (0, len(samples) - len(played)))
 
     @cached_property
@@ -446,6 +450,8 @@ def capture_player(path: str, notice: Notice) -> Any:
     from ampsim.recordings.captured import level_fault
 
     capture = read(path)
+    for note in capture.notes:
+        notice(note)
     fault = level_fault(capture)
     stated = "" if capture.loudness_db is None else f", loudness {capture.loudness_db:.1f} dB"
     notice(f"warning: {fault}" if fault else f"{capture.name}: a {capture.architecture}{stated}")

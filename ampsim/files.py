@@ -1,15 +1,26 @@
 """One door to the disk: files that appear whole or not at all, and files of strangers that are read with care."""
 
 import json
+import math
+import os
 import stat
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from ampsim import AmpsimError
 
-__all__ = ["atomic", "read_json", "read_text", "refuse_existing", "refuse_irregular", "write_text"]
+__all__ = [
+    *("atomic", "memory_limit", "read_json", "read_text", "refuse_existing", "refuse_irregular", "refuse_larger"),
+    "write_text",
+]
+
+# What one thing that comes from elsewhere, a file or a setting, may take of the memory: two hours of stereo at 48 kHz.
+MEMORY_GB = 3.0
+MEMORY_VARIABLE = "AMPSIM_MEMORY_GB"
+JSON_GROWTH = 25  # bytes of Python objects that a byte of JSON may become: `{},` is 3 bytes and a dict of 64
 
 
 @contextmanager
@@ -65,6 +76,49 @@ def refuse_existing(path: Path, *, overwrite: bool) -> None:
         raise AmpsimError(f"{path} exists; say overwrite=true to replace it")
 
 
+class TooLargeError(AmpsimError):
+    """A file or a setting would take more memory than `memory_limit`."""
+
+
+def memory_limit() -> int:
+    """Bytes of memory that one file or setting from elsewhere may take; the environment may raise it.
+
+    Raises:
+        AmpsimError: the variable holds no number above 0.
+    """
+    stated = os.environ.get(MEMORY_VARIABLE, "")
+    try:
+        gigabytes = float(stated or MEMORY_GB)
+    except ValueError:
+        gigabytes = math.nan
+    if not 0 < gigabytes < math.inf:
+        raise AmpsimError(f"{MEMORY_VARIABLE}={stated}: it is a number of gigabytes above 0, for instance 8")
+    return int(gigabytes * 1e9)
+
+
+def refuse_larger(what: str, wanted: float) -> None:
+    """Refuse what would take more memory than `memory_limit`; to be asked before any of it is set aside.
+
+    Args:
+        what: the file or the setting, the subject of the sentence ("amp.wav", "model.taps=1000000000").
+        wanted: bytes.
+
+    Raises:
+        TooLargeError: it would take more.
+    """
+    if wanted <= (limit := memory_limit()):
+        return
+    raise TooLargeError(
+        f"{what} would take {gigabytes(wanted)} of memory, and one file or setting may take {gigabytes(limit)}: make it "
+        f"smaller, or raise the limit ({MEMORY_VARIABLE}={math.ceil(wanted / 1e9 + 0.01):d})"
+    )
+
+
+def gigabytes(count: float) -> str:
+    """A number of bytes as a sentence has it; small ones, which a lowered limit brings up, in megabytes."""
+    return f"{count / 1e9:,.1f} GB" if count >= 1e8 else f"{count / 1e6:,.1f} MB"
+
+
 def read_text(path: Path, kind: str, limit: int) -> str:
     """The text of a regular file of at most `limit` bytes in UTF-8, with or without a byte-order mark.
 
@@ -85,26 +139,49 @@ def read_text(path: Path, kind: str, limit: int) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
+        if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+            raise AmpsimError(
+                f"{path} is no {kind}: it is not text in UTF-8, but in UTF-16; save it as UTF-8"
+            ) from error
         raise AmpsimError(f"{path} is no {kind}: it is not text in UTF-8 from byte {error.start} on") from error
 
 
-def read_json(path: Path, kind: str, limit: int) -> object:
+def read_json(path: Path, kind: str, limit: int | None = None) -> object:
     """What a file of JSON holds; arguments and faults as for `read_text`.
 
+    Args:
+        limit: bytes of the file; None is as many as may become `memory_limit` in Python.
+
     Raises:
-        AmpsimError: also where the text is not JSON, breaks off, or is nested too deep.
+        AmpsimError: also where the text is not JSON, breaks off, says a key twice, or is nested too deep.
     """
-    text = read_text(path, kind, limit)
+    text = read_text(path, kind, memory_limit() // JSON_GROWTH if limit is None else limit)
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=without_repetition)
     except json.JSONDecodeError as error:
         stripped = text.strip()
         whole = stripped[:1] not in ("", "{", "[") or stripped.endswith(("}", "]"))
         fault = f"it is not JSON from character {error.pos} on" if whole else "it breaks off"
         raise AmpsimError(f"{path} is no {kind} that can be read: {fault}; download or export it again") from error
+    except RepeatedKeyError as error:
+        raise AmpsimError(
+            f"{path} is no {kind} that can be read: it has the key {error} twice in one object"
+        ) from error
     except (RecursionError, ValueError) as error:  # ValueError: a whole number of thousands of digits
         fault = "it is nested too deep" if isinstance(error, RecursionError) else "it holds a number that is too long"
         raise AmpsimError(f"{path} is no {kind} that can be read: {fault}") from error
+
+
+class RepeatedKeyError(ValueError):
+    """An object of JSON that has a key twice: which of the two is meant, readers do not agree on."""
+
+
+def without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise RepeatedKeyError(repr(next(name for name in names if names.count(name) > 1))[:60])
+    return found
 
 
 def refuse_irregular(path: Path, kind: str) -> None:

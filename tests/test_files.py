@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ampsim import AmpsimError
-from ampsim.files import atomic, read_json, read_text, refuse_existing, write_text
+from ampsim.files import atomic, read_json, read_text, refuse_existing, refuse_larger, write_text
 
 # ---- written ----
 
@@ -147,3 +147,37 @@ def test_what_never_ends_or_never_begins_is_not_opened(tmp_path: Path):
     for path in (tmp_path / "pipe", Path("/dev/zero")):
         with pytest.raises(AmpsimError, match="is no file, but a device or a pipe; name a list"):
             read_text(path, "list", 100)
+
+
+def test_a_key_that_is_there_twice_is_named(tmp_path: Path):
+    for text in ('{"a": 1, "b": 2, "a": 3}', '[{"x": {"a": 1, "a": 1}}]'):
+        (tmp_path / "x.json").write_text(text)
+        with pytest.raises(AmpsimError, match="is no list that can be read: it has the key 'a' twice in one object"):
+            read_json(tmp_path / "x.json", "list")
+
+
+def test_text_in_other_codes_is_told(tmp_path: Path):
+    for code in ("utf-16", "utf-16-be"):
+        (tmp_path / "x.json").write_bytes((b"" if code == "utf-16" else b"\xfe\xff") + '{"a": 1}'.encode(code))
+        with pytest.raises(AmpsimError, match="it is not text in UTF-8, but in UTF-16; save it as UTF-8"):
+            read_json(tmp_path / "x.json", "list")
+
+
+def test_json_is_read_as_far_as_the_memory_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "x.json").write_text("[" + "1," * 30_000 + "1]")
+    assert len(read_json(tmp_path / "x.json", "list")) == 30_001
+    monkeypatch.setenv("AMPSIM_MEMORY_GB", "0.001")
+    with pytest.raises(AmpsimError, match="is no list: it has more than 40,000 bytes"):
+        read_json(tmp_path / "x.json", "list")
+
+
+def test_what_is_asked_for_is_told_with_its_size_and_the_limit(monkeypatch: pytest.MonkeyPatch):
+    refuse_larger("model.taps=8", 3e9)
+    with pytest.raises(AmpsimError) as caught:
+        refuse_larger("model.taps=1000000000", 4e9)
+    assert str(caught.value) == (
+        "model.taps=1000000000 would take 4.0 GB of memory, and one file or setting may take 3.0 GB: make it smaller, or "
+        "raise the limit (AMPSIM_MEMORY_GB=5)"
+    )
+    monkeypatch.setenv("AMPSIM_MEMORY_GB", "5")
+    refuse_larger("model.taps=1000000000", 4e9)

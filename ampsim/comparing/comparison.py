@@ -1,13 +1,12 @@
 """Compares runs of the store: a table, a figure and what they say, in files and beside the sweep in MLflow."""
 
-import json
 import math
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ampsim import AmpsimError
 from ampsim.comparing.outcomes import as_csv
@@ -20,7 +19,8 @@ from ampsim.comparing.ranking import (
     balanced,
     ranked,
 )
-from ampsim.files import atomic
+from ampsim.config.saved import LARGEST
+from ampsim.files import atomic, read_json, read_text
 from ampsim.files import refuse_existing as refuse_file
 from ampsim.metrics import Blocks
 from ampsim.metrics.scores import is_ratio, larger_is_better, of_test
@@ -70,7 +70,8 @@ def trial(run: TrackedRun, *, with_blocks: bool = True) -> Trial:
 def read_blocks(run: TrackedRun) -> Blocks | None:
     """The sums of segments that a run keeps; None for one that is from before these were kept."""
     try:
-        return Blocks(**json.loads(run.file("scores.json").read_text(encoding="utf-8"))["blocks"])
+        kept: Any = read_json(run.file("scores.json"), "artifact of a run")
+        return Blocks(**kept["blocks"])
     except (AmpsimError, OSError, ValueError, TypeError, KeyError):
         return None
 
@@ -269,7 +270,7 @@ def heard(store: Store, ranking: Ranking, *, most: int = 3) -> Heard:
         found.models[group.label] = signals["prediction"]
         found.scores[group.label], found.runs[group.label] = best.scores, best.id
         with suppress(AmpsimError):  # of a run whose training ampsim did not describe
-            found.configs[group.label] = run.file("config.yaml").read_text(encoding="utf-8")
+            found.configs[group.label] = read_text(run.file("config.yaml"), "config", LARGEST)
         if len(found.models) == most:
             break
     return found

@@ -25,7 +25,6 @@ from ampsim.runs.tracking import VALUE_LENGTH, Store, TrackedRun
 from ampsim.training.observer import Observer
 
 RULE = 0.1  # of the ESR: what passes for the noise of seeds where too few of them are known
-LARGEST = 100_000_000  # bytes of an artifact in JSON; a run of a day keeps a few million
 
 
 class DifferentError(AmpsimError):
@@ -132,7 +131,7 @@ def is_number(value: Any) -> bool:
 def read_json(path: Path | None, kind: type) -> Any:
     if path is None:
         return None
-    value = files.read_json(path, "artifact of a run", LARGEST)
+    value = files.read_json(path, "artifact of a run")
     if not isinstance(value, kind):
         raise AmpsimError(f"{path} is not what a run keeps there")
     return value

@@ -19,6 +19,7 @@ from pathlib import Path
 from packaging.requirements import InvalidRequirement, Requirement
 
 from ampsim import AmpsimError, __version__
+from ampsim.files import read_text
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -28,6 +29,7 @@ else:
 GROUP = "ampsim.plugins"  # of entry points
 VARIABLE = "AMPSIM_PLUGINS"  # folders, separated as in PATH; a sweep's processes inherit what the command line named
 SETTINGS = "ampsim.toml"
+LARGEST_SETTINGS = 100_000  # bytes of it
 RESERVED = {"ampsim", "keras", "tensorflow", "hydra_plugins", *sys.stdlib_module_names}
 
 _elsewhere: set[Path] = set()  # folders with a config of someone else, whose ampsim.toml says nothing of this user
@@ -132,8 +134,8 @@ def named_folders() -> tuple[Path, ...]:
 
 def in_settings(path: Path) -> list[str]:
     try:
-        section = tomllib.loads(path.read_text(encoding="utf-8")).get("plugins", {})
-    except (OSError, ValueError) as error:  # UnicodeDecodeError and TOMLDecodeError are of the latter
+        section = tomllib.loads(read_text(path, "settings file", LARGEST_SETTINGS)).get("plugins", {})
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError is of the former
         raise AmpsimError(f"{path} cannot be read as TOML: {error}") from error
     folders = section.get("folders", []) if isinstance(section, dict) else None
     if not isinstance(folders, list) or not all(isinstance(entry, str) and entry for entry in folders):

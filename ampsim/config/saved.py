@@ -13,6 +13,7 @@ from ampsim import AmpsimError
 from ampsim.config.plugins import disregard_settings_beside
 from ampsim.config.schema import Training, checked
 from ampsim.config.targets import RENAMED, nearest, refuse_foreign
+from ampsim.files import read_text
 
 # Sections that name what they build, and where that may be from.
 PARTS = {
@@ -23,6 +24,9 @@ PARTS = {
     "schedule": ("ampsim.training.schedules.",),
 }
 REST = ("training", "seed", "name", "tracking")
+LARGEST = 500_000  # bytes of a config, which are read within a second; ours have some thousand
+DEEPEST = 50  # sections within sections; ours have six
+NUMBERS, LONGEST_NUMBER = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float"), 100
 
 
 def read_config(path: Path) -> tuple[dict[str, Any], list[str]]:
@@ -79,27 +83,68 @@ def typed_training(section: dict[str, Any], where: str) -> tuple[dict[str, Any],
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """A mapping of plain values from a YAML file, with its faults in the user's words."""
-    if path.is_char_device() or path.is_fifo():  # which may never end
-        raise AmpsimError(f"{path} is no file, but a device or a pipe")
+    """A mapping of plain values from a YAML file, with its faults in the user's words.
+
+    Raises:
+        AmpsimError: see `read_text`; or it is no YAML, says a key twice, holds references or more than plain values, or is
+            nested too deep.
+    """
+    text = read_text(path, "config", LARGEST)
     try:
-        text = path.read_text(encoding="utf-8")
-        # A few lines of them can stand for more than a machine holds, or for themselves.
-        if alias := next((event for event in yaml.parse(text) if isinstance(event, yaml.AliasEvent)), None):
-            raise AmpsimError(f"{path} holds a reference (*{alias.anchor}): a config says everything in its place")
-        found = yaml.safe_load(text)
-    except OSError as error:
-        raise AmpsimError(f"{path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise AmpsimError(f"{path} is not text in UTF-8: is it a config?") from error
-    except yaml.constructor.ConstructorError as error:
-        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise AmpsimError(f"{path}{line}: a config holds plain values only ({error.problem})") from error
-    except (yaml.YAMLError, RecursionError) as error:
+        found = PlainLoader(text).get_single_data()
+    except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        if isinstance(error, Unclear):
+            raise AmpsimError(f"{path}{where}: {problem}") from error
+        if isinstance(error, yaml.constructor.ConstructorError):
+            raise AmpsimError(f"{path}{where}: a config holds plain values only ({problem})") from error
         raise AmpsimError(f"{path}{where}: this is no YAML ({problem})") from error
     if not isinstance(found, dict):
         raise AmpsimError(f"{path} is not the config of a run: it holds {type(found).__name__}, not sections")
     return found
+
+
+class Unclear(yaml.MarkedYAMLError):
+    """Well-formed YAML that a config may not use."""
+
+    def __init__(self, problem: str, mark: Any) -> None:
+        super().__init__(problem=problem, problem_mark=mark)
+
+
+class PlainLoader(yaml.SafeLoader):
+    """Reads YAML that says everything once and in its place, and stops at the first thing that does not."""
+
+    depth = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        event: Any = self.peek_event()
+        if isinstance(event, yaml.AliasEvent):  # a few lines of them can stand for more than a machine holds
+            raise Unclear(
+                f"it holds a reference (*{event.anchor}): a config says everything in its place", event.start_mark
+            )
+        if self.depth == DEEPEST:
+            raise yaml.MarkedYAMLError(problem="nested too deep", problem_mark=event.start_mark)
+        self.depth += 1
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+    def compose_mapping_node(self, anchor: Any) -> Any:
+        node = super().compose_mapping_node(anchor)
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if (key.tag, key.value) in seen:
+                    raise Unclear(f"`{key.value:.60}` is there a second time; keep one", key.start_mark)
+                seen.add((key.tag, key.value))
+        return node
+
+    def construct_object(self, node: Any, deep: bool = False) -> Any:
+        if node.tag in NUMBERS and len(node.value) > LONGEST_NUMBER:
+            raise Unclear(f"a number has {len(node.value):,} digits", node.start_mark)
+        try:
+            return super().construct_object(node, deep)
+        except ValueError as error:  # a day that no month has
+            raise Unclear(f"`{node.value:.60}` cannot be read ({error})", node.start_mark) from error

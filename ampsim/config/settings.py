@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra import compose, initialize_config_dir
 from hydra._internal.utils import get_args_parser
 from hydra.core.config_store import ConfigStore
@@ -82,6 +83,12 @@ def told(overrides: Sequence[str]) -> Iterator[None]:
         yield
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise AmpsimError(explained(error, overrides)) from error
+    except yaml.MarkedYAMLError as error:  # in a file of a plugin's
+        mark = error.problem_mark
+        where = f"{mark.name}, line {mark.line + 1}" if mark else "a file of a plugin"
+        raise AmpsimError(f"{where}: {error.problem}") from error
+    except RecursionError as error:
+        raise AmpsimError("a YAML file of a plugin is nested too deep") from error
 
 
 def with_one_budget(overrides: Sequence[str]) -> list[str]:

@@ -10,7 +10,7 @@ import numpy as np
 from ampsim.models import AmpModel, recurrent
 from ampsim.models.rendering import Renderer
 from ampsim.recordings import virtual_amp
-from ampsim.signals.audio import Signal, peak
+from ampsim.signals.audio import Signal, peak, refuse_unsound
 
 LIMIT = 1e-5  # of full scale: float rounding stays below, any error in a layout is far above
 PROOF_S = 5.0  # of guitar
@@ -71,10 +71,15 @@ class Format:
         return ""
 
     def prove(self, model: AmpModel, path: Path) -> Proof:
-        """Play five seconds of guitar through the file and through the model."""
+        """Play five seconds of guitar through the file and through the model.
+
+        Raises:
+            AmpsimError: one of them plays NaN or infinity.
+        """
         assert model.sample_rate
         guitar = virtual_amp.guitar(PROOF_S, model.sample_rate, seed=0)
         expected = played(model, guitar, from_zero_states=self.from_zero_states)
+        refuse_unsound("the model", expected, sample_rate=model.sample_rate)
         found = self.load(path)(np.concatenate([guitar, np.zeros(model.lookahead, np.float32)]))[model.lookahead :]
         difference = np.abs(found.astype(np.float64) - expected)
         difference[~np.isfinite(difference)] = np.inf

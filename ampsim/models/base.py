@@ -12,6 +12,7 @@ import tensorflow as tf
 from ampsim.models.forms import CannotHoldError, ChainLayer, NamNet
 from ampsim.signals.audio import Signal
 
+LARGEST_NUMBER = 2**31 - 1
 PlainStream = Callable[[tf.Tensor, Any], tuple[tf.Tensor, Any]]  # (1, block_length) and a state to the next of both
 
 
@@ -51,6 +52,8 @@ class AmpModel(keras.Model):
         for name, parameter in signature.parameters.items():
             if parameter.kind is parameter.VAR_KEYWORD:
                 arguments |= arguments.pop(name)
+        for name, value in arguments.items():
+            check_numbers(name, value)
         # Kept past Keras' attribute tracking: its own `layers` and wrapped lists would be in the way of `get_config`.
         object.__setattr__(instance, "_arguments", {key: as_lists(value) for key, value in arguments.items()})
         return instance
@@ -98,6 +101,9 @@ class AmpModel(keras.Model):
 
     def build(self, input_shape: Any = None) -> None:
         raise NotImplementedError
+
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        self.build()  # Keras' own would hide what goes wrong
 
     def call(self, segment: tf.Tensor, training: bool = False) -> tf.Tensor:
         return self.output_gain * self.transform(self.input_gain * segment, training=training)
@@ -186,6 +192,17 @@ class AmpModel(keras.Model):
     def unrolled(self) -> AbstractContextManager[None] | None:
         """A context in which `stream` runs without a loop over samples; None for a model that never has one."""
         return None
+
+
+def check_numbers(name: str, value: Any) -> None:
+    """Raises ValueError for a number, in a list too, that is NaN, infinite or more than TensorFlow counts to."""
+    if isinstance(value, list | tuple):
+        for item in value:
+            check_numbers(name, item)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{name}={value}: it is a finite number")
+    elif isinstance(value, int) and abs(value) > LARGEST_NUMBER:
+        raise ValueError(f"{name}={value:.6g}: it is {LARGEST_NUMBER:,} or less")
 
 
 def as_lists(value: Any) -> Any:

@@ -9,7 +9,7 @@ import tensorflow as tf
 from ampsim.models.base import AmpModel
 from ampsim.models.convolution import filter_bank
 from ampsim.models.forms import ChainLayer, activation_name, window_layer
-from ampsim.models.layers import product
+from ampsim.models.layers import check_sizes, product
 
 FFT_FROM = 128  # window from which the first layer is faster as an FFT convolution (two AVX-512 cores, 64 units)
 FIRST_LAYERS = ("fft", "matmul", "auto")
@@ -52,8 +52,7 @@ class Dense(AmpModel):
         super().__init__(future=future, sample_rate=sample_rate, **keras_arguments)
         if not 1 <= future <= window:
             raise ValueError(f"future={future} and window={window}: the future is part of the window")
-        if layers < 1 or units < 1:
-            raise ValueError(f"layers={layers} and units={units}: each is 1 or more")
+        check_sizes(layers=layers, units=units)
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout={dropout}: it is a share from 0 up to 1")
         if not 0 <= emphasis < 1:

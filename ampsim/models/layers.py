@@ -5,13 +5,15 @@ shift in time is one slice of long contiguous rows whatever the batch. This layo
 (batch, time, channels) on a CPU.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from ampsim import AmpsimError
+from ampsim.files import refuse_larger
 from ampsim.models.convolution import filter_bank
 from ampsim.models.forms import Array
 
@@ -19,6 +21,7 @@ from ampsim.models.forms import Array
 AS_IN_TORCH: dict[str, Any] = {"scale": 1 / 3, "mode": "fan_in", "distribution": "uniform"}
 
 
+MOST_LAYERS = 500
 _in_products: list[tf.DType] = [tf.float32]
 
 
@@ -36,6 +39,42 @@ def product(a: tf.Tensor, b: tf.Tensor, **transposed: bool) -> tf.Tensor:
     """`tf.matmul` of two float32 matrices in the precision that `products_in` set."""
     kind = _in_products[-1]
     return tf.cast(tf.matmul(tf.cast(a, kind), tf.cast(b, kind), **transposed), tf.float32)
+
+
+@contextmanager
+def bounded_weights(what: str) -> Iterator[None]:
+    """Within it, weights that together are beyond `files.memory_limit` are refused before they are set aside.
+
+    Args:
+        what: has the weights, for the sentence.
+
+    Raises:
+        TooLargeError: at the end, whatever Keras made of it in between.
+    """
+    total, refused = 0, list[AmpsimError]()
+
+    def counted(create: Callable[..., tf.Variable], **options: Any) -> tf.Variable:
+        nonlocal total
+        first = options["initial_value"]
+        if callable(first):
+            with graph.as_default():  # where a number has a shape and takes no memory
+                first = first()
+        first = first if tf.is_tensor(first) else tf.convert_to_tensor(first)
+        total += first.shape.num_elements() * first.dtype.size
+        try:
+            refuse_larger(f"the weights of {what}", total)
+        except AmpsimError as error:
+            refused.append(error)
+            raise
+        return create(**options)
+
+    graph = tf.Graph()
+    try:
+        with tf.variable_creator_scope(counted):
+            yield
+    finally:
+        if refused:
+            raise refused[0]
 
 
 def interleaved(segment: tf.Tensor) -> tf.Tensor:
@@ -140,15 +179,19 @@ def activation_named(name: str) -> Any:
 
 
 def check_sizes(**sizes: int) -> None:
-    """Raises ValueError for a size below 1."""
+    """Raises ValueError for a size below 1, and for more layers than can be built in seconds."""
     for name, size in sizes.items():
         if size < 1:
             raise ValueError(f"{name}={size}: it is 1 or more")
+        if name == "layers" and size > MOST_LAYERS:
+            raise ValueError(f"layers={size}: it is {MOST_LAYERS} or less")
 
 
 def check_dilations(dilations: Any) -> None:
     """Raises ValueError for what is no list, for an empty one, and for a dilation that is no whole number from 1 up."""
     if not isinstance(dilations, Sequence) or isinstance(dilations, str):
         raise ValueError(f"dilations={dilations}: a list is needed here, such as [1,2,4]")
+    if len(dilations) > MOST_LAYERS:
+        raise ValueError(f"dilations has {len(dilations):,} entries: {MOST_LAYERS} or fewer are needed, one a layer")
     if not dilations or not all(isinstance(number, int) and number >= 1 for number in dilations):
         raise ValueError(f"dilations={list(dilations)}: one or more whole numbers, each 1 or more")

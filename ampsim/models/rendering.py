@@ -13,7 +13,7 @@ import tensorflow as tf
 from ampsim import AmpsimError
 from ampsim.models import AmpModel
 from ampsim.recordings.pairs import Span
-from ampsim.signals.audio import Signal, clock, decibels, opened, peak, refuse_fewer, written
+from ampsim.signals.audio import Signal, clock, decibels, opened, peak, refuse_fewer, refuse_unsound, written
 
 if TYPE_CHECKING:
     from ampsim.players import Player
@@ -29,6 +29,8 @@ class Renderer:
     Output sample k belongs to input sample k: what the model must wait for (`future`) is looked ahead, so a rendered
     file is in time with its input.
     """
+
+    name = "the model"  # in errors
 
     def __init__(self, model: AmpModel, *, block_length: int = BLOCK_LENGTH) -> None:
         self.model, self.sample_rate = model, model.sample_rate
@@ -90,15 +92,15 @@ def render_file(
     The file passes through in pieces, resampled to the model's rate and back where they differ.
 
     Raises:
-        AmpsimError: the input cannot be read, has several channels and none is chosen, or holds NaN; the output exists
-            or cannot be written. No output is left behind.
+        AmpsimError: the input cannot be read, has several channels and none is chosen, or holds NaN; the model plays NaN;
+            the output exists or cannot be written. No output is left behind.
     """
     with opened(source) as file:
         rate, total = file.samplerate, file.frames
         model_rate = renderer.sample_rate or rate
         chosen = chosen_channel(file, source, channel)
         heard = resampled(pieces(file, source, chosen), rate, model_rate)
-        played = resampled(renderer.blocks(heard), model_rate, rate)
+        played = resampled(sound(renderer, renderer.blocks(heard), model_rate), model_rate, rate)
         done, loudest = 0, 0.0
         with written(destination, rate, overwrite=overwrite) as output:
             for samples in played:
@@ -133,6 +135,15 @@ def pieces(file: soundfile.SoundFile, path: Path, channel: int) -> Iterator[Sign
             raise AmpsimError(f"{path} holds NaN or infinity near {at}: export it again")
         yield np.ascontiguousarray(block[:, channel])
         done += len(block)
+
+
+def sound(renderer: "Renderer | Player", signals: Iterable[Signal], sample_rate: int) -> Iterator[Signal]:
+    """What a net played, before a resampler makes numbers of what are none; raises AmpsimError at NaN or infinity."""
+    done = 0
+    for samples in signals:
+        refuse_unsound(renderer.name, samples, at=done, sample_rate=sample_rate)
+        yield samples
+        done += len(samples)
 
 
 def resampled(signals: Iterable[Signal], rate: int, new_rate: int) -> Iterator[Signal]:

@@ -1,16 +1,21 @@
 """Loads `.keras` files, which may come from anyone: nothing but models that this user has is imported or built."""
 
 import importlib
+import io
 import json
 import re
 import zipfile
 from pathlib import Path
 
+import h5py
 import keras
+import numpy as np
 
 from ampsim import AmpsimError
-from ampsim.config.targets import locate
+from ampsim.config.targets import locate, refuse_wrong_types
+from ampsim.files import TooLargeError, refuse_irregular, refuse_larger
 from ampsim.models.base import AmpModel
+from ampsim.models.layers import bounded_weights
 
 CONFIG_BYTES = 1_000_000  # of a model's arguments; ours have a thousand
 
@@ -19,13 +24,23 @@ def load(path: Path) -> AmpModel:
     """A model from a `.keras` file.
 
     Raises:
-        AmpsimError: the file is damaged, or is not a model of ampsim, or of a plugin, with plain values as its arguments.
+        AmpsimError: the file is damaged, or is not a model of ampsim, or of a plugin, with plain values as its arguments; it
+            takes more memory than `files.memory_limit`; or its weights hold NaN or infinity.
     """
+    refuse_irregular(path, "model")
     try:
         refuse_foreign(path)
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
+        with bounded_weights(str(path)):
+            model: AmpModel = keras.saving.load_model(path, compile=False, safe_mode=True)
+        unsound = sum(np.count_nonzero(~np.isfinite(variable.numpy())) for variable in model.trainable_variables)
+        if unsound:
+            raise ValueError(f"{unsound:,} of its weights are NaN or infinite")
+    except TooLargeError:
+        raise
     except Exception as error:  # whatever Keras makes of a file that someone has changed
-        raise AmpsimError(f"{path} is not a model that ampsim can load: {error}") from error
+        reason = " ".join(str(error).split())
+        raise AmpsimError(f"{path} is not a model that ampsim can load: {reason}") from error
+    return model
 
 
 def refuse_foreign(path: Path) -> None:
@@ -34,7 +49,10 @@ def refuse_foreign(path: Path) -> None:
     with zipfile.ZipFile(path) as file:
         if (size := file.getinfo("config.json").file_size) > CONFIG_BYTES:
             raise ValueError(f"its config has {size:,} bytes")
+        # What is unpacked stands beside the weights that are made of it.
+        refuse_larger(f"{path}, unpacked,", 2 * sum(member.file_size for member in file.infolist()))
         config = json.loads(file.read("config.json"))
+        refuse_larger(f"the arrays in {path}", array_bytes(file.read("model.weights.h5")))
     module, name, arguments = config["module"], config["class_name"], config["config"]
     own = re.fullmatch(r"ampsim\.models\.[a-z_]\w*", module)
     package = module.partition(".")[0]
@@ -44,8 +62,23 @@ def refuse_foreign(path: Path) -> None:
         or (package == "ampsim" and not (own and is_model(module, name)))
     ):
         raise ValueError(f"it asks for {module}.{name}, or has a part of Keras among its arguments")
-    if package != "ampsim":
-        locate(f"{module}.{name}", "model")  # a plugin of this user, or refused before it is imported
+    # What is no part of ampsim is of a plugin of this user, or refused before it is imported.
+    target = getattr(importlib.import_module(module), name) if own else locate(f"{module}.{name}", "model")
+    refuse_wrong_types(target, f"{module}.{name}", arguments)
+
+
+def array_bytes(content: bytes) -> int:
+    """Bytes that the arrays of an HDF5 file state; they may be packed to almost nothing."""
+    total = 0
+
+    def add(_: str, item: object) -> None:
+        nonlocal total
+        if isinstance(item, h5py.Dataset):
+            total += item.nbytes
+
+    with h5py.File(io.BytesIO(content), "r") as file:
+        file.visititems(add)
+    return total
 
 
 def is_model(module: str, name: str) -> bool:

@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from ampsim.files import refuse_larger
 from ampsim.models.base import AmpModel
 from ampsim.models.convolution import filter_bank
 from ampsim.models.dense import Dense
+from ampsim.models.layers import check_sizes
 
 COMPRESSION = 100.0  # a magnitude m becomes log(1 + 100 m) / log(101): 1 at full scale, a half at -20.9 dB
 TINY = 1e-10  # power; keeps the root's slope finite on silence
@@ -60,8 +62,7 @@ class SpectralDense(Dense):
             sample_rate=sample_rate,
             **keras_arguments,
         )
-        if num_bands < 1:
-            raise ValueError(f"num_bands={num_bands}: it is 1 or more")
+        check_sizes(num_bands=num_bands)
         if sample_rate is None:
             raise ValueError("bands in hertz need a sample_rate")
         sizes = [round(size * sample_rate / 1000) for size in sizes_ms]
@@ -74,6 +75,7 @@ class SpectralDense(Dense):
                 f"low_hz={low_hz:g} and high_hz={high_hz:g}: bands of {min(sizes)} samples at {sample_rate} Hz lie from "
                 f"{max(low_hz, 2 * sample_rate / min(sizes)):g} to {sample_rate / 2:g} Hz"
             )
+        refuse_larger("the analysis windows of the model", 16 * len(sizes) * num_bands * window)
         self.bands = np.concatenate(
             [bands(size, num_bands, sample_rate, window, future, low_hz, high_hz) for size in sizes], axis=1
         )

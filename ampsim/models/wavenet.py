@@ -53,6 +53,7 @@ class WaveNet(AmpModel):
         check_sizes(kernel_size=kernel_size)
         if not isinstance(dilations, Sequence):
             raise ValueError(f"dilations={dilations}: a list of lists is needed, one an array, such as [[1,2,4],[1,2]]")
+        check_sizes(layers=sum(len(chosen) for chosen in dilations if isinstance(chosen, Sequence)) or 1)
         widths = array_channels(channels, len(dilations))
         for chosen in dilations:
             check_dilations(chosen)

@@ -11,7 +11,7 @@ import numpy as np
 from ampsim import AmpsimError, files
 from ampsim.players.player import Array
 
-LARGEST = 1 << 29  # bytes; captures have some hundred thousand
+MOST_LAYERS = 1024  # nets have up to some dozens; a file of more would be played for hours
 LEEWAY = 1 << 20  # weights that a file may lack before reading ends, so that a made-up size never fills the memory
 
 
@@ -21,7 +21,7 @@ def read_json(path: Path, kind: str) -> dict[str, Any]:
     Raises:
         AmpsimError: the file cannot be read as JSON, or holds something other than an object.
     """
-    found = files.read_json(path, kind, LARGEST)
+    found = files.read_json(path, kind)
     if not isinstance(found, dict):
         raise AmpsimError(f"{path} is no {kind}: it is JSON, but not an object")
     return found

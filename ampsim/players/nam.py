@@ -1,4 +1,5 @@
-"""Reads and plays `.nam` files (Neural Amp Modeler): WaveNet, LSTM and Linear, as the player's own code does."""
+"""Reads and plays captures: `.nam` files (Neural Amp Modeler; WaveNet, LSTM and Linear) as the player's own code does, and
+RTNeural's JSON."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -9,14 +10,20 @@ from typing import Any
 import numpy as np
 from scipy import signal
 
-from ampsim import AmpsimError
-from ampsim.players.documents import Weights, read_json, understood, whole
+from ampsim import AmpsimError, files
+from ampsim.players import rtneural
+from ampsim.players.documents import MOST_LAYERS, Weights, read_json, understood, whole
 from ampsim.players.player import ACTIVATIONS, Array, Player, Recurrent, sigmoid
+from ampsim.signals import audio
 from ampsim.signals.audio import Signal
 
 VERSIONS = ((0, 5), (0, 6), (0, 7))  # which NeuralAmpModelerCore plays as well
+ASSUMED_RATE = 48 * 1000  # of a file that states none, as all of version 0.5.0; the format's plugin assumes the same
 LSTM_WARM_UP_S = 0.5  # of zeros, before a file
 LONGEST_MEMORY = 1 << 20  # samples
+CONTAINER = "SlimmableContainer"
+# What each convolution heard before a block; None where that was the block's first sample, for as long as it remembers.
+Past = Iterator[Array] | None
 
 # By the format's name, in Keras' words; the leaky one has a slope of its own.
 NAMES = {
@@ -32,17 +39,25 @@ NAMES = {
 
 @dataclass(frozen=True)
 class Capture:
-    """A `.nam` file: the net that it holds, and what it tells about itself."""
+    """A file with a net: what plays it, and what it tells about itself."""
 
     path: Path
     player: Player
     architecture: str
-    sample_rate: int | None
+    sample_rate: int
     metadata: dict[str, Any] = field(default_factory=dict)
+    rate_assumed: bool = False  # whether the file leaves it open at which rate, in hertz, its net is to be played
 
     @property
     def name(self) -> str:
         return str(self.metadata.get("name") or self.path.stem)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a listener has to know before the capture is played."""
+        if not self.rate_assumed:
+            return ()
+        return (f"{self.path} states no sample rate: {self.sample_rate:,} Hz is assumed, as its players do",)
 
     @property
     def loudness_db(self) -> float | None:
@@ -62,28 +77,56 @@ def read(path: str | Path, *, precision: Any = np.float32) -> Capture:
     """
     path = Path(path).expanduser()
     document = read_json(path, "NAM capture")
-    player, architecture = parsed(path, document, precision)
-    metadata = document.get("metadata")
-    player.sample_rate = sample_rate(path, document)
-    if isinstance(player, Lstm) and player.sample_rate:
+    if rtneural.is_chain(document):
+        found = rtneural.of_document(path, document)
+        return capture(path, found, found.told(), found.sample_rate, document.get("metadata"))
+    if "model_data" in document and "state_dict" in document:
+        raise AmpsimError(
+            f"{path} is a model of GuitarML's players, which is not played: export it as .nam or for AIDA-X"
+        )
+    nets = contents(path, document)
+    rates = [sample_rate(path, net) for net in nets]
+    metadata = next((net["metadata"] for net in nets if isinstance(net.get("metadata"), dict)), None)
+    player, architecture = parsed(path, nets[1 if len(nets) > 1 else 0], precision)
+    return capture(path, player, architecture, next(filter(None, rates), None), metadata)
+
+
+def capture(path: Path, player: Player, architecture: str, rate: int | None, metadata: Any) -> Capture:
+    files.refuse_larger(f"the memory of the net in {path}", 3 * player.state_bytes)  # a block makes copies
+    player.name, player.sample_rate = str(path), rate or ASSUMED_RATE
+    if isinstance(player, Lstm):
         player.warm_up = round(LSTM_WARM_UP_S * player.sample_rate)
-    return Capture(path, player, architecture, player.sample_rate, metadata if isinstance(metadata, dict) else {})
+    metadata = metadata if isinstance(metadata, dict) else {}
+    return Capture(path, player, architecture, player.sample_rate, metadata, rate_assumed=rate is None)
+
+
+def contents(path: Path, document: dict[str, Any]) -> list[dict[str, Any]]:
+    """A capture, and what is in it: a container's nets, the largest first, which is played where nobody asks for less."""
+    refuse_other(path, document)
+    if document["architecture"] != CONTAINER:
+        return [document]
+    with understood(path, f"its {CONTAINER}"):
+        entries = sorted(document["config"]["submodels"], key=lambda entry: -float(entry["max_value"]))
+        nets = [entry["model"] for entry in entries]
+        if not nets or any(not isinstance(net, dict) or net.get("architecture") == CONTAINER for net in nets):
+            raise ValueError("it holds no net, or something else than nets")
+    for net in nets:
+        refuse_other(path, net)
+    return [document, *nets]
+
+
+def refuse_other(path: Path, document: dict[str, Any]) -> None:
+    """Refuse what is no capture, or one of a version that may mean something else by the same words."""
+    for key, kind in (("version", str | int | float), ("architecture", str), ("config", dict), ("weights", list)):
+        if not isinstance(document.get(key), kind):
+            raise AmpsimError(f"{path} is no NAM capture: its `{key}` is missing or of the wrong kind")
+    found = re.match(r"(\d{1,9})\.(\d{1,9})(?![\w])", stated := str(document["version"]))
+    if not found or (int(found[1]), int(found[2])) not in VERSIONS:
+        raise AmpsimError(f"{path} is of NAM's version {stated:.20}; those from 0.5 to 0.7 can be played")
 
 
 def parsed(path: Path, document: dict[str, Any], precision: Any) -> tuple[Player, str]:
-    for key, kind in (("version", str), ("architecture", str), ("config", dict), ("weights", list)):
-        if not isinstance(document.get(key), kind):
-            raise AmpsimError(f"{path} is no NAM capture: its `{key}` is missing or of the wrong kind")
-    found = re.fullmatch(r"(\d+)\.(\d+)\.(\d+)", document["version"])
-    if not found or (int(found[1]), int(found[2])) not in VERSIONS:
-        raise AmpsimError(f"{path} is of NAM's version {document['version']:.20}; those from 0.5 to 0.7 can be played")
     architecture = document["architecture"]
-    if architecture == "SlimmableContainer":  # the largest net is what is played where nobody asks for less
-        with understood(path, "its SlimmableContainer"):
-            largest = max(document["config"]["submodels"], key=lambda entry: float(entry["max_value"]))["model"]
-            if not isinstance(largest, dict) or largest.get("architecture") == "SlimmableContainer":
-                raise ValueError("it holds no net")
-        return parsed(path, largest, precision)
     if architecture not in ARCHITECTURES:
         raise AmpsimError(f"{path} holds a {architecture:.40}; {', '.join(ARCHITECTURES)} can be played")
     with understood(path, f"its {architecture}"):
@@ -94,10 +137,13 @@ def parsed(path: Path, document: dict[str, Any], precision: Any) -> tuple[Player
 
 
 def sample_rate(path: Path, document: dict[str, Any]) -> int | None:
-    if "sample_rate" not in document:
-        return None
+    """In hertz; None where it is left open, which the format's own code also writes as null or as a number below 1."""
+    stated = document.get("sample_rate")
     with understood(path, "its sample_rate"):
-        return whole(document["sample_rate"], "sample_rate", least=1000)
+        rate = float(stated) if isinstance(stated, str) else stated
+        if rate is None or (isinstance(rate, int | float) and not isinstance(rate, bool) and -1e9 < rate <= 0):
+            return None
+        return whole(rate, "sample_rate", least=audio.RATES[0], most=audio.RATES[1])
 
 
 class Linear(Player):
@@ -154,8 +200,8 @@ class WaveNet(Player):
 
     def __init__(self, config: dict[str, Any], weights: Weights) -> None:
         refuse(config, {"head": None, "condition_dsp": None})
+        whole(sum(len(array["dilations"]) for array in config["layers"]), "the number of its layers", most=MOST_LAYERS)
         self.arrays = [LayerArray(array, weights) for array in config["layers"]]
-        whole(len(self.arrays), "the number of its arrays", most=64)
         inputs, head_size = 1, self.arrays[0].channels
         for array in self.arrays:
             if (array.inputs, array.channels) != (inputs, head_size):
@@ -166,14 +212,21 @@ class WaveNet(Player):
         float(config["head_scale"])
         self.scale = weights.take(1)[0]  # players use this last weight, and not the one in the config
         self.convolutions = [convolution for array in self.arrays for convolution in array.convolutions()]
-        self.warm_up = sum(convolution.memory for convolution in self.convolutions)
-        whole(1 + self.warm_up, "the receptive field", most=LONGEST_MEMORY)
+        whole(1 + sum(each.memory for each in self.convolutions), "the receptive field", most=LONGEST_MEMORY)
+        self.state_bytes = sum(4 * each.inputs * each.memory for each in self.convolutions)
 
     def reset_state(self) -> list[Array]:
         return [np.zeros((each.inputs, each.memory), np.float32) for each in self.convolutions]
 
+    def settled_state(self) -> list[Array]:
+        """After zeros for as long as the net remembers, which is what its players begin with."""
+        return self.play(np.zeros(1, np.float32), None)[1]
+
     def stream(self, block: Signal, state: list[Array]) -> tuple[Signal, list[Array]]:
-        past, after = iter(state), list[Array]()
+        return self.play(block, iter(state))
+
+    def play(self, block: Signal, past: Past) -> tuple[Signal, list[Array]]:
+        after = list[Array]()
         condition = features = block[None]
         head: Array | None = None
         for array in self.arrays:
@@ -189,7 +242,7 @@ class LayerArray:
         refuse(config, UNPLAYED, channels=config["channels"])
         self.inputs, self.channels = whole(config["input_size"], "input_size"), whole(config["channels"], "channels")
         whole(config["condition_size"], "condition_size", most=1)
-        count = whole(len(config["dilations"]), "the number of dilations", most=1024)
+        count = whole(len(config["dilations"]), "the number of dilations")
         settings = zip(
             each(config["kernel_sizes"] if "kernel_sizes" in config else config["kernel_size"], count),
             config["dilations"],
@@ -208,7 +261,7 @@ class LayerArray:
         return [*(layer.convolution for layer in self.layers), self.head]
 
     def __call__(
-        self, features: Array, condition: Array, head: Array | None, past: Iterator[Array], after: list[Array]
+        self, features: Array, condition: Array, head: Array | None, past: Past, after: list[Array]
     ) -> tuple[Array, Array]:
         features = self.rechannel(features)
         total = np.zeros_like(features) if head is None else head
@@ -230,9 +283,7 @@ class Layer:
         self.mixin = Convolution(weights, 1, wide, bias=False)
         self.residual = Convolution(weights, channels, channels)
 
-    def __call__(
-        self, features: Array, condition: Array, past: Iterator[Array], after: list[Array]
-    ) -> tuple[Array, Array]:
+    def __call__(self, features: Array, condition: Array, past: Past, after: list[Array]) -> tuple[Array, Array]:
         mixed = self.convolution(features, past, after) + self.mixin(condition)
         activated = self.activation(mixed[: self.channels])
         if self.gated:
@@ -252,11 +303,12 @@ class Convolution:
         self.taps = np.ascontiguousarray(weights.take(outputs, inputs, size).transpose(2, 0, 1))
         self.bias = weights.take(outputs, 1) if bias else np.float32(0)
 
-    def __call__(self, features: Array, past: Iterator[Array] | None = None, after: list[Array] | None = None) -> Array:
-        """(inputs, n) -> (outputs, n). With a memory it takes the next of `past` and appends what comes after it."""
+    def __call__(self, features: Array, past: Past = None, after: list[Array] | None = None) -> Array:
+        """(inputs, n) -> (outputs, n). With a memory, `after` is appended what comes after the block."""
         length = features.shape[1]
-        if past is not None and after is not None:
-            features = np.concatenate([next(past), features], axis=1)
+        if after is not None:
+            before = np.repeat(features[:, :1], self.memory, axis=1) if past is None else next(past)
+            features = np.concatenate([before, features], axis=1)
             after.append(features[:, length:])
         total = np.zeros((self.outputs, length), features.dtype) + self.bias
         for number, tap in enumerate(self.taps):

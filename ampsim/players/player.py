@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ampsim.signals.audio import Signal
+from ampsim.signals.audio import Signal, refuse_unsound
 
 Array = NDArray[np.floating]
 
@@ -21,7 +21,9 @@ class Player:
     A kind of net defines `reset_state` and `stream`, and in `warm_up` how many zeros its format plays before a file.
     """
 
+    name = "the net"  # in errors; a reader puts the file's path here
     sample_rate: int | None = None
+    state_bytes = 0  # what its past takes, where a file can make that large
     warm_up = 0
 
     def reset_state(self) -> Any:
@@ -33,12 +35,27 @@ class Player:
         raise NotImplementedError
 
     def blocks(self, signals: Iterable[Signal]) -> Iterator[Signal]:
-        """Play a signal that arrives in pieces of any length."""
-        _, state = self.stream(np.zeros(self.warm_up, np.float32), self.reset_state())
+        """Play a signal that arrives in pieces of any length.
+
+        Raises:
+            AmpsimError: the net plays NaN or infinity.
+        """
+        with np.errstate(over="ignore", invalid="ignore"):  # which is told of in a sentence
+            state, done = self.settled_state(), 0
         for signal in signals:
             for start in range(0, len(signal), BLOCK_LENGTH):
-                output, state = self.stream(signal[start : start + BLOCK_LENGTH], state)
+                with np.errstate(over="ignore", invalid="ignore"):
+                    output, state = self.stream(signal[start : start + BLOCK_LENGTH], state)
+                refuse_unsound(self.name, output, at=done, sample_rate=self.sample_rate)
+                done += len(output)
                 yield output
+
+    def settled_state(self) -> Any:
+        """The state after the zeros that the format plays before a file."""
+        state = self.reset_state()
+        for start in range(0, self.warm_up, BLOCK_LENGTH):
+            _, state = self.stream(np.zeros(min(BLOCK_LENGTH, self.warm_up - start), np.float32), state)
+        return state
 
     def __call__(self, signal: Signal) -> Signal:
         """Play a whole signal, (num_samples,)."""

@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from ampsim.players.documents import numbers, read_json, understood, whole
+from ampsim.players.documents import MOST_LAYERS, numbers, read_json, understood, whole
 from ampsim.players.player import ACTIVATIONS, Array, Player, Recurrent
+from ampsim.signals import audio
 from ampsim.signals.audio import Signal
 
 DENSE_NAMES = ("dense", "time-distributed-dense")
 ACTIVATION_NAMES = ("tanh", "relu", "sigmoid", "softmax", "elu", "")  # any other name makes RTNeural crash
+LARGEST_GAIN_DB = 200.0  # which leaves room for any that is meant
 AIDAX_UNITS = (8, 12, 16, 20, 24, 32, 40, 64, 80)
 State = list[Any]
 
@@ -21,6 +23,7 @@ class Chain(Player):
 
     def __init__(self, layers: list["Layer"]) -> None:
         self.layers = layers
+        self.state_bytes = sum(layer.state_bytes for layer in layers)
 
     def reset_state(self) -> State:
         return [layer.reset_state() for layer in self.layers]
@@ -36,6 +39,8 @@ class Chain(Player):
 
 class Layer:
     """A map of (n, inputs) to (n, outputs) with whatever state it keeps."""
+
+    state_bytes = 0
 
     def reset_state(self) -> Any:
         return None
@@ -57,9 +62,11 @@ class Convolution(Layer):
 
     def __init__(self, kernel: Array, bias: Array, dilation: int, activation: Callable[[Array], Array]) -> None:
         self.kernel, self.bias, self.dilation, self.activation = kernel, bias, dilation, activation
+        self.memory = ((len(self.kernel) - 1) * self.dilation, self.kernel.shape[1])
+        self.state_bytes = 8 * self.memory[0] * self.memory[1]
 
     def reset_state(self) -> Array:
-        return np.zeros(((len(self.kernel) - 1) * self.dilation, self.kernel.shape[1]))
+        return np.zeros(self.memory)
 
     def stream(self, features: Array, state: Array) -> tuple[Array, Array]:
         heard = np.concatenate([state, features])
@@ -84,7 +91,9 @@ class Cells(Layer):
 class Skip(Chain):
     """AIDA-X: gains at both ends, and the input added to the output where `in_skip` is 1."""
 
-    def __init__(self, layers: list[Layer], *, skip: bool, in_gain_db: float, out_gain_db: float) -> None:
+    kinds: tuple[str, ...] | list[str] = ()
+
+    def __init__(self, layers: list[Layer], *, skip: bool, in_gain_db: float = 0.0, out_gain_db: float = 0.0) -> None:
         super().__init__(layers)
         self.skip, self.gains = skip, (10 ** (in_gain_db / 20), 10 ** (out_gain_db / 20))
 
@@ -92,6 +101,10 @@ class Skip(Chain):
         heard = self.gains[0] * block
         played, after = super().stream(heard, state)
         return (self.gains[1] * (played + heard if self.skip else played)).astype(np.float32), after
+
+    def told(self) -> str:
+        """The net in words."""
+        return f"chain of {' and '.join(self.kinds)}" if len(self.kinds) < 4 else f"chain of {len(self.kinds)} layers"
 
 
 def read(path: Path) -> Chain:
@@ -114,26 +127,46 @@ def read_aidax(path: Path) -> Skip:
     """
     document = read_json(path, "AIDA-X model")
     with understood(path, "its chain of layers"):
-        layers = chain(document)
-        first = document["layers"][0]
-        if len(layers) != 2 or first["type"] not in ("lstm", "gru") or first["shape"][-1] not in AIDAX_UNITS:
+        player, first = of_document(path, document), document["layers"][0]
+        if len(player.layers) != 2 or first["type"] not in ("lstm", "gru") or first["shape"][-1] not in AIDAX_UNITS:
             raise ValueError(
                 f"AIDA-X plays one lstm or gru of {', '.join(map(str, AIDAX_UNITS))} units and a dense layer"
             )
-        skip = whole(document.get("in_skip", 0), "in_skip", least=0, most=1)
-        gains = {f"{name}_db": float(document.get(name, 0.0)) for name in ("in_gain", "out_gain")}
         heard, expected = (numbers(document[name], name) for name in ("input_batch", "output_batch"))
-        plain = Skip(layers, skip=bool(skip), in_gain_db=0.0, out_gain_db=0.0)
+        plain = Skip(player.layers, skip=player.skip)
         if heard.shape != expected.shape or not np.allclose(plain(heard), expected, atol=1e-5):
             raise ValueError("its output_batch is not what it makes of its input_batch")
-        player = Skip(layers, skip=bool(skip), **gains)
-        stated = document.get("metadata", {}).get("samplerate")
-        player.sample_rate = int(float(stated)) if stated else None
         return player
+
+
+def is_chain(document: dict[str, Any]) -> bool:
+    """Whether an object looks like RTNeural's JSON rather than a `.nam` file."""
+    return isinstance(document.get("layers"), list) and "in_shape" in document and "architecture" not in document
+
+
+def of_document(path: Path, document: dict[str, Any]) -> Skip:
+    """RTNeural's chain, with what AIDA-X adds to it where the file states that.
+
+    Raises:
+        AmpsimError: as `read`.
+    """
+    with understood(path, "its chain of layers"):
+        skip = whole(document.get("in_skip", 0), "in_skip", least=0, most=1)
+        gains = {f"{name}_db": float(document.get(name, 0.0)) for name in ("in_gain", "out_gain")}
+        if not all(abs(gain) <= LARGEST_GAIN_DB for gain in gains.values()):
+            raise ValueError(f"in_gain and out_gain are from -{LARGEST_GAIN_DB:.0f} to {LARGEST_GAIN_DB:.0f} dB")
+        player = Skip(chain(document), skip=bool(skip), **gains)
+        metadata = document.get("metadata")
+        stated = metadata.get("samplerate") if isinstance(metadata, dict) else None
+        if stated:
+            player.sample_rate = whole(float(stated), "samplerate", least=audio.RATES[0], most=audio.RATES[1])
+    player.kinds = [entry["type"] for entry in document["layers"]]
+    return player
 
 
 def chain(document: dict[str, Any]) -> list[Layer]:
     inputs = whole(document["in_shape"][-1], "in_shape", most=1)
+    whole(len(document["layers"]), "the number of its layers", most=MOST_LAYERS)
     layers = []
     for number, entry in enumerate(document["layers"]):
         outputs = whole(entry["shape"][-1], f"the shape of layer {number}")

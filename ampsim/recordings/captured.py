@@ -11,7 +11,7 @@ from ampsim.players.loudness import loudness_db
 from ampsim.players.nam import Capture, read
 from ampsim.recordings import virtual_amp
 from ampsim.recordings.pairs import AudioPair, FileRecord, aligned, estimate_delay
-from ampsim.recordings.sources import DEFAULT_RATE, Source, listed, mono, record
+from ampsim.recordings.sources import Source, listed, mono, record
 from ampsim.signals import audio
 from ampsim.signals.audio import Signal
 
@@ -22,10 +22,10 @@ TOLERANCE_DB = 1.5
 
 @dataclass(frozen=True, kw_only=True)
 class NamCapture(Source):
-    """A `.nam` file that plays direct recordings; learning then can be studied on any public capture.
+    """A capture that plays direct recordings; learning then can be studied on any public one.
 
     Args:
-        path: the capture.
+        path: the capture, a `.nam` file or RTNeural's JSON as AIDA-X plays it.
         input: one direct recording or several (mono, one take each), brought to the capture's sample rate; None takes a
             minute of the embedded guitar.
     """
@@ -47,7 +47,7 @@ class NamCapture(Source):
     def directs(self, capture: Capture) -> list[tuple[Signal, tuple[str, ...], int, str, tuple[FileRecord, ...]]]:
         """Samples, notes on them, rate, name and origin of each take."""
         if self.input is None:
-            rate = capture.sample_rate or DEFAULT_RATE
+            rate = capture.sample_rate
             return [(virtual_amp.guitar(GUITAR_S, rate, seed=0), (), rate, "guitar", ())]
         files = [audio.read(path) for path in listed("data.input", self.input)]
         return [(*mono(file), file.sample_rate, file.path.name, (record(file),)) for file in files]
@@ -98,11 +98,12 @@ def played(
     """One take, at the capture's rate."""
     if not np.isfinite(direct).all():
         raise AmpsimError(f"{name} holds NaN or infinity: export it again")
-    if capture.sample_rate and capture.sample_rate != rate:
+    if capture.sample_rate != rate:
         import soxr  # here, so that a typo is answered without it
 
         direct, rate = soxr.resample(direct, rate, capture.sample_rate), capture.sample_rate
-    return AudioPair(direct, capture.player(direct), rate, name, files, name, f"{capture.path} (capture)", notes)
+    target, notes = capture.player(direct), (*notes, *capture.notes)
+    return AudioPair(direct, target, rate, name, files, name, f"{capture.path} (capture)", notes)
 
 
 def level_fault(capture: Capture) -> str:

@@ -77,7 +77,9 @@ def clipping(pair: AudioPair) -> Iterator[Finding]:
     """Samples at full scale, and flat tops below it, where a file was turned down after it had clipped."""
     found = False
     for side, samples, name in sides(pair):
-        starts, stops = runs(np.abs(samples) >= FULL_SCALE, CLIPPED_RUN)
+        full = samples >= FULL_SCALE
+        full |= samples <= -FULL_SCALE
+        starts, stops = runs(full, CLIPPED_RUN)
         count, over = int((stops - starts).sum()), decibels(peak(samples))
         if count and peak(samples) <= 2 - FULL_SCALE:
             at_s = tuple(float(start) / pair.sample_rate for start in starts[:10])
@@ -87,9 +89,9 @@ def clipping(pair: AudioPair) -> Iterator[Finding]:
             found = True
             continue
         tops = [
-            (level, *runs(sign * samples >= level * (1 - 1e-6), CLIPPED_RUN))
-            for sign, level in ((1, float(np.max(samples))), (-1, -float(np.min(samples))))
-            if level > 0
+            (abs(level), *runs(reached(samples, level * (1 - 1e-6)), CLIPPED_RUN))
+            for level in (max(float(np.max(samples)), 0.0), min(float(np.min(samples)), 0.0))
+            if level
         ]
         tops = [(level, starts, stops) for level, starts, stops in tops if len(starts) >= FLAT_TOPS]
         if tops:
@@ -117,9 +119,17 @@ def clipping(pair: AudioPair) -> Iterator[Finding]:
         yield Finding("ok", "clipping", text, values={"input_peak_db": peaks[0], "target_peak_db": peaks[1]})
 
 
+def reached(samples: Signal, level: float) -> NDArray[np.bool_]:
+    """Where samples lie at a level or beyond it, above or below zero as the level does."""
+    return samples >= level if level > 0 else samples <= level
+
+
 def runs(mask: NDArray[np.bool_], shortest: int) -> tuple[Indices, Indices]:
     """Start and stop of each run of True that is at least so long."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).view(np.int8)))
+    if not len(mask):
+        return np.empty(0, int), np.empty(0, int)
+    inner = np.flatnonzero(mask[1:] != mask[:-1]) + 1
+    edges = np.concatenate([[0] * int(mask[0]), inner, [len(mask)] * int(mask[-1])]).astype(int)
     starts, stops = edges[::2], edges[1::2]
     long = stops - starts >= shortest
     return starts[long], stops[long]

@@ -58,7 +58,7 @@ def dynamics(pair: AudioPair) -> tuple[float, float]:
     levels = [10 * np.log10(power) for power in powers]
     loud = np.all([level > level.max() - 40 for level in levels], axis=0)
     ranges = [np.subtract(*np.percentile(level[loud], (90, 10))) if loud.sum() > 10 else 0.0 for level in levels]
-    squares = [np.square(x) for x in (pair.input, pair.target)]
+    squares = map(np.square, (pair.input, pair.target))  # one at a time, since a take may be an hour long
     kurtosis = [len(x) * float(np.dot(x, x)) / max(float(np.sum(x, dtype=np.float64)) ** 2, 1e-30) for x in squares]
     return float(ranges[0] - ranges[1]), math.log(max(kurtosis[0], 1e-9) / max(kurtosis[1], 1e-9))
 

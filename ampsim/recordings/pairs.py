@@ -33,7 +33,7 @@ class AudioPair:
     files: tuple[FileRecord, ...] = ()
     input_name: str = ""
     target_name: str = ""
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # what has to be said before it is used
 
     @property
     def duration_s(self) -> float:

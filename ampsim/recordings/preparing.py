@@ -106,6 +106,8 @@ def quick(pair: AudioPair) -> tuple[list[Finding], Timing | None]:
 
 
 def passed(take: AudioPair, source: Source, notice: Notice) -> tuple[AudioPair, list[Finding]]:
+    for note in take.notes:
+        notice(note)
     findings, measured = quick(take)
     if source.drift == "correct" and measured and match.drifts(measured, take.duration_s):
         take, ppm = without_drift(take, measured)

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from ampsim import AmpsimError
+from ampsim.files import refuse_larger
 from ampsim.recordings import virtual_amp
 from ampsim.recordings.channels import alike, silent
 from ampsim.recordings.pairs import AudioPair, FileRecord
 from ampsim.signals.audio import AudioFile, Signal, clock, read
 
 DEFAULT_RATE = virtual_amp.VirtualAmpSettings.sample_rate
+MADE_BYTES = 46  # that a sample of the virtual amp takes while it is made, as measured
 SPLITS = ("train", "validation", "test")
 LENGTHS_S = 1.0  # by which the files of a take may differ: workstations end each track a little elsewhere
 
@@ -164,10 +166,13 @@ class VirtualAmp(Source):
     def load(self) -> list[AudioPair]:
         recording: dict[str, Any] = self.recording  # type: ignore[attr-defined]
         try:
+            chosen = virtual_amp.VirtualAmpSettings(**recording)
+            name = f"data.duration_s={chosen.duration_s:g} at {chosen.sample_rate:,} Hz"
+            refuse_larger(name, MADE_BYTES * chosen.duration_s * chosen.sample_rate)
             direct, amp = virtual_amp.record(**recording)
         except ValueError as error:
             raise AmpsimError(f"data=virtual_amp: {error}") from error
-        sample_rate = recording.get("sample_rate", DEFAULT_RATE)
+        sample_rate = chosen.sample_rate
         digest = hashlib.sha256(direct.tobytes() + amp.tobytes()).hexdigest()
         made = FileRecord("virtual_amp (made, not recorded)", len(direct) / sample_rate, digest)
         return [AudioPair(direct, amp, sample_rate, "virtual_amp", (made,))]

@@ -17,6 +17,8 @@ from ampsim.files import read_json
 
 CONFIDENCE = 0.95
 LARGEST = 10_000_000  # bytes of a votes file; a listener's are a few thousand
+# ITU-R BS.1534-3, 5.2, asks for no more than 12 stimuli; no one answers as many trials or tests in one go.
+MOST_STIMULI, MOST_TRIALS, MOST_TESTS = 50, 5000, 1000
 # ITU-R BS.1534-3, 4.1.2: a listener is left out who rates the hidden reference below this in more of the excerpts.
 REFERENCE_AT_LEAST, MISSED_AT_MOST = 90, 0.15
 
@@ -148,12 +150,12 @@ def of_page(tests: Sequence[MushraTest]) -> Mushra:
             excluded[group[0].listener] = (missed, excerpts)
         else:
             kept[group[0].listener] = [each for test in group for each in test.ratings]
-    stimuli = dict.fromkeys(stimulus for each in kept.values() for excerpt in each for stimulus in excerpt)
-    scores = {
-        stimulus: [[excerpt[stimulus] for excerpt in each if stimulus in excerpt] for each in kept.values()]
-        for stimulus in stimuli
-    }
-    ratings = [rating(stimulus, [np.mean(each) for each in of if each]) for stimulus, of in scores.items()]
+    scores: dict[Stimulus, dict[str, list[float]]] = {}  # by listener
+    for listener, excerpts in kept.items():
+        for excerpt in excerpts:
+            for stimulus, score in excerpt.items():
+                scores.setdefault(stimulus, {}).setdefault(listener, []).append(score)
+    ratings = [rating(stimulus, [np.mean(each) for each in of.values()]) for stimulus, of in scores.items()]
     return Mushra(tests[0].title, list(kept), excluded, sorted(ratings, key=lambda each: -each.mean))
 
 
@@ -221,7 +223,7 @@ class AbxVotes(Votes):
     a: Text
     b: Text
     planned: Count
-    trials: list[Trial]
+    trials: Annotated[list[Trial], Field(max_length=MOST_TRIALS)]
 
 
 class Score(Votes):
@@ -231,7 +233,7 @@ class Score(Votes):
 
 
 class Excerpt(Votes):
-    ratings: list[Score]
+    ratings: Annotated[list[Score], Field(max_length=MOST_STIMULI)]
 
     @field_validator("ratings")
     @classmethod
@@ -244,14 +246,22 @@ class Excerpt(Votes):
 class MushraVotes(Votes):
     id: Text
     planned: Count
-    trials: list[Excerpt]
+    trials: Annotated[list[Excerpt], Field(max_length=MOST_TRIALS)]
+
+    @field_validator("trials")
+    @classmethod
+    def few_stimuli(cls, trials: list[Excerpt]) -> list[Excerpt]:
+        count = len({(each.kind, each.name) for trial in trials for each in trial.ratings})
+        if count > MOST_STIMULI:
+            raise ValueError(f"{count:,} stimuli are rated, and a listener compares up to {MOST_STIMULI}")
+        return trials
 
 
 class File(Votes):
     page: Page
     listener: Text
-    abx: list[AbxVotes]
-    mushra: list[MushraVotes]
+    abx: Annotated[list[AbxVotes], Field(max_length=MOST_TESTS)]
+    mushra: Annotated[list[MushraVotes], Field(max_length=MOST_TESTS)]
 
 
 NAMES = {"abx": "ABX test", "mushra": "MUSHRA test", "ratings": "rating"}

@@ -21,7 +21,7 @@ from ampsim.metrics import (
 from ampsim.models import AmpModel
 from ampsim.models.rendering import Renderer
 from ampsim.recordings.pairs import Span
-from ampsim.signals.audio import Signal
+from ampsim.signals.audio import Signal, refuse_unsound
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,17 @@ class Evaluation:
 
 
 def evaluate(model: AmpModel, spans: list[Span]) -> Evaluation:
-    """Render held-out spans and score them; the real-time factor leaves compilation out."""
+    """Render held-out spans and score them; the real-time factor leaves compilation out.
+
+    Raises:
+        AmpsimError: the model plays NaN or infinity.
+    """
     renderer, sample_rate = Renderer(model), spans[0].take.sample_rate
     started = time.perf_counter()
     predictions = [renderer.span(span) for span in spans]
     seconds = time.perf_counter() - started
+    for span, prediction in zip(spans, predictions, strict=True):
+        refuse_unsound(f"the model, given {span.take.name},", prediction, at=span.start, sample_rate=sample_rate)
     pairs = [(span.target, prediction) for span, prediction in zip(spans, predictions, strict=True)]
     found = waveform_scores(pairs) | ear_scores(pairs, sample_rate) | registered_scores(pairs, sample_rate)
     duration_s = sum(map(len, spans)) / sample_rate

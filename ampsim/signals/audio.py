@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from ampsim import AmpsimError
-from ampsim.files import atomic, refuse_existing, refuse_irregular
+from ampsim.files import atomic, refuse_existing, refuse_irregular, refuse_larger
 
 Signal = NDArray[np.float32]
 
@@ -21,7 +22,8 @@ Signal = NDArray[np.float32]
 SUBTYPES = {".wav": "FLOAT", ".flac": "PCM_24", ".aiff": "PCM_24", ".aif": "PCM_24"}
 FORMATS = {".wav": "WAV", ".flac": "FLAC", ".aiff": "AIFF", ".aif": "AIFF"}
 RATES = (1_000, 1_000_000)  # in hertz; what a header states beyond these is no recording's
-PIECE = 1 << 16  # samples that are decoded at a time where only their number is asked for
+PIECE = 1 << 16  # samples that are decoded at a time
+BLOCK = 1 << 20  # samples that are worked on at a time, where a copy of all of them would be another hour of audio
 
 
 @dataclass(frozen=True)
@@ -50,22 +52,27 @@ def read(path: str | Path) -> AudioFile:
     """Read a whole WAV, FLAC or AIFF file (16, 24, 32-bit PCM, 32 or 64-bit float).
 
     Raises:
-        AmpsimError: the file is missing, not readable, not audio or empty.
+        AmpsimError: the file is missing, not readable, not audio or empty, or takes more memory than `files.memory_limit`.
     """
     path = Path(path).expanduser()
     with opened(path) as file:
+        refuse_larger(f"{path} ({clock(file.frames / file.samplerate)})", 4 * file.frames * file.channels)
+        # Channel after channel in memory, so that each can be used without a copy.
+        samples, done = np.empty((file.channels, file.frames), np.float32).T, 0
         try:
-            samples = file.read(dtype="float32", always_2d=True)
+            while len(block := file.read(PIECE, dtype="float32", always_2d=True)):
+                samples[done : done + len(block)] = block
+                done += len(block)
         except (soundfile.LibsndfileError, RuntimeError, MemoryError) as error:
             raise AmpsimError(f"{path} stops being readable as audio ({error}): export it again") from error
-        refuse_fewer(path, len(samples), file.frames)
+        refuse_fewer(path, done, file.frames)
         return AudioFile(path, samples, file.samplerate, sha256(path))
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[soundfile.SoundFile]:
     """Open an audio file for reading, with errors in the user's words."""
-    refuse_irregular(path, "audio file")
+    refuse_irregular(path, "WAV, FLAC or AIFF file")
     try:
         str(path).encode()  # into configs, stores and pages
     except UnicodeEncodeError as error:
@@ -206,17 +213,45 @@ def flac(samples: NDArray[np.int16], sample_rate: int) -> bytes:
     return file.getvalue()
 
 
+def refuse_unsound(name: str, samples: Signal, *, at: int = 0, sample_rate: int | None = None) -> None:
+    """Refuse what a net played, (num_samples,), if it holds NaN or infinity.
+
+    Args:
+        name: of the net, or the file that holds it.
+        at: samples that were played before these.
+        sample_rate: in hertz, where the place is to be told in seconds.
+
+    Raises:
+        AmpsimError: it holds some.
+    """
+    sound = np.isfinite(samples)
+    if sound.all():
+        return
+    place = at + int(np.argmin(sound))
+    where = clock(place / sample_rate) if sample_rate else f"sample {place:,}"
+    raise AmpsimError(
+        f"{name} plays NaN or infinity from {where} on: its weights let the signal grow beyond what a float holds; "
+        "take another, or one made anew"
+    )
+
+
 def decibels(ratio: float) -> float:
     """An amplitude ratio in dB, down to -200."""
     return 20 * float(np.log10(max(float(ratio), 1e-10)))
 
 
 def rms(samples: NDArray[np.floating]) -> float:
-    return float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)))) if samples.size else 0.0
+    return math.sqrt(energy(samples) / samples.size) if samples.size else 0.0
+
+
+def energy(samples: NDArray[np.floating]) -> float:
+    """The sum of squares, in double precision, without a second copy of what may be an hour long."""
+    parts = (samples[start : start + BLOCK].astype(np.float64).ravel() for start in range(0, len(samples), BLOCK))
+    return float(sum(np.dot(part, part) for part in parts))
 
 
 def peak(samples: NDArray[np.floating]) -> float:
-    return float(np.max(np.abs(samples))) if samples.size else 0.0
+    return float(np.maximum(np.max(samples), -np.min(samples))) if samples.size else 0.0
 
 
 def clock(seconds: float) -> str:

@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
+from ampsim.signals.audio import BLOCK
+
 Array = NDArray[np.float64]
 Takes = Sequence[tuple[NDArray[np.floating], NDArray[np.floating]]]  # (input, target), each (num_samples,)
 FRAME_S = 0.05
@@ -30,4 +32,7 @@ def framed(signal: NDArray[np.floating], sample_rate: int) -> Array:
 
 
 def frame_powers(signal: NDArray[np.floating], sample_rate: int) -> Array:
-    return np.mean(np.square(framed(signal, sample_rate)), axis=1)
+    length = max(1, round(FRAME_S * sample_rate))
+    step = max(1, BLOCK // length) * length
+    pieces = (framed(signal[start : start + step], sample_rate) for start in range(0, max(len(signal), 1), step))
+    return np.concatenate([np.mean(np.square(piece), axis=1) for piece in pieces])

@@ -12,6 +12,7 @@ from ampsim.config.run_config import RunConfig
 from ampsim.config.targets import build
 from ampsim.losses import Sum
 from ampsim.models import AmpModel
+from ampsim.models.layers import bounded_weights
 from ampsim.recordings.pairs import Span
 from ampsim.recordings.preparing import Recording
 from ampsim.signals import audio
@@ -46,8 +47,9 @@ class Fit:
         strategy = distribution(config["training"]["devices"])
         make_deterministic(config["seed"])
         with strategy.scope():
-            model: AmpModel = build(config["model"], "model", sample_rate=recording.sample_rate)
-            model.build()
+            with bounded_weights(f"the model ({config['model']['_target_'].rpartition('.')[2]})"):
+                model: AmpModel = build(config["model"], "model", sample_rate=recording.sample_rate)
+                model.build()
             optimizer = build(config["optimizer"], "optimizer")
         # The model states its memory; the splits keep that much apart.
         splits = recording.split(gap=model.receptive_field)

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from ampsim import AmpsimError, DivergedError
+from ampsim.files import refuse_larger
 from ampsim.losses import Sum
 from ampsim.metrics import waveform_scores
 from ampsim.models import AmpModel
@@ -78,6 +79,11 @@ class Trainer:
         self.epoch_steps = -(-segments.num_segments // self.batch_size)
         # Training losses are logged every epoch, or at every validation where that is more often.
         self.interval_steps = max(1, round(min(validate_every, 1.0) * self.epoch_steps))
+        self.steps_per_call = min(self.steps_per_call, self.interval_steps)  # more are never taken
+        heard = segments.segment_length + model.receptive_field - 1
+        step_bytes = 4 * self.batch_size * (heard + segments.segment_length)
+        order_bytes = 16 * self.batch_size * self.epoch_steps
+        refuse_larger(f"an epoch with training.batch_size={self.batch_size}", step_bytes + order_bytes)
         self.intervals_per_validation = max(1, round(validate_every))
         self.budget = Budget(
             epoch_steps=self.epoch_steps,

@@ -263,6 +263,16 @@ def test_a_saved_config_that_was_edited_to_something_invalid_is_refused(
         ("\x00", "this is no YAML"),
         ("[" * 2000, "this is no YAML"),
         ("a: &a [*a]\n", "holds a reference (*a)"),
+        ("[" * 200_000, "line 1: this is no YAML (nested too deep)"),
+        ("- " * 100_000, "line 1: this is no YAML (nested too deep)"),
+        ("a:\n" + "? " * 100_000, "line 2: this is no YAML (nested too deep)"),
+        ("seed: 0\n" * 100_000, "is no config: it has more than 500,000 bytes"),
+        ("seed: " + "1" * 5000, "line 1: a number has 5,000 digits"),
+        ("a:\n  b: 1" + ":1" * 50_000 + "\n", "line 2: a number has 100,001 digits"),  # in base 60
+        ("seed: 2026-13-45\n", "line 1: `2026-13-45` cannot be read"),
+        ("seed: 0\nname: x\nseed: 1\n", "line 3: `seed` is there a second time"),
+        ("model:\n  units: 8\n  'units': 16\n", "line 3: `units` is there a second time"),
+        ("data: {path: [a.wav, {x: 1, x: 2}]}\n", "line 1: `x` is there a second time"),
     ],
 )
 def test_what_is_no_config_is_refused(tmp_path: Path, text: str, sentence: str):
@@ -274,12 +284,22 @@ def test_what_is_no_config_is_refused(tmp_path: Path, text: str, sentence: str):
 
 def test_what_is_no_text_or_not_there_is_refused(tmp_path: Path):
     (tmp_path / "model.keras").write_bytes(b"PK\x03\x04\xff\xfe")
-    with pytest.raises(AmpsimError, match="is not text in UTF-8"):
+    with pytest.raises(AmpsimError, match="is no config: it is not text in UTF-8 from byte 4 on"):
         saved.read_config(tmp_path / "model.keras")
-    with pytest.raises(AmpsimError, match="cannot be read: No such file"):
+    with pytest.raises(AmpsimError, match="does not exist"):
         saved.read_config(tmp_path / "nothing.yaml")
-    with pytest.raises(AmpsimError, match="cannot be read: Is a directory"):
+    with pytest.raises(AmpsimError, match="is a folder; name a file in it"):
         saved.read_config(tmp_path)
+
+
+def test_a_config_with_a_byte_order_mark_and_other_line_ends(tmp_path: Path):
+    expected = saved.read_yaml(written(tmp_path, "name", "größer"))
+    path = tmp_path / "config.yaml"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    assert saved.read_yaml(path) == expected
+    path.write_bytes("seed: 0\n".encode("utf-16"))
+    with pytest.raises(AmpsimError, match="but in UTF-16; save it as UTF-8"):
+        saved.read_yaml(path)
 
 
 def test_what_an_earlier_version_did_not_write_takes_its_default_and_is_told(tmp_path: Path):

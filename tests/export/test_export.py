@@ -330,3 +330,15 @@ def test_the_example_plays_a_wav(name: str, tmp_path: Path):
     found, rate = soundfile.read(tmp_path / "out.wav", dtype="float32")
     assert rate == RATE
     np.testing.assert_allclose(found, formats.played(model, guitar(RATE)), atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["nam", "aidax"])
+def test_a_model_that_plays_no_numbers_is_not_exported(tmp_path: Path, kind: str):
+    model = (
+        models.Fir(taps=4, sample_rate=RATE) if kind == "nam" else models.Lstm(units=8, burn_in=60, sample_rate=RATE)
+    )
+    model.build()
+    model.set_weights([np.full_like(weight, 3e38) for weight in model.get_weights()])
+    with pytest.raises(AmpsimError, match=r"plays? NaN or infinity|beyond what a float holds|not understood"):
+        export.export(model, export.formats_named(kind), tmp_path / "out", formats.Details())
+    assert not (tmp_path / "out").exists()

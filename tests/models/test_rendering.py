@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from synthetic import RATE, guitar, noise, pair, write_pcm
 
 from ampsim import AmpsimError
-from ampsim.models import Dense
+from ampsim.models import Dense, Fir
 from ampsim.models.rendering import Renderer, regular, render_file
 from ampsim.recordings.pairs import Span
 from ampsim.signals import audio
@@ -242,3 +242,14 @@ def test_a_peak_above_full_scale_is_told_where_the_format_cuts_it(tmp_path: Path
     play(renderer, tmp_path / "in.wav", tmp_path / "out.wav", notice=notices.append)
     assert len(notices) == 1  # float keeps it
     assert np.abs(audio.read(tmp_path / "out.wav").samples).max() > 1
+
+
+@pytest.mark.parametrize("rate", [RATE, RATE // 2])
+def test_a_model_that_plays_no_numbers_leaves_no_file(tmp_path: Path, rate: int):
+    model = Fir(taps=4, sample_rate=RATE, input_gain=1e3)
+    model.build()
+    model.set_weights([np.full(4, 3e38, np.float32)])
+    source = write_pcm(tmp_path / "in.wav", [noise(4000, level=0.9)], rate)
+    with pytest.raises(AmpsimError, match=r"the model plays NaN or infinity from 0:00\.\d on"):
+        [*render_file(Renderer(model), source, tmp_path / "out.wav")]
+    assert [path.name for path in tmp_path.iterdir()] == ["in.wav"]

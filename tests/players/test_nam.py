@@ -1,6 +1,7 @@
 """`.nam` files: played as the format says, and refused in a sentence where they cannot be."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -99,7 +100,154 @@ def test_a_file_tells_about_itself(tmp_path: Path):
     capture = players.read(write(tmp_path / "x.nam", found))
     assert (capture.name, capture.sample_rate, capture.loudness_db) == ("Plexi", 48000, -18.5)
     capture = players.read(write(tmp_path / "y.nam", wavenet() | {"metadata": {"name": None, "loudness": None}}))
-    assert (capture.name, capture.sample_rate, capture.loudness_db) == ("y", None, None)
+    assert (capture.name, capture.sample_rate, capture.loudness_db) == ("y", 48000, None)
+
+
+# ---- What a file leaves open, or says in other words ----
+
+
+@pytest.mark.parametrize(
+    ("stated", "rate", "assumed"),
+    [
+        ({}, 48000, True),
+        ({"sample_rate": None}, 48000, True),
+        ({"sample_rate": -1.0}, 48000, True),  # as the format's own code writes a rate that it does not know
+        ({"sample_rate": 0}, 48000, True),
+        ({"sample_rate": "96000"}, 96000, False),
+        ({"sample_rate": 44100.0, "metadata": None}, 44100, False),
+    ],
+)
+def test_a_rate_that_is_left_open_is_the_formats(tmp_path: Path, stated: dict, rate: int, assumed: bool):
+    capture = players.read(write(tmp_path / "x.nam", wavenet() | stated))
+    assert (capture.sample_rate, capture.player.sample_rate) == (rate, rate)
+    assert capture.notes == (
+        (f"{tmp_path / 'x.nam'} states no sample rate: 48,000 Hz is assumed, as its players do",) * assumed
+    )
+
+
+def container(*nets: dict, **more: object) -> dict:
+    models = [{"max_value": 1.0 / (number + 1), "model": net} for number, net in enumerate(nets)]
+    return {
+        "version": "0.7.0",
+        "architecture": "SlimmableContainer",
+        "config": {"submodels": models},
+        "weights": [],
+        **more,
+    }
+
+
+def test_a_container_without_a_rate_has_that_of_its_nets(tmp_path: Path):
+    plain, fast, slow = wavenet(), wavenet() | {"sample_rate": 96000}, wavenet() | {"sample_rate": 44100}
+    for contents, rate in (
+        (container(fast, slow), 96000),
+        (container(plain, slow), 44100),
+        (container(fast, sample_rate=44100), 44100),
+        (container(fast, sample_rate=None), 96000),
+        (container(plain), 48000),
+    ):
+        assert players.read(write(tmp_path / "x.nam", contents)).sample_rate == rate
+    about = {"metadata": {"name": "Plexi"}}
+    assert players.read(write(tmp_path / "x.nam", container(fast | about))).name == "Plexi"
+    assert players.read(write(tmp_path / "x.nam", container(fast, metadata={"name": "Amp"}))).name == "Amp"
+
+
+@pytest.mark.parametrize("version", ["0.5", 0.5, "0.5.4-dev", "0.6.0+local", "0.7.1.2"])
+def test_versions_in_other_words(tmp_path: Path, version: object):
+    found = wavenet()
+    expected = play(tmp_path / "x.nam", found)
+    np.testing.assert_array_equal(play(tmp_path / "X.NAM", found | {"version": version}), expected)
+
+
+def test_a_byte_order_mark_and_the_line_ends_of_others(tmp_path: Path):
+    found = wavenet()
+    expected = play(tmp_path / "x.nam", found)
+    text = json.dumps(found, indent=1).replace("\n", "\r\n")
+    (tmp_path / "y.nam").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    np.testing.assert_array_equal(players.read(tmp_path / "y.nam").player(SIGNAL), expected)
+    (tmp_path / "z.nam").write_bytes(text.encode("utf-16"))
+    with pytest.raises(AmpsimError, match=r"z\.nam is no .* in UTF-16; save it as UTF-8"):
+        players.read(tmp_path / "z.nam")
+
+
+def test_what_aida_x_plays_is_a_capture_too(tmp_path: Path):
+    """A dense layer of 2, with a tanh, and one that sums: by hand."""
+    layers = [
+        {"type": "dense", "shape": [None, None, 2], "activation": "tanh", "weights": [[[1.0, -2.0]], [0.1, 0.0]]},
+        {"type": "dense", "shape": [None, None, 1], "activation": "", "weights": [[[0.5], [0.25]], [0.0]]},
+    ]
+    found = {"in_shape": [None, None, 1], "layers": layers, "in_skip": 1, "in_gain": 6.0, "metadata": {"name": "Pedal"}}
+    heard = SIGNAL * 10 ** (6 / 20)
+    expected = 0.5 * np.tanh(heard + 0.1) + 0.25 * np.tanh(-2 * heard) + heard
+    capture = players.read(write(tmp_path / "x.json", found))
+    np.testing.assert_allclose(capture.player(SIGNAL), expected, atol=1e-6)
+    assert (capture.name, capture.architecture, capture.sample_rate) == ("Pedal", "chain of dense and dense", 48000)
+    assert capture.rate_assumed
+    found["metadata"]["samplerate"] = "44100"
+    assert players.read(write(tmp_path / "x.json", found)).sample_rate == 44100
+    del found["metadata"]  # RTNeural's own
+    np.testing.assert_allclose(players.read(write(tmp_path / "x.json", found)).player(SIGNAL), expected, atol=1e-6)
+
+
+# ---- Sound that grows without end ----
+
+
+def dense(*kernels: float) -> dict:
+    layers = [
+        {"type": "dense", "shape": [None, None, 1], "activation": "", "weights": [[[kernel]], [0.0]]}
+        for kernel in kernels
+    ]
+    return {"in_shape": [None, None, 1], "layers": layers}
+
+
+OVERFLOWING = {
+    "a WaveNet": lambda: (found := wavenet(activation="ReLU")) | {"weights": [1e30 * w for w in found["weights"]]},
+    "a filter": lambda: document("Linear", {"receptive_field": 2}, 2) | {"weights": [3e38, 3e38]},
+    "a chain": lambda: dense(1e30, 1e30),
+    "infinity less infinity": lambda: dense(1e38, 1e38, 1e38, 1e38, 1e38, 1e38, 1e38, 1e38, 1e38, -1e38),
+}
+
+
+@pytest.mark.parametrize("name", OVERFLOWING)
+def test_a_net_that_overflows_plays_nothing(name: str, tmp_path: Path):
+    player = players.read(write(tmp_path / "x.nam", OVERFLOWING[name]())).player
+    signal = np.concatenate([np.zeros(2000, np.float32), np.full(3000, 0.9, np.float32)])
+    with pytest.raises(AmpsimError, match=r"x\.nam plays NaN or infinity from 0:00\.\d on"):
+        player(signal)
+
+
+# ---- What a small file makes large ----
+
+
+@pytest.fixture
+def one_megabyte(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AMPSIM_MEMORY_GB", "0.001")
+
+
+@pytest.mark.usefixtures("one_megabyte")
+def test_a_memory_beyond_the_limit_is_refused_before_it_is_set_aside(tmp_path: Path):
+    convolution = {"type": "conv1d", "shape": [None, None, 1], "kernel_size": [2], "dilation": [1 << 18]}
+    chain = {"in_shape": [1], "layers": [convolution | {"weights": [[[[0.5]], [[0.5]]], [0.0]]}]}
+    for contents in (wavenet(dilations=[1, 1 << 18]), chain):
+        sentence = r"the memory of the net in .*x\.nam would take \d\.\d MB of memory, and .* may take 1\.0 MB"
+        with pytest.raises(AmpsimError, match=sentence):
+            players.read(write(tmp_path / "x.nam", contents))
+    assert players.read(write(tmp_path / "x.nam", wavenet())).player(SIGNAL).shape == SIGNAL.shape
+
+
+@pytest.mark.usefixtures("one_megabyte")
+def test_a_file_beyond_the_limit_is_refused_before_it_is_parsed(tmp_path: Path):
+    with pytest.raises(AmpsimError, match="is no NAM capture: it has more than 40,000 bytes"):
+        players.read(write(tmp_path / "x.nam", "[" + "{}," * 20_000 + "{}]"))
+
+
+def test_what_silence_comes_to_is_known_at_once_however_long_the_memory(tmp_path: Path):
+    """By hand: in silence each layer hears one value for ever, so that dilations make no difference."""
+    found = wavenet(dilations=[1, 3])
+    expected = wavenet_by_hand(found, np.zeros(5))[-1]
+    found["config"]["layers"][0]["dilations"] = [1, (1 << 20) - 5]
+    np.testing.assert_allclose(
+        players.read(write(tmp_path / "x.nam", found)).player(np.zeros(2, np.float32)), expected, atol=1e-6
+    )
 
 
 # ---- Files that are not what their name says ----
@@ -150,7 +298,30 @@ BAD = {
     "no layers": (wavenet() | {"config": {"layers": [], "head_scale": 1.0}}, "is not understood"),
     "no config": (wavenet() | {"config": {}}, "its WaveNet has no 'layers'"),
     "rate in words": (wavenet() | {"sample_rate": "48k"}, "its sample_rate is not understood"),
-    "no rate": (wavenet() | {"sample_rate": None}, "its sample_rate is not understood"),
+    "infinite rate": (wavenet() | {"sample_rate": float("inf")}, "its sample_rate is not understood"),
+    "rate beyond any": (wavenet() | {"sample_rate": 1e30}, "sample_rate is 1e+30, and not a whole number from 1000"),
+    "half a rate": (wavenet() | {"sample_rate": 44100.5}, "sample_rate is 44100.5"),
+    "true for a rate": (wavenet() | {"sample_rate": True}, "sample_rate is True"),
+    "true for a version": (wavenet() | {"version": True}, "is of NAM's version True"),
+    "version in words": (wavenet() | {"version": "0.5x"}, "is of NAM's version 0.5x"),
+    "version of digits without end": (wavenet() | {"version": "0." + "5" * 5000}, "is of NAM's version 0.555"),
+    "a container of nothing": (container(), "it holds no net"),
+    "a container in a container": (container(container(wavenet())), "it holds no net"),
+    "a container with an old net": (container(wavenet() | {"version": "0.4.1"}), "is of NAM's version 0.4.1"),
+    "weights twice": ('{"version": "0.5.4", "weights": [], "weights": []}', "it has the key 'weights' twice"),
+    "digits without end": ('{"version": "0.5.4", "weights": [' + "1" * 5000 + "]}", "a number that is too long"),
+    "layers without end": (wavenet(dilations=[1] * 100_000), "the number of its layers is 100000"),
+    "arrays without end": (
+        lambda: (found := wavenet()) | {"config": {**found["config"], "layers": found["config"]["layers"] * 100_000}},
+        "the number of its layers is 200000",
+    ),
+    "a chain without end": (lambda: dense(*[1.0] * 5000), "the number of its layers is 5000"),
+    "a chain with a gain beyond any": (dense(1.0) | {"in_gain": 1e9}, "in_gain and out_gain are from -200 to 200 dB"),
+    "a chain with an unknown layer": (
+        {"in_shape": [1], "layers": [{"type": "snake", "shape": [1], "weights": []}]},
+        "'snake'",
+    ),
+    "GuitarML": ({"model_data": {}, "state_dict": {}}, "is a model of GuitarML's players"),
 }
 
 
@@ -173,3 +344,12 @@ def test_what_is_no_text_or_not_there(tmp_path: Path):
         players.read(tmp_path / "y.nam")
     with pytest.raises(AmpsimError, match="is a folder"):
         players.read(tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with a name")
+def test_what_never_ends_or_never_begins_is_not_opened(tmp_path: Path):
+    os.mkfifo(tmp_path / "x.nam")
+    (tmp_path / "y.nam").symlink_to("/dev/zero")
+    for name in ("x.nam", "y.nam"):
+        with pytest.raises(AmpsimError, match="is no file, but a device or a pipe"):
+            players.read(tmp_path / name)

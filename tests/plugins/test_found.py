@@ -146,3 +146,21 @@ def test_a_choice_that_ampsim_has_is_told(tmp_path: Path):
 def test_a_plugin_opens_only_a_package_of_its_own(tmp_path: Path, value: str):
     distribution(tmp_path, "tube_one", value=value)
     assert f"names `{value}` as its package; it has to be one of its own" in only_fault()
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("rate: 1\nrate: 2\n", r"conf/schedule/flat\.yaml, line 2: found duplicate key rate"),
+        ("a:\n  b: [1\n", r"conf/schedule/flat\.yaml, line \d: "),
+        ("a: " + "[" * 3000, "a YAML file of a plugin is nested too deep"),
+    ],
+)
+def test_a_plugins_yaml_with_a_fault_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, sentence: str
+):
+    package(tmp_path, "tube_yaml")
+    (tmp_path / "tube_yaml" / "conf" / "schedule" / "flat.yaml").write_text(text)
+    monkeypatch.setenv(plugins.VARIABLE, str(tmp_path))
+    with pytest.raises(AmpsimError, match=sentence):
+        settings.composed(["schedule=flat"])

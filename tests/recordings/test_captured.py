@@ -5,14 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from nam_files import wavenet, write
-from synthetic import DELAY, RATE, guitar, write_pcm
+from synthetic import DELAY, RATE, guitar, noise, write_pcm
 
 from ampsim import AmpsimError, players
 from ampsim.cli import main as cli
 from ampsim.players.loudness import LEVEL_DB, gain, loudness_db, reference_input
 from ampsim.recordings import captured
 from ampsim.recordings.pairs import aligned
-from ampsim.recordings.sources import Stereo
+from ampsim.recordings.preparing import prepare
+from ampsim.recordings.sources import Stereo, VirtualAmp
 from ampsim.recordings.splits import split
 
 
@@ -114,3 +115,68 @@ def test_a_teacher_plays_beside_its_recording(capture: Path, recording: Path, tm
         np.testing.assert_array_equal(take.target, expected.target)
     splits = split([taught, learnt], source.splits, gap=10)
     assert {span.take.name for name in ("validation", "test") for span in splits[name]} == {recording.name}
+
+
+# ---- Captures that state no rate, and such as overflow ----
+
+
+def resonator(path: Path, **more: object) -> Path:
+    """A filter that rings at 6,000 Hz where it is played at 48 kHz; the sum of its weights is about 1."""
+    time = np.arange(2000)
+    ringing = (0.998**time * np.cos(2 * np.pi * 6000 / 48000 * time)).round(6).tolist()
+    config = {"receptive_field": len(ringing), "bias": False}
+    return write(path, {"version": "0.5.0", "architecture": "Linear", "config": config, "weights": ringing} | more)
+
+
+def loudest_hz(samples: np.ndarray, rate: int) -> float:
+    spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples))))
+    return float(np.argmax(spectrum) * rate / len(samples))
+
+
+@pytest.mark.parametrize("rate", [44100, 48000, 96000])
+def test_a_capture_without_a_rate_rings_where_it_did(tmp_path: Path, rate: int, capsys: pytest.CaptureFixture):
+    import soundfile
+
+    path = resonator(tmp_path / "amp.nam")
+    soundfile.write(tmp_path / "di.wav", noise(rate, level=0.01), rate, subtype="FLOAT")
+    words = [f"capture={path}", f"input={tmp_path / 'di.wav'}", f"output={tmp_path / 'out.wav'}"]
+    assert cli.main(["render", *words]) == 0
+    found, out_rate = soundfile.read(tmp_path / "out.wav", dtype="float32")
+    assert (out_rate, len(found)) == (rate, rate)
+    assert loudest_hz(found, rate) == pytest.approx(6000, abs=20)
+    told = " ".join(capsys.readouterr().out.split())
+    assert "states no sample rate: 48,000 Hz is assumed, as its players do" in told
+
+
+def test_a_recording_of_a_capture_without_a_rate_says_so(tmp_path: Path):
+    direct = noise(2 * 44100, level=0.01)
+    write_pcm(tmp_path / "di.wav", [direct], 44100, bits=24)
+    source = captured.NamCapture(
+        path=str(resonator(tmp_path / "amp.nam")), input=str(tmp_path / "di.wav"), checks="warn", delay=0
+    )
+    (take,) = source.load()
+    assert take.sample_rate == 48000
+    assert loudest_hz(take.target, 48000) == pytest.approx(6000, abs=20)
+    told: list[str] = []
+    prepare(source, notice=told.append)
+    assert sum("states no sample rate: 48,000 Hz is assumed" in text for text in told) == 1
+    stated = captured.NamCapture(
+        path=str(resonator(tmp_path / "amp.nam", sample_rate=44100)), input=str(tmp_path / "di.wav")
+    )
+    assert stated.load()[0].notes == ()
+
+
+def test_a_capture_that_overflows_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture):
+    write_pcm(tmp_path / "di.wav", [guitar(RATE)])
+    path = resonator(tmp_path / "amp.nam", weights=[3e38] * 2000)
+    words = [f"capture={path}", f"input={tmp_path / 'di.wav'}", f"output={tmp_path / 'out.wav'}"]
+    assert cli.main(["render", *words]) == 2
+    assert "amp.nam plays NaN or infinity from 0:0" in capsys.readouterr().err
+    assert not (tmp_path / "out.wav").exists()
+    with pytest.raises(AmpsimError, match="plays NaN or infinity"):
+        captured.NamCapture(path=str(path), input=str(tmp_path / "di.wav")).load()
+
+
+def test_a_virtual_amp_beyond_the_limit_is_not_made():
+    with pytest.raises(AmpsimError, match=r"data\.duration_s=3600 at 192,000 Hz would take 31\.8 GB of memory"):
+        VirtualAmp(duration_s=3600, sample_rate=192_000).load()

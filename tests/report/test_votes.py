@@ -267,3 +267,36 @@ def test_a_pipe_and_a_giant_file_are_no_votes(tmp_path: Path):
     ):
         with pytest.raises(AmpsimError, match=f"{name} {sentence}"):
             summaries([tmp_path / name], notice=print)
+
+
+def many(stimuli: int, excerpts: int) -> dict:
+    """A MUSHRA test with so many stimuli, shared out to so many excerpts."""
+    each = [{"kind": "model", "name": f"{number}", "score": 50} for number in range(stimuli)]
+    reference = {"kind": "reference", "name": "amp", "score": 100}
+    size = -(-stimuli // excerpts)
+    trials = [{"ratings": [reference, *each[k * size : (k + 1) * size]]} for k in range(excerpts)]
+    return {"id": "m", "planned": len(trials), "trials": trials}
+
+
+@pytest.mark.parametrize(
+    ("votes", "sentence"),
+    [
+        (ballot("Anna", mushra=[many(20_000, 1)]), "ratings of excerpt 1 of MUSHRA test 1"),
+        (ballot("Anna", mushra=[many(20_000, 4000)]), "20,001 stimuli are rated, and a listener compares up to 50"),
+        (ballot("Anna", mushra=[many(5, 5)] * 2000), "mushra of the file"),
+        (ballot("Anna", abx=[abx(20_000, 0, id="a")]), "trials of ABX test 1"),
+    ],
+)
+def test_more_than_a_listener_answers_is_refused(save: Callable, votes: dict, sentence: str):
+    with pytest.raises(AmpsimError, match=sentence):
+        summaries([save("x.json", votes)], notice=print)
+
+
+def test_a_mean_is_over_the_excerpts_that_hold_the_stimulus(save: Callable):
+    """By hand: Anna rates 40 and 60 in the first two of three excerpts, Ben 80 in one."""
+    anna, ben = mushra([(100, 0, 40), (100, 0, 60), (100, 0, 0)], id="a"), mushra([(95, 10, 80)], id="b")
+    anna["trials"][2]["ratings"].pop(0)
+    (_, (page,)) = summaries(
+        [save("a.json", ballot("Anna", mushra=[anna])), save("b.json", ballot("Ben", mushra=[ben]))], notice=print
+    )
+    assert {each.stimulus[0]: each.mean for each in page.ratings} == {"reference": 97.5, "model": 65.0, "anchor": 5.0}

@@ -6,7 +6,8 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from synthetic import RATE, pair
 
-from ampsim.models import Dense
+from ampsim import AmpsimError
+from ampsim.models import Dense, Fir
 from ampsim.recordings.pairs import Span
 from ampsim.runs.evaluation import evaluate
 
@@ -43,3 +44,12 @@ def test_the_real_time_factor_is_seconds_of_audio_per_second(model: Dense, monke
     ticks = iter([100.0, 100.5])
     monkeypatch.setattr("ampsim.runs.evaluation.time.perf_counter", lambda: next(ticks))
     assert evaluate(model, SPANS).scores["real_time_factor"] == pytest.approx((14_000 / RATE) / 0.5)
+
+
+def test_a_model_that_plays_no_numbers_is_not_scored():
+    net = Fir(taps=4)
+    net.build()
+    net.set_weights([np.full(4, 3e38, np.float32)])
+    net.input_gain = 1e3
+    with pytest.raises(AmpsimError, match=r"the model, given .*, plays NaN or infinity from 0:0\d\.\d on"):
+        evaluate(net, SPANS)

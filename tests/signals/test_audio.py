@@ -290,3 +290,38 @@ def test_extensible_header_with_float_is_read(tmp_path: Path):
     body = b"WAVEfmt " + struct.pack("<I", len(form)) + form + b"data" + struct.pack("<I", len(data)) + data
     (tmp_path / "x.wav").write_bytes(b"RIFF" + struct.pack("<I", len(body)) + body)
     assert_array_equal(audio.read(tmp_path / "x.wav").channel(0), RAMP)
+
+
+def test_a_file_beyond_the_limit_is_refused_before_it_is_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    soundfile.write(tmp_path / "long.flac", np.zeros((200_000, 2)), 8000)
+    monkeypatch.setenv("AMPSIM_MEMORY_GB", "0.001")
+    sentence = (
+        r"long\.flac \(0:25\.0\) would take 1\.6 MB of memory, and one file or setting may take 1\.0 MB: make it smaller, "
+        r"or raise the limit \(AMPSIM_MEMORY_GB=1\)"
+    )
+    with pytest.raises(AmpsimError, match=sentence):
+        audio.read(tmp_path / "long.flac")
+    monkeypatch.setenv("AMPSIM_MEMORY_GB", "1")
+    assert audio.read(tmp_path / "long.flac").samples.shape == (200_000, 2)
+    for wrong in ("much", "0", "-1", "nan", "inf"):
+        monkeypatch.setenv("AMPSIM_MEMORY_GB", wrong)
+        with pytest.raises(AmpsimError, match=f"AMPSIM_MEMORY_GB={wrong}: it is a number of gigabytes above 0"):
+            audio.read(tmp_path / "long.flac")
+
+
+def test_levels_of_long_signals_are_those_of_numpy():
+    samples = np.random.default_rng(0).standard_normal((2_500_000,)).astype(np.float32)
+    assert audio.rms(samples) == pytest.approx(np.sqrt(np.mean(np.square(samples.astype(np.float64)))), rel=1e-12)
+    assert audio.peak(-samples) == np.abs(samples).max()
+    assert audio.rms(samples.reshape(-1, 2)) == pytest.approx(audio.rms(samples), rel=1e-12)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_the_first_sample_that_is_no_number_is_named(bad: float):
+    samples = np.zeros(100, np.float32)
+    audio.refuse_unsound("amp.nam", samples)
+    samples[[60, 90]] = bad
+    with pytest.raises(AmpsimError, match=r"amp\.nam plays NaN or infinity from 0:02\.6 on"):
+        audio.refuse_unsound("amp.nam", samples, at=200, sample_rate=100)
+    with pytest.raises(AmpsimError, match="from sample 260 on"):
+        audio.refuse_unsound("amp.nam", samples, at=200)

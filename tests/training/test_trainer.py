@@ -555,3 +555,24 @@ def test_what_a_model_solves_for_is_kept_if_validation_is_the_better_for_it(bett
     again = trainer(epochs=1, checkpoint=tmp_path / "checkpoint.npz", resume=True)
     for one, other in zip(again.best, trained, strict=True):  # the checkpoint is of the training alone
         assert_array_equal(one, other)
+
+
+def test_a_batch_beyond_the_limit_is_refused_before_it_is_set_aside(monkeypatch: pytest.MonkeyPatch):
+    with pytest.raises(
+        AmpsimError, match=r"an epoch with training\.batch_size=1000000000 would take [\d,]+\.\d GB of memory"
+    ):
+        trainer(batch_size=10**9)
+    monkeypatch.setenv("AMPSIM_MEMORY_GB", "0.001")
+    with pytest.raises(AmpsimError, match=r"training\.batch_size=2000 .* may take 1\.0 MB"):
+        trainer(batch_size=2000)
+
+
+def test_steps_in_one_call_are_no_more_than_are_taken():
+    """And the weights are the same, since only the shape of a call differs."""
+    weights = []
+    for steps in (22, 10**9):
+        fit = trainer(epochs=1, steps_per_call=steps)
+        fit.fit()
+        weights.append(fit.model.get_weights())
+    for one, other in zip(*weights, strict=True):
+        assert_array_equal(one, other)
