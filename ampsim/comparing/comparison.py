@@ -42,7 +42,7 @@ def of_sweep(store: Store, parent: TrackedRun, metric: str = "esr") -> Ranking:
     Raises:
         AmpsimError: fewer than two runs finished, or none has this score.
     """
-    ranking = ranked([trial(TrackedRun(store.client, run)) for run in reversed(store.children(parent.id))], metric)
+    ranking = ranked([trial(store.tracked(run)) for run in reversed(store.children(parent.id))], metric)
     with tempfile.TemporaryDirectory() as folder:
         write(store, ranking, Path(folder) / "comparison", title=parent.name)
         parent.log_folder(Path(folder))

@@ -1,11 +1,22 @@
-"""Where a store is and what shows it: known without loading MLflow, which takes seconds."""
+"""Where a store and its artifacts are, and what shows it: known without loading MLflow, which takes seconds."""
 
+import http.client
+import json
 import os
+import re
+import shlex
+import signal
 import socket
+import sqlite3
 import subprocess
 import sys
+import time
+from collections.abc import Callable
+from contextlib import closing, suppress
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Any
+from urllib.parse import quote, urlsplit
+from urllib.request import url2pathname
 
 from ampsim import AmpsimError
 
@@ -16,6 +27,60 @@ ANSWER_S = 5.0  # for a server to take a connection; MLflow itself would try for
 def database_uri(folder: str | Path) -> str:
     """SQLite's address of the store in a folder; absolute, since MLflow resolves a relative one anew in each folder."""
     return f"sqlite:///{(Path(folder).absolute() / 'mlflow.db').as_posix()}"
+
+
+def artifacts_of(folder: str | Path) -> Path:
+    """Where a store of this machine keeps the artifacts of its runs."""
+    return Path(folder).absolute() / "artifacts"
+
+
+def in_a_store(uri: str, run_id: str) -> bool:
+    """Whether an address is that of a run's artifacts in a store's folder, be it where that folder was before."""
+    return uri.startswith("file:") and uri.endswith(f"/artifacts/{run_id}/artifacts")
+
+
+def mend_moved(folder: str | Path, experiment: str = "") -> None:
+    """Have the database of a folder that was moved or copied name the artifacts that lie in it now.
+
+    MLflow keeps absolute addresses: of a moved folder they name nothing, of a copied one the other's files. Those of runs
+    that lie in no store's folder stay as they are, and `TrackedRun` refuses them. A database that cannot be written or
+    read is left to whoever opens it.
+
+    Args:
+        experiment: gets its artifacts here whatever its address was, since new runs are made from that.
+    """
+    here, database = artifacts_of(folder), Path(folder).absolute() / "mlflow.db"
+    with suppress(sqlite3.Error), closing(sqlite3.connect(f"{database.as_uri()}?mode=rw", uri=True, timeout=30)) as opened:
+        query = "SELECT artifact_location FROM experiments WHERE artifact_location LIKE 'file:%/artifacts' OR name = ?"
+        if all(same_place(uri, here) for (uri,) in opened.execute(query, [experiment])):
+            return
+        with opened:
+            for statement in MENDING:
+                opened.execute(statement, {"here": here.as_uri(), "experiment": experiment})
+
+
+def same_place(uri: Any, folder: Path) -> bool:
+    """Whether an address names a folder, be it by another path (a link, a mount)."""
+    if uri == folder.as_uri():
+        return True
+    with suppress(OSError, ValueError, AttributeError):
+        parts = urlsplit(uri)
+        return parts.scheme == "file" and Path(url2pathname(parts.path)).samefile(folder)
+    return False
+
+
+MENDING = (
+    "UPDATE experiments SET artifact_location = :here "
+    "WHERE artifact_location LIKE 'file:%/artifacts' OR name = :experiment",
+    "UPDATE runs SET artifact_uri = :here || '/' || run_uuid || '/artifacts' "
+    "WHERE artifact_uri LIKE 'file:%/artifacts/' || run_uuid || '/artifacts'",
+    # Of models in the registry, whose files are among their runs' artifacts.
+    *(
+        f"UPDATE model_versions SET {column} = :here || substr({column}, instr({column}, '/' || run_id || '/artifacts/')) "
+        f"WHERE {column} LIKE 'file:%/artifacts/' || run_id || '/artifacts/%'"
+        for column in ("source", "storage_location")
+    ),
+)
 
 
 def refuse_empty(folder: str | Path, uri: str | None) -> None:
