@@ -1,28 +1,77 @@
-"""What the machine has and does: cores, processes, and what libraries print below Python."""
+"""What the machine has and does: cores, the signals that end a process, and what libraries print below Python."""
 
 import os
+import signal
 import sys
 import tempfile
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any, NoReturn
+
+# What a scheduler, a container or a terminal that is closed ends a process with; it has seconds left then.
+ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+
+
+class TerminatedError(KeyboardInterrupt):
+    """The system asked this process to end. It is handled like Ctrl-C, except that nobody waits for an epoch."""
+
+    def __init__(self, number: int) -> None:
+        self.exit_code = 128 + number  # as a shell reports it
+        super().__init__(f"ended by {signal.Signals(number).name}")
+
+
+def terminate(number: int) -> NoReturn:
+    raise TerminatedError(number)
+
+
+@contextmanager
+def on_termination(act: Callable[[int], object] = terminate, *, nested: bool = False) -> Iterator[None]:
+    """Inside, the first SIGTERM or SIGHUP calls `act`, which raises TerminatedError by default; later ones are ignored.
+
+    A signal that is ignored, as SIGHUP is below nohup, stays so. Only a main thread can do this; elsewhere nothing happens.
+
+    Args:
+        nested: only signals that something in Python handles already.
+    """
+    before: dict[int, Any] = {}
+    asked = False
+
+    def handle(number: int, _: Any) -> None:
+        nonlocal asked
+        asked = True
+        for each in before:  # a scheduler tells all processes, and then a parent its children
+            signal.signal(each, signal.SIG_IGN)
+        if number != signal.SIGTERM:
+            leave_terminal()
+        act(number)
+
+    if threading.current_thread() is threading.main_thread():
+        handlers = {each: signal.getsignal(each) for each in ENDING}
+        left = (signal.SIG_IGN, None, *([signal.SIG_DFL] if nested else []))
+        before = {each: handler for each, handler in handlers.items() if handler not in left}
+        for each in before:
+            signal.signal(each, handle)
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            if not (asked and callable(handler)):  # else whoever is outside cleans up, and must not be disturbed
+                signal.signal(each, handler)
+
+
+def leave_terminal() -> None:
+    """A terminal that is gone takes no more output, and what writes there would fail in the middle of cleaning up."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        if os.isatty(stream):
+            os.dup2(nowhere, stream)
+    os.close(nowhere)
 
 
 def usable_cores() -> int:
     """Cores that this process may use, which a container or a scheduler may have made fewer than there are."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def alive(pid: int) -> bool:
-    """Whether a process of this machine is running, be it another user's."""
-    if pid <= 0:  # to `kill`, these are groups of processes
-        return False
-    try:
-        os.kill(pid, 0)
-    except PermissionError:
-        return True
-    except (OSError, OverflowError):
-        return False
-    return True
 
 
 @contextmanager

@@ -226,9 +226,19 @@ class Store:
             raise AmpsimError(f"run {found.name} is no sweep: no run belongs to it; runs=a,b,c compares single runs")
         return found
 
-    def sweeps(self, mark: str) -> list[Run]:
-        """The parent runs of the sweeps with this hash, newest first."""
-        return self.runs(f"tags.{SWEEP} = '{mark}'")
+    def newest_sweep(self, mark: str) -> Run | None:
+        """The parent run of the newest sweep with this hash, if there is one."""
+        return next(self.each(f"tags.{SWEEP} = '{mark}'", first=1), None)
+
+    def run(self, run_id: str) -> Run:
+        """A run as it is now."""
+        with answering(self.uri):
+            return self.client.get_run(run_id)
+
+    def tag(self, run_id: str, tags: Mapping[str, str]) -> None:
+        """Set tags of a run at once or not at all: unlike what `TrackedRun` tells, they are not kept for later."""
+        with answering(self.uri):
+            self.client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
 
     def children(self, parent_id: str) -> list[Run]:
         """The runs of a sweep, oldest first."""
@@ -249,7 +259,7 @@ class Store:
         begun = self.runs(f"tags.attempt = '{attempt}'")
         if not begun:
             self.start(name, params={}, tags=tags).finish("FAILED", note=note, mark=mark)
-        elif begun[0].info.status == "RUNNING":
+        elif begun[0].info.status in ("RUNNING", "KILLED"):  # by what ended its process
             self.tracked(begun[0]).finish("FAILED", note=note, mark=mark)
 
 
