@@ -121,5 +121,4 @@ def ui(words: list[str]) -> None:
         print(f"http://127.0.0.1:{options.port} shows the runs in {options.folder}; Ctrl-C ends it", flush=True)
 
     code = serve_page(options.folder, options.uri or None, options.port, ready=ready)
-    if code:
-        raise AmpsimError(f"MLflow's page ended with exit code {code}; what it said stands above")
+    raise AmpsimError(f"MLflow's page ended by itself (exit code {code}); what it said stands above")

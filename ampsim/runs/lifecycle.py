@@ -89,7 +89,7 @@ def asked_to_end(notice: Notice, *, interruptible: bool) -> Iterator[Callable[[]
     """Inside a fit, requests to end it wait until it can; the yielded function, called between two steps, tells of them.
 
     The first Ctrl-C asks for an end with the epoch, a second one stops at once. After SIGTERM or SIGHUP the function raises
-    TerminatedError or, where it is not called within GRACE_S, the signal itself does.
+    TerminatedError; where it is not called within GRACE_S, that is raised wherever the process is then.
 
     Args:
         interruptible: whether Ctrl-C is handled.
@@ -101,14 +101,8 @@ def asked_to_end(notice: Notice, *, interruptible: bool) -> Iterator[Callable[[]
         asked.extend(["", "Ctrl-C: the epoch is finished, then the best weights are scored; again stops at once"])
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    def end_soon(number: int) -> None:
-        ending.append(number)
-        signal.signal(signal.SIGALRM, lambda *_: terminate(number))
-        signal.setitimer(signal.ITIMER_REAL, GRACE_S)
-
     def stop() -> bool:
         if ending:
-            signal.setitimer(signal.ITIMER_REAL, 0)
             terminate(ending[0])
         if len(asked) > 1:
             notice(asked.pop())
@@ -119,10 +113,8 @@ def asked_to_end(notice: Notice, *, interruptible: bool) -> Iterator[Callable[[]
     if interruptible:
         signal.signal(signal.SIGINT, ask)
     try:
-        with on_termination(end_soon, nested=True):
+        with on_termination(ending.append, patience_s=GRACE_S, nested=True):
             yield stop
     finally:
         if interruptible:
             signal.signal(signal.SIGINT, before)
-        if ending:
-            signal.setitimer(signal.ITIMER_REAL, 0)

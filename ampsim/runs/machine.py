@@ -26,10 +26,14 @@ def terminate(number: int) -> NoReturn:
 
 
 @contextmanager
-def on_termination(act: Callable[[int], object] = terminate, *, nested: bool = False) -> Iterator[None]:
+def on_termination(
+    act: Callable[[int], object] = terminate, *, patience_s: float = 1.0, nested: bool = False
+) -> Iterator[None]:
     """Inside, the first SIGTERM or SIGHUP calls `act`, which raises TerminatedError by default; later ones are ignored.
 
-    A signal that is ignored, as SIGHUP is below nohup, stays so. Only a main thread can do this; elsewhere nothing happens.
+    After `patience_s` TerminatedError is raised wherever the process is then, and again each second for as long as code
+    goes on that is no handling of it: a library may have caught it, or Python dropped it in a destructor. A signal that
+    is ignored, as SIGHUP is below nohup, stays so. Only a main thread can do this; elsewhere nothing happens.
 
     Args:
         nested: only signals that something in Python handles already.
@@ -44,20 +48,35 @@ def on_termination(act: Callable[[int], object] = terminate, *, nested: bool = F
             signal.signal(each, signal.SIG_IGN)
         if number != signal.SIGTERM:
             leave_terminal()
+        signal.signal(signal.SIGALRM, lambda *_: None if handled_now() else terminate(number))
+        signal.setitimer(signal.ITIMER_REAL, patience_s, 1.0)
         act(number)
 
     if threading.current_thread() is threading.main_thread():
         handlers = {each: signal.getsignal(each) for each in ENDING}
         left = (signal.SIG_IGN, None, *([signal.SIG_DFL] if nested else []))
         before = {each: handler for each, handler in handlers.items() if handler not in left}
-        for each in before:
-            signal.signal(each, handle)
+    outermost = not any(map(callable, before.values()))
+    alarm, timer = signal.getsignal(signal.SIGALRM), signal.getitimer(signal.ITIMER_REAL)
+    for each in before:
+        signal.signal(each, handle)
     try:
         yield
     finally:
-        for each, handler in before.items():
-            if not (asked and callable(handler)):  # else whoever is outside cleans up, and must not be disturbed
+        if outermost or not asked:  # else whoever is outside cleans up, and must not be disturbed
+            for each, handler in before.items():
                 signal.signal(each, handler)
+        if before and outermost and signal.getsignal(signal.SIGALRM) is not alarm:
+            signal.setitimer(signal.ITIMER_REAL, *timer)
+            signal.signal(signal.SIGALRM, alarm)
+
+
+def handled_now() -> bool:
+    """Whether what runs now handles a TerminatedError, be it inside the handling of another error."""
+    error = sys.exc_info()[1]
+    while error and not isinstance(error, TerminatedError):
+        error = error.__context__
+    return error is not None
 
 
 def leave_terminal() -> None:

@@ -1,5 +1,6 @@
 """Where a fit stands and how far it has come: plain records, readable without TensorFlow."""
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -36,7 +37,7 @@ class State:
         if unknown := set(renamed) - {each.name for each in fields(cls)}:
             raise ValueError(f"its state has a field {min(unknown)}, which there is not")
         try:
-            state = TypeAdapter(cls).validate_python(renamed, strict=True)
+            state = TypeAdapter(cls).validate_json(json.dumps(renamed), strict=True)
         except ValidationError as error:
             first = error.errors()[0]
             raise ValueError(f"{'.'.join(map(str, first['loc']))} of its state: {first['msg']}") from error
