@@ -168,10 +168,8 @@ def summary(ranking: Ranking, title: str) -> str:
     metric = ranking.metric
     lines = [f"# {as_markdown(title)}: {len(ranking.groups)} configs by test {as_markdown(metric)}", ""]
     others = [name for name in ranking.verdict.metrics if name != metric][:5]
-    lines += [
-        f"| | config | seeds | {as_markdown(metric)} | to the row above | {' | '.join(map(as_markdown, others))} |"
-    ]
-    lines += ["|" + " --- |" * (5 + len(others))]
+    header = ["", "config", "seeds", as_markdown(metric), "to the row above", *map(as_markdown, others)]
+    lines += [f"| {' | '.join(header)} |", "|" + " --- |" * len(header)]
     for number, (group, change) in enumerate(rows(ranking), 1):
         cells = [str(number), as_markdown(group.label), str(len(group.trials)), with_spread(group, metric)]
         cells += [describe(change, metric) if number > 1 else "", *(f"{group.mean(name):.4g}" for name in others)]

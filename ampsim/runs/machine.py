@@ -2,6 +2,7 @@
 
 import os
 import signal
+import stat
 import sys
 import tempfile
 import threading
@@ -83,7 +84,7 @@ def leave_terminal() -> None:
     """A terminal that is gone takes no more output, and what writes there would fail in the middle of cleaning up."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
-        if os.isatty(stream):
+        if stat.S_ISCHR(os.fstat(stream).st_mode):  # one that is gone does not say any more that it is a terminal
             os.dup2(nowhere, stream)
     os.close(nowhere)
 
