@@ -14,9 +14,18 @@ Parts:
     two, all                compare two runs; all jobs of a sweep of 200, with table, figure and listening page
     begin                   from a sweep's command of 200 jobs to its first job
 
-With 2,000 runs (123 MB), on two cores of an AMD EPYC that did other work too, seconds of CPU (on the clock):
+With 2,000 runs (224 MB), seconds of CPU on two cores of an AMD EPYC that did other work too: before the store was asked for what
+is needed, and since.
 
-TABLE
+    last       5.15    0.01
+    name       5.28    0.01
+    id         5.19    0.01
+    sweep     11.10    0.02
+    unknown    5.39    0.26
+    start      5.41    0.12
+    two       10.92    0.02
+    all       27.43    1.12
+    begin     14.41    not measured since; composing the 200 configs, most of it, fell from 13.8 to 0.7
 """
 
 import argparse

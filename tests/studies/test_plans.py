@@ -139,7 +139,7 @@ COMPOSED = [
     ["experiment=five_minutes,minute", "training.seconds=3,4"],
     ["name=a,b-1", "training.xla=true,null", "data.splits.test=0.2,0.1"],
     ["model=dense", "training.epochs=3,4", "training.seconds=null,5"],
-    ["loss=esr_both", "~loss.terms.dc", "loss.terms.esr.weight=0.5,1"],
+    ["loss=esr_preemphasis", "~loss.terms.dc", "loss.terms.esr.weight=0.5,1"],
 ]
 
 
