@@ -4,6 +4,7 @@ import ast
 import json
 import os
 import re
+import socket
 import struct
 import subprocess
 import sys
@@ -383,9 +384,14 @@ def test_a_letter_that_the_terminal_lacks_is_no_error(tmp_path: Path):
 
 def test_the_page_of_the_runs_is_served_on_loopback_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     asked: list[list[str]] = []
-    monkeypatch.setattr(locations.subprocess, "call", lambda command, **_: asked.append(command) or 0)
+    ended = subprocess.Popen(["true"], start_new_session=True)
+    ended.wait()
+    monkeypatch.setattr(locations.subprocess, "Popen", lambda command, **_: asked.append(command) or ended)
     monkeypatch.setenv("MLFLOW_HOST", "0.0.0.0")
-    locations.serve_page(tmp_path, None, 5000)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    locations.serve_page(tmp_path, None, port)
     assert asked[0][asked[0].index("--host") + 1] == "127.0.0.1"
     assert asked[0].count("--host") == 1
 

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from ampsim import AmpsimError, __version__, printable
 from ampsim.config.plugins import name_folders
 from ampsim.config.targets import nearest
+from ampsim.runs.machine import TerminatedError, on_termination
 
 HELP = """\
 ampsim {version}: learn a guitar amplifier from a recording of its input and output
@@ -35,7 +36,7 @@ ampsim {version}: learn a guitar amplifier from a recording of its input and out
 Run `ampsim COMMAND --help` for the options of a command. Start with `ampsim train`: it needs no recording.
 Name a run by its id, its name, or `last`. Set AMPSIM_DEBUG=1 to see where an error came from.
 Exit codes: 0 success, 2 something for you to fix (the message says what), 3 training diverged, 4 a reproduction
-came out different, 130 interrupted, 1 any other failure.
+came out different, 130 interrupted, 1 any other failure. SIGTERM and SIGHUP end a command cleanly, with 143 and 129.
 """
 
 # Where each command is, and the folders that it cannot do without: without one of these there is no such command.
@@ -61,25 +62,22 @@ def found(command: str) -> Callable[[list[str]], None]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The `ampsim` command; returns its exit code: 0 done, 2 the user can mend it, 3 diverged, 4 a reproduction
-    came out different, 130 interrupted, 1 anything else."""
+    came out different, 130 interrupted, 143 and 129 ended by SIGTERM and SIGHUP, 1 anything else."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     command, rest = (words[0], words[1:]) if words else ("--help", [])
     for stream in (sys.stdout, sys.stderr):  # a terminal that lacks a letter of a file's name is no reason to stop
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        if command in ("--help", "-h", "help"):
-            print(HELP.format(version=__version__), end="")
-        elif command == "--version":
-            print(__version__)
-        elif command in COMMANDS:
-            found(command)(name_folders(rest))
-        else:
-            raise AmpsimError(f"there is no command `{command}`{nearest(command, COMMANDS)}")
+        with on_termination():
+            act_on(command, rest)
     except AmpsimError as error:
         if os.environ.get("AMPSIM_DEBUG"):
             traceback.print_exc()
         print(f"ampsim: {printable(str(error))}", file=sys.stderr)
+        return error.exit_code
+    except TerminatedError as error:
+        print(f"\nampsim: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("\nampsim: interrupted", file=sys.stderr)
@@ -104,6 +102,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return AmpsimError.exit_code
     return 0
+
+
+def act_on(command: str, words: list[str]) -> None:
+    if command in ("--help", "-h", "help"):
+        print(HELP.format(version=__version__), end="")
+    elif command == "--version":
+        print(__version__)
+    elif command in COMMANDS:
+        found(command)(name_folders(words))
+    else:
+        raise AmpsimError(f"there is no command `{command}`{nearest(command, COMMANDS)}")
 
 
 if __name__ == "__main__":

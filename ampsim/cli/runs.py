@@ -117,9 +117,8 @@ def ui(words: list[str]) -> None:
     refuse_empty(options)
     from ampsim.runs.locations import serve_page
 
-    print(f"http://127.0.0.1:{options.port} shows the runs in {options.folder}; Ctrl-C ends it", flush=True)
-    code = serve_page(options.folder, options.uri or None, options.port)
-    if code not in (0, -2, 130):
-        raise AmpsimError(
-            f"MLflow's page ended with exit code {code}: is port {options.port} taken? Try port={options.port + 1}"
-        )
+    def ready() -> None:
+        print(f"http://127.0.0.1:{options.port} shows the runs in {options.folder}; Ctrl-C ends it", flush=True)
+
+    code = serve_page(options.folder, options.uri or None, options.port, ready=ready)
+    raise AmpsimError(f"MLflow's page ended by itself (exit code {code}); what it said stands above")

@@ -11,6 +11,7 @@ from ampsim import AmpsimError
 from ampsim.cli.terminal import load, new_console, say, short
 from ampsim.config.run_config import RunConfig
 from ampsim.runs.locations import refuse_unreachable
+from ampsim.runs.machine import TerminatedError
 
 if TYPE_CHECKING:
     from ampsim.studies.plans import Plan
@@ -133,8 +134,13 @@ def train_one(config: dict[str, Any], overrides: list[str]) -> None:
     started = time.perf_counter()
     console = new_console()
     load(console, "ampsim.runs.experiment")
-    with TerminalObserver(console) as observer:
-        run = api.trained(RunConfig(config, tuple(overrides)), observer=observer, interruptible=True)
+    going_on = shlex.join(["ampsim", "train", *drop_resume(overrides), "training.resume=true"])
+    try:
+        with TerminalObserver(console) as observer:
+            run = api.trained(RunConfig(config, tuple(overrides)), observer=observer, interruptible=True)
+    except TerminatedError as error:
+        say(console, f"{error}; to go on: {going_on}")
+        raise
     assert run.result is not None
     tracking = config["tracking"]
     intervals = run.result.state.intervals
@@ -154,9 +160,12 @@ def train_one(config: dict[str, Any], overrides: list[str]) -> None:
     say(console, f"see it all:     ampsim ui{where}")
     say(console, f"play through it: ampsim render run={of} input=riff.wav output=out.wav")
     if run.result.stopped:
-        words = [word for word in overrides if not word.startswith("training.resume=")]
-        say(console, f"interrupted; to go on: {shlex.join(['ampsim', 'train', *words, 'training.resume=true'])}")
+        say(console, f"interrupted; to go on: {going_on}")
         raise SystemExit(130)
+
+
+def drop_resume(overrides: list[str]) -> list[str]:
+    return [word for word in overrides if not word.startswith("training.resume=")]
 
 
 def store_words(tracking: dict[str, Any]) -> str:

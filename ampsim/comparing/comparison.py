@@ -1,6 +1,7 @@
 """Compares runs of the store: a table, a figure and what they say, in files and beside the sweep in MLflow."""
 
 import math
+import re
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -8,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ampsim import AmpsimError
+from ampsim import AmpsimError, printable
 from ampsim.comparing.outcomes import as_csv
 from ampsim.comparing.ranking import (
     Difference,
@@ -42,7 +43,7 @@ def of_sweep(store: Store, parent: TrackedRun, metric: str = "esr") -> Ranking:
     Raises:
         AmpsimError: fewer than two runs finished, or none has this score.
     """
-    ranking = ranked([trial(TrackedRun(store.client, run)) for run in reversed(store.children(parent.id))], metric)
+    ranking = ranked([trial(store.tracked(run)) for run in reversed(store.children(parent.id))], metric)
     with tempfile.TemporaryDirectory() as folder:
         write(store, ranking, Path(folder) / "comparison", title=parent.name)
         parent.log_folder(Path(folder))
@@ -165,18 +166,24 @@ def finite_or_none(value: float) -> float | None:
 
 def summary(ranking: Ranking, title: str) -> str:
     """The comparison as Markdown."""
-    metric, lines = ranking.metric, [f"# {title}: {len(ranking.groups)} configs by test {ranking.metric}", ""]
+    metric = ranking.metric
+    lines = [f"# {as_markdown(title)}: {len(ranking.groups)} configs by test {as_markdown(metric)}", ""]
     others = [name for name in ranking.verdict.metrics if name != metric][:5]
-    lines += [f"| | config | seeds | {metric} | to the row above | {' | '.join(others)} |"]
-    lines += ["|" + " --- |" * (5 + len(others))]
+    header = ["", "config", "seeds", as_markdown(metric), "to the row above", *map(as_markdown, others)]
+    lines += [f"| {' | '.join(header)} |", "|" + " --- |" * len(header)]
     for number, (group, change) in enumerate(rows(ranking), 1):
-        cells = [str(number), group.label.replace("|", "\\|"), str(len(group.trials)), with_spread(group, metric)]
+        cells = [str(number), as_markdown(group.label), str(len(group.trials)), with_spread(group, metric)]
         cells += [describe(change, metric) if number > 1 else "", *(f"{group.mean(name):.4g}" for name in others)]
         lines.append(f"| {' | '.join(cells)} |")
-    lines += ["", *(f"- {sentence}" for sentence in [*sentences(ranking), *ranking.notes])]
-    lines += [f"- left out: {name} ({why})" for name, why in ranking.left_out]
+    told = [*sentences(ranking), *ranking.notes, *(f"left out: {name} ({why})" for name, why in ranking.left_out)]
+    lines += ["", *(f"- {as_markdown(sentence)}" for sentence in told)]
     lines += ["", EXPLANATION, ""]
     return "\n".join(lines)
+
+
+def as_markdown(text: str) -> str:
+    """A text as Markdown shows it: no HTML, link or emphasis of a run's name is one, and none begins a line."""
+    return re.sub(r"([\\`*\[\]<>|&!#~])", r"\\\1", " ".join(printable(text).split()))
 
 
 EXPLANATION = """\

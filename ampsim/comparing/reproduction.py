@@ -328,7 +328,7 @@ def siblings(original: Original, store: Store) -> dict[str, float]:
     """The ESR by seed of the store's finished runs that have the original's config and recording, but for the seed."""
     mine = Trial("", "", logged_as(original.config), {})
     found: dict[str, float] = {}
-    for run in (TrackedRun(store.client, run) for run in store.runs()):
+    for run in map(store.tracked, store.runs()):
         other = comparison.trial(run, with_blocks=False)
         digests = [value for key, value in sorted(run.params.items()) if key.endswith(".sha256")]
         alike = other.described == mine.described and sorted(digests) == sorted(original.digests)

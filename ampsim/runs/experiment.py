@@ -3,7 +3,6 @@
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from ampsim.config.targets import build
 from ampsim.recordings.preparing import Recording, prepare
 from ampsim.runs.artifacts import record_result, record_setting, validation_scores
 from ampsim.runs.evaluation import evaluate, floors
-from ampsim.runs.lifecycle import begin, closing, first_interrupt
+from ampsim.runs.lifecycle import asked_to_end, begin, closing
 from ampsim.runs.locks import alone
 from ampsim.runs.tracking import Store, TrackedRun
 from ampsim.training.fit import Fit
@@ -89,8 +88,8 @@ def run(
         folder = Path(temporary)
         record_setting(tracked, folder, fit)
         trainer = fit.trainer(checkpoint=checkpoint, resume=config["training"]["resume"], pace=pace)
-        with first_interrupt(notice) if interruptible else nullcontext(lambda: False) as interrupted:
-            state = trainer.fit(Recorder(tracked, observer, interrupted))
+        with asked_to_end(notice, interruptible=interruptible) as asked:
+            state = trainer.fit(Recorder(tracked, observer, asked))
         fit.model.save(folder / "model.keras")
         evaluation = evaluate(fit.model, fit.splits["test"])
         evaluation.scores.update(floors(fit.splits["train"], fit.splits["test"], future=fit.model.future))
@@ -109,7 +108,7 @@ class Recorder(Observer):
 
     tracked: TrackedRun
     observer: Observer
-    interrupted: Callable[[], bool]
+    asked: Callable[[], bool]  # to end
 
     def notice(self, text: str) -> None:
         self.observer.notice(text)
@@ -122,4 +121,4 @@ class Recorder(Observer):
         self.observer.interval(row)
 
     def stop(self) -> bool:
-        return self.interrupted() or self.observer.stop()
+        return self.asked() or self.observer.stop()

@@ -10,10 +10,12 @@ from typing import Any
 from ampsim import AmpsimError, DivergedError, PrunedError
 from ampsim.config.run_config import RunConfig
 from ampsim.runs.locks import busy
+from ampsim.runs.machine import on_termination, terminate
 from ampsim.runs.provenance import code_version
 from ampsim.runs.tracking import Store, TrackedRun
 
 Notice = Callable[[str], None]
+GRACE_S = 5.0  # for a step that is under way to end; a container has 10 s in all, a SLURM job 30
 
 
 def begin(
@@ -83,23 +85,36 @@ def closing(tracked: TrackedRun) -> Iterator[None]:
 
 
 @contextmanager
-def first_interrupt(notice: Notice) -> Iterator[Callable[[], bool]]:
-    """Inside, the first Ctrl-C only asks for an end, of which the yielded function tells; a second one stops at once."""
+def asked_to_end(notice: Notice, *, interruptible: bool) -> Iterator[Callable[[], bool]]:
+    """Inside a fit, requests to end it wait until it can; the yielded function, called between two steps, tells of them.
+
+    The first Ctrl-C asks for an end with the epoch, a second one stops at once. After SIGTERM or SIGHUP the function raises
+    TerminatedError; where it is not called within GRACE_S, that is raised wherever the process is then.
+
+    Args:
+        interruptible: whether Ctrl-C is handled.
+    """
     asked: list[str] = []  # what is still to be said, once it was asked
+    ending: list[int] = []
 
     def ask(*_: Any) -> None:
         asked.extend(["", "Ctrl-C: the epoch is finished, then the best weights are scored; again stops at once"])
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def stop() -> bool:
+        if ending:
+            terminate(ending[0])
         if len(asked) > 1:
             notice(asked.pop())
         return bool(asked)
 
     before = signal.getsignal(signal.SIGINT)
-    if before is not signal.SIG_IGN:  # as a shell has it for what runs in the background
+    interruptible = interruptible and before is not signal.SIG_IGN  # as a shell has it for what runs in the background
+    if interruptible:
         signal.signal(signal.SIGINT, ask)
     try:
-        yield stop
+        with on_termination(ending.append, patience_s=GRACE_S, nested=True):
+            yield stop
     finally:
-        signal.signal(signal.SIGINT, before)
+        if interruptible:
+            signal.signal(signal.SIGINT, before)

@@ -3,11 +3,14 @@
 import logging
 import math
 import os
+import re
+import shlex
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -16,7 +19,8 @@ from urllib.request import url2pathname
 from ampsim import AmpsimError
 from ampsim.config.run_config import current_names
 from ampsim.config.targets import nearest
-from ampsim.runs.locations import database_uri, refuse_unreachable
+from ampsim.runs.databases import FAULTS, answering, first_line, make_database, one_makes_tables, told
+from ampsim.runs.locations import artifacts_of, database_uri, in_a_store, mend_moved, refuse_unreachable
 from ampsim.runs.locks import alone
 from ampsim.runs.outbox import FOLDER, Outbox, waiting
 
@@ -34,7 +38,6 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.tracking import MlflowClient
 from mlflow.types import Schema, TensorSpec
-from sqlalchemy.exc import SQLAlchemyError
 
 BATCH = 100  # params or tags in one request, which is what the server takes
 VALUE_LENGTH = 6000  # of a param; longer ones are whole in config.yaml
@@ -43,7 +46,8 @@ SWEEP = "sweep_hash"  # the tag of a sweep's parent run, which is no model
 # Tags of how a run ended that MLflow has no status for; a run that is resumed loses them.
 ENDS = ("diverged", "pruned", "timed_out")
 NOTE = "mlflow.note.content"
-FAULTS = (MlflowException, SQLAlchemyError, OSError)  # of a store that is away, full or read-only
+PAGE = 1000  # runs in one answer, where all are asked for
+NEAR = 50  # runs, the newest, among which a name that there is not is looked for
 
 
 class Store:
@@ -58,6 +62,7 @@ class Store:
     def __init__(self, folder: str | Path, *, uri: str | None = None, experiment: str = "ampsim") -> None:
         self.folder, self.experiment = Path(folder), experiment
         self.uri = uri or database_uri(self.folder)
+        self.local = self.uri == database_uri(self.folder)
         # Its log lines tell of table migrations; its Alembic configures the root logger.
         logging.getLogger("mlflow").setLevel(logging.ERROR)
         logging.getLogger("alembic").setLevel(logging.ERROR)
@@ -68,39 +73,82 @@ class Store:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             # Two processes that both make the tables of a fresh store would break each other's.
-            with alone(self.folder), answering(self.uri):
-                if self.uri == database_uri(self.folder):
+            with alone(self.folder), answering(self.uri), one_makes_tables(self.uri):
+                if self.local:
                     make_database(self.folder / "mlflow.db")
+                    mend_moved(self.folder, experiment)
                 self.client = MlflowClient(self.uri)
                 self.experiment_id = self.find_experiment()
         except OSError as error:
             raise AmpsimError(f"{self.folder} cannot be written to ({error.strerror}): set tracking.folder") from error
 
     def find_experiment(self) -> str:
+        """The id of the experiment, which is made if need be.
+
+        Raises:
+            AmpsimError: it was deleted, and its name is taken until it is restored.
+        """
         found = self.client.get_experiment_by_name(self.experiment)
-        if found:
-            return found.experiment_id
-        local = self.uri == database_uri(self.folder)
-        location = (self.folder.absolute() / "artifacts").as_uri() if local else None
-        # Its page then opens on runs and charts, and not on traces of language models.
-        kind = {"mlflow.experimentKind": "custom_model_development"}
-        return self.client.create_experiment(self.experiment, artifact_location=location, tags=kind)
+        if found is None:
+            location = artifacts_of(self.folder).as_uri() if self.local else None
+            # Its page then opens on runs and charts, and not on traces of language models.
+            kind = {"mlflow.experimentKind": "custom_model_development"}
+            try:
+                return self.client.create_experiment(self.experiment, artifact_location=location, tags=kind)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+                found = self.client.get_experiment_by_name(self.experiment)  # another process was first
+                if found is None:
+                    raise
+        if found.lifecycle_stage == "deleted":
+            command = ["mlflow", "experiments", "restore", "--experiment-id", found.experiment_id]
+            raise AmpsimError(
+                f"the experiment {self.experiment} was deleted in MLflow's page, with its runs. To have it back: "
+                f"MLFLOW_TRACKING_URI={shlex.quote(self.uri)} {shlex.join(command)}; or name another experiment"
+            )
+        return found.experiment_id
 
     def start(self, name: str, *, params: Mapping[str, Any], tags: Mapping[str, str]) -> "TrackedRun":
         """A new run, named `name` or, where that is taken, `name-2` and so on."""
-        alike = "" if "'" in name else f"attributes.run_name LIKE '{name}%'"
-        taken = {run.info.run_name for run in self.runs(alike)}
-        number = next(n for n in range(1, len(taken) + 2) if numbered(name, n) not in taken)
         with answering(self.uri):  # with its tags, by which one that is cut off right here is found again
-            run = self.client.create_run(self.experiment_id, tags=dict(tags), run_name=numbered(name, number))
+            run = self.client.create_run(self.experiment_id, tags=dict(tags), run_name=self.free_name(name))
         tracked = self.tracked(run)
         tracked.log_params(params)
         return tracked
 
+    def free_name(self, name: str) -> str:
+        """`name`, or with a number that is free while the one before is taken; asks for a few runs and never for all."""
+        if not self.named(name):
+            return name
+        taken, free = 1, 2
+        while self.named(f"{name}-{free}"):
+            taken, free = free, 2 * free
+        while free - taken > 1:
+            middle = (taken + free) // 2
+            taken, free = (middle, free) if self.named(f"{name}-{middle}") else (taken, middle)
+        return f"{name}-{free}"
+
+    def named(self, name: str) -> Run | None:
+        """The newest run of this name, if there is one."""
+        # A filter has no way to write every quote; `_` stands for any character, and the names are compared below.
+        pattern = re.sub(r"[^\w .,+=@/-]", "_", name)
+        condition = f"attributes.run_name {'=' if pattern == name else 'LIKE'} '{pattern}'"
+        return next((run for run in self.each(condition, first=1) if run.info.run_name == name), None)
+
     def tracked(self, run: Run) -> "TrackedRun":
-        # On this machine's own disk, what keeps the store from writing would keep a copy beside it from being written.
-        away = self.uri != database_uri(self.folder)
-        return TrackedRun(self.client, run, outbox=Outbox(self.folder, run.info.run_id) if away else None)
+        """A run of this store, to read and to write.
+
+        Raises:
+            AmpsimError: its id would be a path to elsewhere; the store may come from someone else.
+        """
+        if not re.fullmatch(r"\w+", run.info.run_id):
+            raise AmpsimError(f"{self.uri} holds a run whose id is none: {run.info.run_id}")
+        if self.local:
+            # On this machine's own disk, what keeps the store from writing would keep a copy beside it from being written.
+            place = artifacts_of(self.folder) / run.info.run_id / "artifacts"
+            return TrackedRun(self.client, run, place=place)
+        return TrackedRun(self.client, run, outbox=Outbox(self.folder, run.info.run_id))
 
     def resume(self, run_id: str) -> "TrackedRun | None":
         """An interrupted run, to go on with; None if it is not there any more."""
@@ -113,7 +161,7 @@ class Store:
         except MlflowException as error:
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):  # gone, or in the bin
                 return None
-            raise AmpsimError(f"the MLflow store {self.uri} does not answer: {first_line(error)}") from error
+            raise AmpsimError(told(self.uri, error)) from error
 
     def begun(self, tags: Mapping[str, str]) -> list[str]:
         """The ids of runs with these tags that did not come to an end, newest first."""
@@ -122,13 +170,19 @@ class Store:
 
     def runs(self, condition: str = "") -> list[Run]:
         """Runs of the experiment, newest first; `condition` is in MLflow's filter language."""
-        found, page = [], None
+        return list(self.each(condition, first=PAGE))
+
+    def each(self, condition: str = "", *, first: int) -> Iterator[Run]:
+        """The same one by one: `first` of them are asked for, and ten times as many each time that these do not do.
+
+        A run comes with all its params, tags and metrics, so that a thousand take seconds.
+        """
+        page, size = None, first
         while page != "":
             with answering(self.uri):
-                runs = self.client.search_runs([self.experiment_id], condition, max_results=1000, page_token=page)
-            found += runs
-            page = runs.token or ""
-        return found
+                runs = self.client.search_runs([self.experiment_id], condition, max_results=size, page_token=page)
+            yield from runs
+            page, size = runs.token or "", min(10 * size, PAGE)
 
     def find(self, wanted: str) -> "TrackedRun":
         """A run by id, by name or as `last` (the newest that finished).
@@ -136,19 +190,25 @@ class Store:
         Raises:
             AmpsimError: no such run; the nearest names are given.
         """
-        runs = self.runs()
         if wanted == "last":
-            runs = [run for run in runs if run.info.status == "FINISHED" and SWEEP not in run.data.tags]
-            if not runs:
+            finished = self.each("attributes.status = 'FINISHED'", first=2)
+            run = next((run for run in finished if SWEEP not in run.data.tags), None)
+            if run is None:
                 raise AmpsimError(f"{self.folder} holds no finished run yet: make one with `ampsim train`")
-            return self.tracked(runs[0])
-        for run in runs:
-            if wanted in (run.info.run_id, run.info.run_name):
-                return self.tracked(run)
-        names = [run.info.run_name for run in runs[:50]]
-        if get_close_matches(wanted, ids := [run.info.run_id for run in runs], n=1):
+            return self.tracked(run)
+        if run := self.with_id(wanted) or self.named(wanted):
+            return self.tracked(run)
+        newest = list(islice(self.each(first=NEAR), NEAR))
+        names, ids = [run.info.run_name for run in newest], [run.info.run_id for run in newest]
+        if get_close_matches(wanted, ids, n=1):
             names = ids  # an id with a slip in it
         raise AmpsimError(f"there is no run `{wanted}` in {self.folder}{nearest(wanted, names)}")
+
+    def with_id(self, run_id: str) -> Run | None:
+        """The run of this id, if the experiment has it and it is not in the bin."""
+        if not re.fullmatch(r"[0-9a-f]{32}", run_id):
+            return None
+        return next(iter(self.each(f"attributes.run_id = '{run_id}'", first=1)), None)
 
     def find_sweep(self, wanted: str) -> "TrackedRun":
         """The parent run of a sweep, by id, by name or as `last`.
@@ -156,23 +216,33 @@ class Store:
         Raises:
             AmpsimError: no such run, or it is no sweep's.
         """
-        parents = {run.data.tags[PARENT]: None for run in self.runs() if PARENT in run.data.tags}
-        if wanted == "last" and parents:
-            wanted = next(iter(parents))
-        elif wanted == "last":
-            raise AmpsimError(f"{self.folder} holds no sweep yet: make one with `ampsim train -m seed=0,1,2`")
+        if wanted == "last":
+            newest = next(self.each(f"tags.`{PARENT}` LIKE '%'", first=1), None)
+            if newest is None:
+                raise AmpsimError(f"{self.folder} holds no sweep yet: make one with `ampsim train -m seed=0,1,2`")
+            return self.find(newest.data.tags[PARENT])
         found = self.find(wanted)
-        if found.id not in parents:
+        if next(self.each(child_of(found.id), first=1), None) is None:
             raise AmpsimError(f"run {found.name} is no sweep: no run belongs to it; runs=a,b,c compares single runs")
         return found
 
-    def sweeps(self, mark: str) -> list[Run]:
-        """The parent runs of the sweeps with this hash, newest first."""
-        return self.runs(f"tags.{SWEEP} = '{mark}'")
+    def newest_sweep(self, mark: str) -> Run | None:
+        """The parent run of the newest sweep with this hash, if there is one."""
+        return next(self.each(f"tags.{SWEEP} = '{mark}'", first=1), None)
+
+    def run(self, run_id: str) -> Run:
+        """A run as it is now."""
+        with answering(self.uri):
+            return self.client.get_run(run_id)
+
+    def tag(self, run_id: str, tags: Mapping[str, str]) -> None:
+        """Set tags of a run at once or not at all: unlike what `TrackedRun` tells, they are not kept for later."""
+        with answering(self.uri):
+            self.client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
 
     def children(self, parent_id: str) -> list[Run]:
         """The runs of a sweep, oldest first."""
-        return self.runs(f"tags.`{PARENT}` = '{parent_id}'")[::-1]
+        return self.runs(child_of(parent_id))[::-1]
 
     def end_running(self, parent_id: str, *, host: str | None = None) -> None:
         """Mark the runs of a sweep, or those of one machine, that were cut off before they could say so."""
@@ -189,7 +259,7 @@ class Store:
         begun = self.runs(f"tags.attempt = '{attempt}'")
         if not begun:
             self.start(name, params={}, tags=tags).finish("FAILED", note=note, mark=mark)
-        elif begun[0].info.status == "RUNNING":
+        elif begun[0].info.status in ("RUNNING", "KILLED"):  # by what ended its process
             self.tracked(begun[0]).finish("FAILED", note=note, mark=mark)
 
 
@@ -198,10 +268,13 @@ class TrackedRun:
 
     Args:
         outbox: where to keep what a store that went away could not be told, for `sync`, or None.
+        place: the folder of its artifacts, where the store is one of this machine.
     """
 
-    def __init__(self, client: MlflowClient, run: Run, *, outbox: Outbox | None = None) -> None:
-        self.client, self.outbox = client, outbox
+    def __init__(
+        self, client: MlflowClient, run: Run, *, outbox: Outbox | None = None, place: Path | None = None
+    ) -> None:
+        self.client, self.outbox, self.place = client, outbox, place
         # Once it is away, all that follows waits too, so that nothing overtakes and training is held up once.
         self.away = False
         self.notice: Callable[[str], None] | None = None  # nothing is kept for later unless somebody is told
@@ -266,7 +339,33 @@ class TrackedRun:
         return True
 
     def send_artifacts(self, folder: Path) -> None:
-        self.client.log_artifacts(self.id, str(folder))
+        if self.place is None:
+            return self.client.log_artifacts(self.id, str(folder))
+        # Not by MLflow, which goes by the address in the database.
+        for source in sorted(path for path in folder.rglob("*") if path.is_file()):
+            target = self.inside(source.relative_to(folder).as_posix())
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
+
+    def inside(self, path: str) -> Path:
+        """Where an artifact of a store of this machine lies, which may be one of someone else.
+
+        Raises:
+            AmpsimError: the database names another place than the store's folder, or a link leads there.
+        """
+        assert self.place is not None
+        folder = self.place.parents[2]
+        if not in_a_store(self.artifacts, self.id):
+            raise AmpsimError(
+                f"run {self.name} names {self.artifacts} as the place of its artifacts, and ampsim reads and writes them "
+                f"in {folder} only: copy them to {self.place} if you know what they are, then correct the database"
+            )
+        found = (self.place / path).resolve()
+        if not found.is_relative_to(folder.resolve() / self.place.relative_to(folder)):
+            raise AmpsimError(
+                f"{self.place / path} leads out of {folder}, to {found}: ampsim reads and writes artifacts inside only"
+            )
+        return self.place / path
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         entries = [(key, str(value)[:VALUE_LENGTH]) for key, value in params.items()]
@@ -297,8 +396,8 @@ class TrackedRun:
         """The artifact itself where the store is on this machine, else a copy of it."""
         if self.outbox and (kept := self.outbox.artifact(path)):
             return kept
-        if self.artifacts.startswith("file:"):
-            found = Path(url2pathname(urlparse(self.artifacts).path)) / path
+        if self.place or self.artifacts.startswith("file:"):
+            found = self.inside(path) if self.place else Path(url2pathname(urlparse(self.artifacts).path)) / path
             if not found.exists():
                 raise AmpsimError(f"run {self.name} holds no {path}: did it finish?")
             return found
@@ -325,7 +424,7 @@ class TrackedRun:
                     input_example=example,
                     pip_requirements=requirements,  # given, as MLflow takes half a minute to infer them
                 )
-                self.client.log_artifacts(self.id, folder)
+                self.send_artifacts(Path(folder))
             try:
                 self.client.create_registered_model(name)
             except MlflowException as error:
@@ -333,7 +432,7 @@ class TrackedRun:
                     raise
             source = f"{self.artifacts}/registered"
             return str(self.client.create_model_version(name, source, run_id=self.id).version)
-        except (MlflowException, SQLAlchemyError, OSError) as error:
+        except FAULTS as error:
             raise AmpsimError(f"{name} could not be registered: {first_line(error)}") from error
 
     def finish(self, status: str = "FINISHED", *, note: str = "", mark: str = "") -> None:
@@ -376,26 +475,6 @@ def sync(folder: Path, *, notice: Callable[[str], None]) -> None:
         raise AmpsimError(left)
 
 
-def make_database(path: Path) -> None:
-    """A database with MLflow's tables, whole or not at all: it never mends the half of one that a kill would leave."""
-    # Not by `atomic`, whose names differ each time: what a kill leaves, SQLite's journal too, is found by this one.
-    if not path.exists():
-        part = path.with_suffix(".part")
-        for left in path.parent.glob(f"{part.name}*"):
-            left.unlink()
-        MlflowClient(f"sqlite:///{part.absolute().as_posix()}").search_experiments(max_results=1)
-        part.replace(path)
-
-
-@contextmanager
-def answering(uri: str) -> Iterator[None]:
-    """Say it in a sentence if the store fails inside."""
-    try:
-        yield
-    except (MlflowException, SQLAlchemyError) as error:
-        raise AmpsimError(f"the MLflow store {uri} does not answer: {first_line(error)}") from error
-
-
 def ended_as(run: Run) -> str:
     """What became of a run: finished, diverged, pruned, timed out, failed, interrupted or running."""
     if run.info.status == "FAILED" or run.info.status == "KILLED":
@@ -404,12 +483,5 @@ def ended_as(run: Run) -> str:
     return {"FINISHED": "finished"}.get(run.info.status, "running")
 
 
-def numbered(name: str, number: int) -> str:
-    return name if number == 1 else f"{name}-{number}"
-
-
-def first_line(error: BaseException) -> str:
-    """What went wrong at the bottom of it: the disk that is full, and not the query that was made on it."""
-    while inner := getattr(error, "orig", None) or error.__cause__:
-        error = inner
-    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+def child_of(parent_id: str) -> str:
+    return f"tags.`{PARENT}` = '{parent_id}'"

@@ -8,6 +8,7 @@ import gc
 import json
 import multiprocessing
 import os
+import signal
 import sys
 import tempfile
 import threading
@@ -24,7 +25,7 @@ from typing import Any
 
 from ampsim import AmpsimError, DivergedError, PrunedError
 from ampsim.config.targets import build
-from ampsim.runs.machine import quiet_stderr
+from ampsim.runs.machine import ENDING, TerminatedError, on_termination, quiet_stderr
 from ampsim.training.observer import Observer
 from ampsim.training.state import Progress
 
@@ -103,7 +104,8 @@ class Task:
             if report:
                 report(job, SimpleNamespace(**progress))
 
-        outcome = isolated(train_job, job, task, threads=limits.threads, timeout_s=limits.timeout_s, report=pass_on)
+        with on_termination():
+            outcome = isolated(train_job, job, task, threads=limits.threads, timeout_s=limits.timeout_s, report=pass_on)
         if outcome.status in ("failed", "timed out"):
             isolated(record_failure, job, task, outcome, threads=1, timeout_s=60.0)
         return outcome
@@ -130,8 +132,10 @@ def isolated(
         ends = None if timeout_s is None else time.monotonic() + timeout_s
         try:
             outcome = followed(receiver, process, ends, report)
-        except KeyboardInterrupt:
-            process.join(GRACE_S)  # it was interrupted too, and marks its run
+        except KeyboardInterrupt as error:
+            if isinstance(error, TerminatedError):  # which came to this process alone, unlike Ctrl-C
+                process.terminate()
+            process.join(GRACE_S)  # it marks its run
             raise
         finally:
             stop(process)
@@ -188,8 +192,13 @@ def start_warm(threads: int | None = None) -> None:
     if not forks():
         return
     multiprocessing.get_context("forkserver").set_forkserver_preload(PRELOADED)
-    with quiet_stderr(), environment(thread_limits(threads)):
-        forkserver.ensure_running()
+    # Its processes ask it how they ended, so that it must outlive them: what ends them all does not reach it.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    try:
+        with quiet_stderr(), environment(thread_limits(threads)):
+            forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def thread_limits(threads: int | None) -> dict[str, str]:
@@ -224,7 +233,9 @@ def enter(sender: Connection, log: str, threads: int | None, function: Callable[
     threading.Thread(target=die_with_parent, daemon=True).start()
     gc.freeze()  # what the server imported is no garbage, and need not be looked through again
     try:
-        sender.send(function(sender, *arguments))
+        with on_termination():
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+            sender.send(function(sender, *arguments))
     except KeyboardInterrupt:
         sys.exit(130)
     except AmpsimError as error:
@@ -238,6 +249,8 @@ def die_with_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     wait([parent.sentinel])
+    os.kill(os.getpid(), signal.SIGTERM)  # a checkpoint is written, the run is marked
+    time.sleep(GRACE_S)
     os._exit(1)
 
 

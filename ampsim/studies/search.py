@@ -1,8 +1,6 @@
 """A search for good values: Optuna asks for jobs, a launcher trains them, and a bad one is ended early."""
 
 import hashlib
-import os
-import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -13,7 +11,6 @@ from typing import Any
 from ampsim import AmpsimError, PrunedError
 from ampsim.metrics.scores import BUILT_IN
 from ampsim.report.pareto import front
-from ampsim.runs.machine import alive
 from ampsim.studies.jobs import Job, Outcome
 
 # What a search may choose by: from the validation split, or about the model alone. And which way is better.
@@ -91,15 +88,21 @@ class Search:
         self.batch = options.batch or workers
         self.jobs: list[Job] = []
         self.study: Any = None
+        self.parent = ""  # the run that its jobs belong to
 
     def identity(self, base: str) -> str:
         """A hash of what is sought and where: of the config of its first job, the space and the objectives."""
         space = {key: asdict(axis) for key, axis in self.space.items()}
         return hashlib.sha256(repr([base, space, self.options.objectives]).encode()).hexdigest()[:12]
 
-    def open(self, identity: str, name: str | None) -> str:
-        """Open the study of an earlier sweep by its name, or another; returns the name."""
-        optuna, name = self.optuna, self.options.study or name
+    def open(self, identity: str, name: str | None, *, parent: str, alone: bool) -> str:
+        """Open the study of an earlier sweep by its name, or another; returns the name.
+
+        Args:
+            parent: the run of the sweep, which trials are tagged with.
+            alone: no other process asks for trials of that sweep now, so that those under way were abandoned.
+        """
+        optuna, name, self.parent = self.optuna, self.options.study or name, parent
         try:
             storage = open_storage(self.storage)
             if not name:
@@ -120,7 +123,8 @@ class Search:
                 f"the study {name} in {self.storage} was made to {' and '.join(there)}, and these objectives ask to "
                 f"{' and '.join(directions)}: give this search another hydra.sweeper.study"
             )
-        self.fail_abandoned()
+        if alone:
+            self.fail_abandoned()
         return name
 
     def sampler(self, number: int) -> Any:
@@ -131,10 +135,9 @@ class Search:
         return samplers.TPESampler(seed=seed, constant_liar=self.batch > 1)  # trials of one batch try different things
 
     def fail_abandoned(self) -> None:
-        """Give up the trials of a process of this machine that is no more."""
+        """Give up the trials that an earlier process of this sweep had under way."""
         for trial in self.study.get_trials(states=[self.optuna.trial.TrialState.RUNNING]):
-            host, pid = trial.user_attrs.get("by", ("", 0))
-            if host == platform.node() and not alive(pid):
+            if trial.user_attrs.get("by") == self.parent:
                 self.study.tell(trial.number, state=self.optuna.trial.TrialState.FAIL)
 
     @property
@@ -152,8 +155,8 @@ class Search:
                 self.tell(trial, outcome)
 
     def job(self, trial: Any) -> Job:
-        """The job of an Optuna trial, which is tagged with this process."""
-        trial.set_user_attr("by", (platform.node(), os.getpid()))
+        """The job of an Optuna trial, which is tagged with its sweep."""
+        trial.set_user_attr("by", self.parent)
         self.study.sampler = self.sampler(trial.number)
         words = [f"{key}={axis.suggest(trial, key)}" for key, axis in self.space.items()]
         return replace(self.make([*self.fixed, *words]), trial=id_of(trial))

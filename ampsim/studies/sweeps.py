@@ -1,11 +1,12 @@
 """A sweep, from its jobs to a parent run in MLflow that holds them together: what finished, what failed, a table."""
 
+import _thread
 import hashlib
 import json
-import os
 import platform
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -16,8 +17,7 @@ from ampsim import AmpsimError, DivergedError
 from ampsim.comparing import comparison, outcomes
 from ampsim.comparing.outcomes import Row
 from ampsim.config.run_config import RunConfig
-from ampsim.runs.machine import alive
-from ampsim.runs.tracking import NOTE, PARENT, SWEEP, Store, TrackedRun, ended_as
+from ampsim.runs.tracking import NOTE, PARENT, SWEEP, Run, Store, TrackedRun, ended_as
 from ampsim.signals.audio import sha256
 from ampsim.studies.jobs import Job, Limits, Outcome, Report, Task, buildable, isolated, start_warm
 from ampsim.studies.search import Search
@@ -26,6 +26,9 @@ Notice = Callable[[str], None]
 Launcher = Callable[[Task, Report], list[Outcome]]  # see `launchers.Launcher`
 
 KEY, STUDY = "job_hash", "optuna_study"  # tags of a job and of the sweep of a search
+HEARTBEAT = "heartbeat"  # the tag of a sweep by which others see that its process lives: who, and when
+BEAT_S, LEASE_S = 10.0, 60.0  # between two of these, and without any until the sweep is free to be gone on with
+LONG_AGO_S = 10 * LEASE_S  # further than clocks of two machines are apart
 SETTLED = ("finished", "diverged", "pruned")  # nothing would come of trying these again
 POLL_S = 1.0
 IDLE = 20  # times as long as a look at the store took, so that looking takes little from training
@@ -90,10 +93,12 @@ def run(
     refuse_unbuildable(jobs, limits.threads)
     jobs = list({job.key: job for job in jobs}.values())
     identity = search.identity(jobs[0].key) if search else hashed([job.key for job in jobs])
-    parent, earlier = begin(store, identity, name, command, resume, notice, joined=search is not None)
-    with closing(store, parent, shared=search is not None):
+    lease = Lease(store, notice, shared=search is not None)
+    parent, earlier = begin(store, identity, name, command, resume, lease)
+    with closing(store, parent, lease):
         if search:
-            parent.log_tags({STUDY: search.open(identity, earlier.get(STUDY))})
+            study = search.open(identity, earlier.get(STUDY), parent=parent.id, alone=not lease.joined)
+            parent.log_tags({STUDY: study})
             left, total, done = [], search.options.n_trials, search.done
         else:
             left, total = unsettled(jobs, store, parent, earlier, notice), len(jobs)
@@ -174,51 +179,99 @@ def with_resume(config: dict[str, Any]) -> dict[str, Any]:
 # ---- The parent run -------------------------------------------------------------------------------------------------
 
 
+class Lease:
+    """The right to carry a sweep on, for as long as its heartbeat in the store goes on; no host or process number tells that.
+
+    Args:
+        shared: several processes may hold it, as those of a search that others joined.
+    """
+
+    def __init__(self, store: Store, notice: Notice, *, shared: bool) -> None:
+        self.store, self.notice, self.shared = store, notice, shared
+        self.owner, self.over = uuid.uuid4().hex, threading.Event()
+        self.joined = False  # another process holds it too
+        self.lost = False  # another process has taken it
+
+    @property
+    def beat(self) -> dict[str, str]:
+        return {HEARTBEAT: f"{self.owner} {time.time():.0f}"}
+
+    def held_elsewhere(self, run: Run) -> bool:
+        """Whether the process of a sweep that is marked as running lives: its heartbeat is waited for."""
+        seen, name = run.data.tags.get(HEARTBEAT, ""), run.info.run_name
+        told = seen.partition(" ")[2]
+        heard_of = int(told) if told.isdecimal() else run.info.start_time / 1000
+        if run.info.status != "RUNNING" or time.time() - heard_of > LONG_AGO_S:
+            return False
+        self.notice(f"{name} is the same sweep and has not ended: waiting up to {LEASE_S:.0f} s for a sign of life")
+        for _ in range(round(LEASE_S)):
+            time.sleep(1)
+            now = self.store.run(run.info.run_id)
+            if now.info.status != "RUNNING":
+                return False
+            if now.data.tags.get(HEARTBEAT, "") != seen:
+                return True
+        return False
+
+    def keep(self, parent: TrackedRun) -> None:
+        """Until it is over, tell the store now and then; whoever finds another owner there has been away too long."""
+        while not self.over.wait(BEAT_S):
+            try:
+                tags = self.store.run(parent.id).data.tags
+                if self.shared or tags.get(HEARTBEAT, "").startswith(self.owner):
+                    self.store.tag(parent.id, self.beat)
+                    continue
+            except AmpsimError:  # a store that is busy or away for a moment is told again
+                continue
+            self.lost = True
+            self.notice(f"{parent.name} was not heard of for {LEASE_S:.0f} s, and another process has gone on with it")
+            _thread.interrupt_main()
+            return
+
+
 def begin(
-    store: Store, identity: str, name: str, command: str, resume: bool | None, notice: Notice, *, joined: bool
+    store: Store, identity: str, name: str, command: str, resume: bool | None, lease: Lease
 ) -> tuple[TrackedRun, dict[str, str]]:
     """The parent run, and the tags of the earlier sweep that it goes on with, if any."""
-    earlier = store.sweeps(identity)[:1] if resume is not False else []
-    for run in earlier:
-        if run.info.status == "RUNNING" and elsewhere(run.data.tags) and not (joined and resume):
-            where = f"{run.data.tags.get('host')}, process {run.data.tags.get('pid')}"
+    newest = store.newest_sweep(identity) if resume is not False else None
+    if newest and newest.info.status == "FINISHED" and not resume:
+        lease.notice(
+            f"{newest.info.run_name} was the same sweep and finished (sweep.resume=true goes on with it); a new one"
+        )
+        newest = None
+    if newest and lease.held_elsewhere(newest):
+        lease.joined = lease.shared and bool(resume)
+        if not lease.joined:
             raise AmpsimError(
-                f"the same sweep is running as {run.info.run_name} ({where}); sweep.resume=false begins another"
+                f"the same sweep is running as {newest.info.run_name} ({newest.data.tags.get('host')}); sweep.resume=false "
+                "begins another"
             )
-        if run.info.status == "FINISHED" and not resume:
-            notice(
-                f"{run.info.run_name} was the same sweep and finished (sweep.resume=true goes on with it); a new one"
-            )
-            earlier = []
-    found = store.resume(earlier[0].info.run_id) if earlier else None
+    found = store.resume(newest.info.run_id) if newest else None
     if resume and not found:
-        notice("no sweep of these jobs to resume; starting a new one")
-    tags = {SWEEP: identity, "command": command, "host": platform.node(), "pid": str(os.getpid()), NOTE: f"`{command}`"}
-    if found:
-        if not elsewhere(earlier[0].data.tags):
+        lease.notice("no sweep of these jobs to resume; starting a new one")
+    tags = {SWEEP: identity, "command": command, "host": platform.node(), NOTE: f"`{command}`", **lease.beat}
+    if newest and found:
+        if not lease.joined:
             store.end_running(found.id)  # what died before it could say so
         found.log_tags(tags)
-        return found, earlier[0].data.tags
+        return found, newest.data.tags
     return store.start(name, params={}, tags=tags), {}
 
 
-def elsewhere(tags: Mapping[str, str]) -> bool:
-    """Whether the process of a sweep may be alive: on another machine it may, on this one its number tells."""
-    if tags.get("host") != platform.node():
-        return True
-    pid = tags.get("pid", "")
-    return pid.isdigit() and int(pid) != os.getpid() and alive(int(pid))
-
-
 @contextmanager
-def closing(store: Store, parent: TrackedRun, *, shared: bool) -> Iterator[None]:
-    """However a sweep ends, its parent and whatever runs were cut off say so."""
+def closing(store: Store, parent: TrackedRun, lease: Lease) -> Iterator[None]:
+    """Inside, the lease is kept; however a sweep ends, its parent and whatever runs were cut off say so."""
+    beating = threading.Thread(target=lease.keep, args=[parent], daemon=True)
+    beating.start()
     try:
         yield
     except BaseException as error:
-        store.end_running(parent.id, host=platform.node() if shared else None)
-        parent.finish("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED", note=str(error))
+        if not lease.lost:
+            store.end_running(parent.id, host=platform.node() if lease.shared else None)
+            parent.finish("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED", note=str(error))
         raise
+    finally:
+        lease.over.set()
 
 
 def settled_before(store: Store, parent: TrackedRun, notice: Notice) -> set[str]:

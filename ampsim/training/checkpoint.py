@@ -2,6 +2,7 @@
 
 import json
 import os
+import struct
 import zipfile
 import zlib
 from contextlib import suppress
@@ -68,11 +69,27 @@ class Checkpoint:
         try:
             with np.load(self.path, allow_pickle=False) as saved:
                 state = State.restored(json.loads(bytes(saved["state"])))
-                best = [saved[f"best_{index}"] for index in range(len(model.variables))]
-                for index, variable in enumerate([*model.variables, *optimizer.variables]):
-                    variable.assign(saved[f"variable_{index}"])
-        except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
-            raise AmpsimError(
-                f"{self.path} is no checkpoint of this run ({error}): remove it to start from the beginning"
-            ) from error
+                best = [like(variable, saved[f"best_{index}"]) for index, variable in enumerate(model.variables)]
+                variables = [*model.variables, *optimizer.variables]
+                values = [like(variable, saved[f"variable_{index}"]) for index, variable in enumerate(variables)]
+        except (OSError, EOFError, ValueError, KeyError, TypeError, RecursionError, MemoryError) as error:
+            raise self.refusal(error) from error
+        except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, struct.error) as error:
+            raise self.refusal(error) from error
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
         return state, best
+
+    def refusal(self, error: Exception) -> AmpsimError:
+        said = str(error) or type(error).__name__
+        return AmpsimError(f"{self.path} is no checkpoint of this run ({said}): remove it to start from the beginning")
+
+
+def like(variable: keras.Variable, value: np.ndarray) -> np.ndarray:
+    """An array from a file, if it can be the variable's value; raises ValueError where it cannot."""
+    if value.shape != tuple(variable.shape):
+        raise ValueError(f"it holds an array of {value.shape} for {variable.path}, which is {tuple(variable.shape)}")
+    kinds = "fiu" if np.issubdtype(variable.numpy().dtype, np.floating) else "iub"
+    if value.dtype.kind not in kinds:
+        raise ValueError(f"it holds {value.dtype} for {variable.path}")
+    return value

@@ -1,9 +1,12 @@
 """Where a fit stands and how far it has come: plain records, readable without TensorFlow."""
 
+import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 OLD_NAMES = {"rounds": "intervals"}  # of fields, in checkpoints that earlier versions wrote
 
@@ -26,9 +29,30 @@ class State:
         """The state that a checkpoint holds, under today's names or those of earlier versions.
 
         Raises:
-            TypeError: a name is that of no field.
+            ValueError: a name is that of no field, a value is of another type, or the whole is the state of no fit.
         """
-        return cls(**{OLD_NAMES.get(name, name): value for name, value in values.items()})
+        if not isinstance(values, Mapping):
+            raise ValueError("its state is no record")
+        renamed = {OLD_NAMES.get(name, name): value for name, value in values.items()}
+        if unknown := set(renamed) - {each.name for each in fields(cls)}:
+            raise ValueError(f"its state has a field {min(unknown)}, which there is not")
+        try:
+            state = TypeAdapter(cls).validate_json(json.dumps(renamed), strict=True)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise ValueError(f"{'.'.join(map(str, first['loc']))} of its state: {first['msg']}") from error
+        state.check()
+        return state
+
+    def check(self) -> None:
+        """Raises ValueError where the values contradict each other."""
+        steps = [row.get("step", -1.0) for row in self.intervals]
+        if min(self.step, self.best_step, self.stale, self.elapsed_s) < 0 or not math.isfinite(self.elapsed_s):
+            raise ValueError("its state counts below 0")
+        if steps != sorted(steps) or any(not 0 <= step <= self.step for step in steps):
+            raise ValueError("the intervals of its state are in no order")
+        if self.best_step and self.best_step not in steps:
+            raise ValueError("its state has no interval of its best step")
 
 
 @dataclass(frozen=True)

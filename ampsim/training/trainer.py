@@ -126,7 +126,8 @@ class Trainer:
         """Train until the budget is spent or patience is lost; the model is left with its best weights.
 
         When `observer.stop()` says so, the fit ends with the current interval (an epoch, or its part where validation comes
-        more often), which is validated; resumed, it goes on as if it had not been stopped.
+        more often), which is validated; resumed, it goes on as if it had not been stopped. A KeyboardInterrupt that the
+        observer raises ends it at once, with a checkpoint of this step.
 
         Raises:
             DivergedError: the loss became NaN or infinite. The model is left with its best weights.
@@ -145,8 +146,12 @@ class Trainer:
                 ) from error
             now = time.perf_counter()
             self.budget.spend(self.state, now - started)
-            observer.progress(self.progress(samples / (now - before)))
-            asked = observer.stop()
+            try:
+                observer.progress(self.progress(samples / (now - before)))
+                asked = observer.stop()
+            except KeyboardInterrupt:
+                self.save()  # between two steps, from where a fit goes on as if it had not been stopped
+                raise
             if self.at_interval_end():
                 self.end_interval(observer, stop=asked)
             if self.stopped:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from mlflow.tracking import MlflowClient
 from ampsim import AmpsimError
 from ampsim.cli import main as cli
 from ampsim.comparing import comparison
+from ampsim.comparing.ranking import Trial, ranked
 from ampsim.metrics import block_sums, esr
 from ampsim.runs.tracking import PARENT, Store, TrackedRun
 
@@ -202,3 +204,39 @@ def test_a_run_as_plain_data_has_what_it_scored_on_the_test_split(store: Store):
     assert found.blocks is not None
     going = comparison.trial(TrackedRun(store.client, store.client.get_run(store.find("job-going").id)))
     assert going.blocks is None
+
+
+NAMES = [
+    "<script>alert(1)</script>",
+    "[here](javascript:alert(1))",
+    "a\n# ampsim: done",
+    "x | y",
+    "**loud** `code`",
+    "&lt;b&gt;",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_in_the_summary_is_a_name(name: str):
+    """Read by a Markdown reader of another project where there is one, else by what CommonMark says of a backslash."""
+    blocks = [block_sums([(AMP, gain * AMP)], RATE) for gain in (0.8, 0.9)]
+    trials = [
+        Trial(
+            str(number),
+            name,
+            {"model.layers": str(number)},
+            {"esr": 0.1 * (1 + number)},
+            f"model.layers={name}{number}",
+            each,
+        )
+        for number, each in enumerate(blocks)
+    ]
+    ended = Trial("2", name, {}, {}, "", None, "failed")
+    text = comparison.summary(ranked([*trials, ended]), name)
+    assert not re.search(r"(?<!\\)[<>`*\[\]]", text.partition("`±`")[0])
+    assert [line for line in text.splitlines() if line.startswith("#")] == [text.splitlines()[0]]
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert len({len(re.findall(r"(?<!\\)\|", row)) for row in rows}) == 1
+    markdown = pytest.importorskip("markdown_it").MarkdownIt("commonmark")
+    tokens = [inner for token in markdown.parse(text) for inner in token.children or [token]]
+    assert not {"html_block", "html_inline", "link_open"} & {token.type for token in tokens}

@@ -1,5 +1,6 @@
 """What went into the store, read back through MLflow's own client."""
 
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,7 +10,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from ampsim import AmpsimError
-from ampsim.runs.tracking import Store, sync
+from ampsim.runs.tracking import PARENT, SWEEP, Store, sync
 
 
 @pytest.fixture(scope="module")
@@ -167,6 +168,88 @@ def test_a_store_that_is_no_database_is_named(tmp_path: Path):
 def test_a_store_of_no_known_kind_is_named(tmp_path: Path):
     with pytest.raises(AmpsimError, match="nonsense://there"):
         Store(tmp_path, uri="nonsense://there")
+
+
+# ---- what is asked of a store that holds many runs ----
+
+
+@pytest.fixture
+def queries(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """The filter of each search, and how many runs came of it."""
+    made: list[tuple[str, int]] = []
+    original = MlflowClient.search_runs
+
+    def counted(self: MlflowClient, ids: list[str], condition: str = "", **options: object) -> list:
+        found = original(self, ids, condition, **options)
+        made.append((condition, len(found)))
+        return found
+
+    monkeypatch.setattr(MlflowClient, "search_runs", counted)
+    return made
+
+
+@pytest.fixture(scope="module")
+def many(store: Store) -> Store:
+    """A hundred runs: a sweep of ten among them, and fifty of one name."""
+    found = Store(store.folder, experiment="many")
+    parent = found.start("of ten", params={}, tags={SWEEP: "mark"})
+    ids = [found.start(f"job-{n}", params={}, tags={PARENT: parent.id}).id for n in range(10)]
+    ids += [found.start("same" if n == 1 else f"same-{n}", params={}, tags={}).id for n in range(1, 51)]
+    ids += [found.start(f"other-{n}", params={}, tags={}).id for n in range(39)]
+    for run_id in [*ids, parent.id]:
+        found.client.set_terminated(run_id)
+    return found
+
+
+@pytest.mark.parametrize("wanted", ["last", "job-3", "same-50", "of ten", "id"])
+def test_a_run_is_found_without_loading_the_others(many: Store, queries: list[tuple[str, int]], wanted: str):
+    wanted = many.named("job-7").info.run_id if wanted == "id" else wanted
+    queries.clear()
+    many.find(wanted)
+    assert sum(count for _, count in queries) <= 3, queries
+
+
+@pytest.mark.parametrize("wanted", ["last", "of ten"])
+def test_a_sweep_is_found_without_loading_the_others(many: Store, queries: list[tuple[str, int]], wanted: str):
+    assert many.find_sweep(wanted).name == "of ten"
+    assert sum(count for _, count in queries) <= 3, queries
+    queries.clear()
+    assert len(many.children(many.newest_sweep("mark").info.run_id)) == 10
+    assert sum(count for _, count in queries) == 11
+
+
+def test_a_name_that_is_taken_fifty_times_is_numbered_by_few_questions(many: Store, queries: list[tuple[str, int]]):
+    assert many.free_name("same") == "same-51"
+    assert len(queries) <= 14
+    assert all(count <= 1 for _, count in queries)
+
+
+def test_a_name_that_there_is_not_asks_for_the_newest_only(many: Store, queries: list[tuple[str, int]]):
+    with pytest.raises(AmpsimError, match="did you mean `other-1"):
+        many.find("othr-1")
+    assert sum(count for _, count in queries) <= 50
+
+
+NAMES = [
+    "it's",
+    'a "quoted" one',
+    "both ' and \"",
+    "100%",
+    "a_b",
+    "back\\slash",
+    "x' OR '1' = '1",
+    "semi; colon",
+    "`",
+    "ü🎸",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_any_name_is_found_and_no_other(store: Store, name: str):
+    tracked = store.start(name, params={}, tags={})
+    store.start(re.sub(r"\W|_", "z", name), params={}, tags={})  # which a pattern of the name would match
+    assert store.find(name).id == tracked.id
+    assert store.start(name, params={}, tags={}).name == f"{name}-2"
 
 
 # ---- a store that goes away ----

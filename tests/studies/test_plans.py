@@ -131,3 +131,38 @@ def test_the_space_of_a_search():
     assert plan.jobs == [["seed=3"]]
     assert plan.search is not None
     assert plan.search.objectives == ["validation_esr"]
+
+
+COMPOSED = [
+    ["seed=range(3)", "model=dense", "model.layers=1,2"],
+    ["training.epochs=1,2.5", "optimizer=adam,sgd", "optimizer.learning_rate=1e-3,0.1"],
+    ["experiment=five_minutes,minute", "training.seconds=3,4"],
+    ["name=a,b-1", "training.xla=true,null", "data.splits.test=0.2,0.1"],
+    ["model=dense", "training.epochs=3,4", "training.seconds=null,5"],
+    ["loss=esr_preemphasis", "~loss.terms.dc", "loss.terms.esr.weight=0.5,1"],
+]
+
+
+@pytest.mark.parametrize("words", COMPOSED, ids=" ".join)
+def test_a_job_is_composed_as_it_would_be_alone(words: list[str]):
+    plan = planned(*words)
+    for job, config in zip(plan.jobs, plan.configs, strict=True):
+        assert repr(config) == repr(settings.composed(job))
+
+
+def test_what_the_jobs_have_in_common_is_composed_once(monkeypatch: pytest.MonkeyPatch):
+    made: list[list[str]] = []
+    original = plans.compose
+    monkeypatch.setattr(plans, "compose", lambda name, words: made.append(words) or original(name, words))
+    plan = planned("model=dense,lstm", "seed=range(50)", "training.epochs=1")
+    assert (len(plan.configs), len(made)) == (100, 2)
+    assert [config["seed"] for config in plan.configs] == [*range(50)] * 2
+
+
+@pytest.mark.parametrize("word", ["training.epochs=1,x", "model.layrs=1,2"])
+def test_a_value_that_does_not_fit_is_refused_in_the_words_of_a_single_run(word: str):
+    with pytest.raises(AmpsimError) as alone:
+        settings.composed([word.replace("1,", "")])
+    with pytest.raises(AmpsimError) as swept:
+        planned(word)
+    assert str(swept.value).partition(":")[0] == str(alone.value).partition(":")[0]

@@ -3,13 +3,12 @@
 import csv
 import json
 import os
-import platform
 import shlex
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -160,6 +159,23 @@ def test_an_interrupted_sweep_says_so_and_goes_on(words: list[str], recording: P
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_sweep_that_the_system_ends_keeps_a_checkpoint_of_its_job(
+    number: signal.Signals, words: list[str], tmp_path: Path
+):
+    swept = [*words[2:], "training.epochs=1000000,1", "training.checkpoint_every_s=1000000"]
+    process = subprocess.Popen([*COMMAND, *swept], stderr=subprocess.PIPE, text=True, start_new_session=True)
+    wait_until(lambda: any("loss" in run.data.metrics for run in children(tmp_path)))
+    process.send_signal(number)  # to the parent alone, as a container does
+    assert process.wait(60) == 128 + number
+    assert process.stderr is not None
+    assert process.stderr.read().splitlines()[-1] == f"ampsim: ended by {number.name}"
+    assert [run.info.status for run in store(tmp_path).parents + store(tmp_path).children] == ["KILLED", "KILLED"]
+    assert list((tmp_path / "runs" / "unfinished").glob("*/checkpoint.npz"))
+    wait_until(lambda: not in_group(process.pid))
+
+
+@pytest.mark.slow
 def test_a_search_goes_on_with_its_study_and_tells_its_best(
     words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture
 ):
@@ -228,14 +244,67 @@ def test_a_job_is_all_that_decides_what_it_comes_to_and_nothing_else():
     assert sweeps.key_of(config) != sweeps.key_of(settings.composed(["model.layers=3"]))
 
 
-def test_a_process_that_is_no_more_runs_no_sweep():
-    ended = subprocess.Popen(["true"])
-    ended.wait()
-    here = platform.node()
-    assert not sweeps.elsewhere({"host": here, "pid": str(ended.pid)})
-    assert not sweeps.elsewhere({"host": here, "pid": str(os.getpid())})
-    assert sweeps.elsewhere({"host": here, "pid": str(os.getppid())})
-    assert sweeps.elsewhere({"host": "another", "pid": str(ended.pid)})
+class Kept:
+    """A store that holds one sweep, whose tags change as `beats` tells while somebody waits."""
+
+    def __init__(self, status: str, heartbeat: str, *, began_s: float = 0.0, beats: Sequence[str] = ()) -> None:
+        began = int(1000 * (time.time() - began_s))
+        self.info = SimpleNamespace(status=status, run_name="sweep", run_id="0", start_time=began)
+        self.data = SimpleNamespace(tags={"heartbeat": heartbeat} if heartbeat else {})
+        self.beats, self.told = iter(beats), []
+
+    def run(self, run_id: str) -> "Kept":
+        self.data = SimpleNamespace(tags={"heartbeat": next(self.beats, self.data.tags.get("heartbeat", ""))})
+        return self
+
+    def tag(self, run_id: str, tags: dict[str, str]) -> None:
+        self.told.append(tags)
+
+
+@pytest.fixture
+def waited(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds that were waited, without waiting for them."""
+    slept: list[float] = []
+    monkeypatch.setattr(sweeps.time, "sleep", slept.append)
+    return slept
+
+
+def held(kept: Kept) -> bool:
+    return sweeps.Lease(kept, lambda text: None, shared=False).held_elsewhere(kept)
+
+
+def test_a_sweep_whose_heart_beats_is_held_whatever_its_host(waited: list[float]):
+    now = f"a {time.time():.0f}"
+    assert held(Kept("RUNNING", now, beats=[now, now, f"a {time.time() + 10:.0f}"]))
+    assert len(waited) == 3
+
+
+@pytest.mark.parametrize("heartbeat", ["a {now}", "a {ahead}", "", "a nonsense"])
+def test_a_sweep_that_was_killed_is_free_once_its_lease_is_over(heartbeat: str, waited: list[float]):
+    """Its host and process number play no part, nor a clock that runs an hour ahead."""
+    told = heartbeat.format(now=f"{time.time():.0f}", ahead=f"{time.time() + 3600:.0f}")
+    assert not held(Kept("RUNNING", told))
+    assert sum(waited) == sweeps.LEASE_S
+
+
+def test_nobody_waits_for_a_sweep_that_ended_or_was_left_long_ago(waited: list[float]):
+    assert not held(Kept("KILLED", f"a {time.time():.0f}"))
+    assert not held(Kept("RUNNING", f"a {time.time() - 2 * sweeps.LONG_AGO_S:.0f}"))
+    assert not held(Kept("RUNNING", "", began_s=2 * sweeps.LONG_AGO_S))
+    assert waited == []
+
+
+def test_who_finds_another_owner_stops_and_one_of_a_search_goes_on(monkeypatch: pytest.MonkeyPatch):
+    interrupted: list[bool] = []
+    monkeypatch.setattr(sweeps._thread, "interrupt_main", lambda: interrupted.append(True))
+    for shared, lost in ((False, True), (True, False)):
+        kept = Kept("RUNNING", "another 5")
+        lease = sweeps.Lease(kept, lambda text: None, shared=shared)
+        turns = iter([False, True])
+        monkeypatch.setattr(lease.over, "wait", lambda seconds, turns=turns: next(turns))
+        lease.keep(SimpleNamespace(id="0", name="sweep"))
+        assert (lease.lost, bool(kept.told)) == (lost, not lost)
+    assert interrupted == [True]
 
 
 def test_failures_decide_the_exit_code():

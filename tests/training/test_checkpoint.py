@@ -50,7 +50,7 @@ def test_what_is_saved_is_restored_to_the_bit(tmp_path: Path):
     assert_restored(*saved(tmp_path / "folder" / "checkpoint.npz"))
 
 
-def rewritten(path: Path, state: dict[str, object]) -> None:
+def rewritten(path: Path, state: object) -> None:
     with np.load(path) as file:
         arrays = dict(file)
     arrays["state"] = np.frombuffer(json.dumps(state).encode(), np.uint8)
@@ -70,6 +70,56 @@ def test_a_state_of_other_names_is_refused(tmp_path: Path):
     rewritten(checkpoint.path, {"steps": 7})
     with pytest.raises(AmpsimError, match=r"checkpoint\.npz is no checkpoint of this run"):
         checkpoint.restore(*parts(1))
+
+
+GOOD = {"step": 7, "elapsed_s": 1.5, "best_loss": 0.25, "best_step": 4, "intervals": [{"step": 4, "loss": 0.5}]}
+WRONG = {
+    "a list": [1, 2],
+    "a number": 7,
+    "step as text": {**GOOD, "step": "7"},
+    "step as a fraction": {**GOOD, "step": 7.5},
+    "no loss": {**GOOD, "best_loss": None},
+    "sums as one number": {**GOOD, "sums": 2.0},
+    "intervals as text": {**GOOD, "intervals": "none"},
+    "interval of text": {**GOOD, "intervals": [{"step": 4, "loss": "low"}]},
+    "interval without a step": {**GOOD, "intervals": [{"loss": 0.5}]},
+    "interval to come": {**GOOD, "intervals": [{"step": 4}, {"step": 9}]},
+    "below 0": {**GOOD, "step": -7},
+    "no interval of the best": {**GOOD, "best_step": 5},
+}
+
+
+@pytest.mark.parametrize("state", WRONG.values(), ids=WRONG.keys())
+def test_a_state_of_wrong_types_is_refused(state: object, tmp_path: Path):
+    checkpoint, *_ = saved(tmp_path / "checkpoint.npz")
+    rewritten(checkpoint.path, GOOD)
+    assert checkpoint.restore(*parts(1)) is not None
+    rewritten(checkpoint.path, state)
+    with pytest.raises(AmpsimError, match=r"checkpoint\.npz is no checkpoint of this run \(.+\): remove it"):
+        checkpoint.restore(*parts(1))
+
+
+ARRAYS = {
+    "of another shape": lambda value: np.zeros((9, 9), np.float32),
+    "of text": lambda value: np.full(value.shape, "loud"),
+    "of complex numbers": lambda value: value.astype(np.complex64),
+    "of dates": lambda value: np.zeros(value.shape, "datetime64[s]"),
+}
+
+
+@pytest.mark.parametrize("name", ["best_0", "variable_0", "state"])
+@pytest.mark.parametrize("change", ARRAYS.values(), ids=ARRAYS.keys())
+def test_an_array_that_is_none_of_the_models_is_refused_before_any_is_set(name: str, change: object, tmp_path: Path):
+    checkpoint, *_ = saved(tmp_path / "checkpoint.npz")
+    with np.load(checkpoint.path) as file:
+        arrays = dict(file)
+    np.savez(checkpoint.path, **{**arrays, name: change(arrays[name].astype(np.float32))})
+    model, optimizer = parts(1)
+    before = [variable.numpy() for variable in model.variables]
+    with pytest.raises(AmpsimError, match="is no checkpoint of this run"):
+        checkpoint.restore(model, optimizer)
+    for variable, value in zip(model.variables, before, strict=True):
+        assert_array_equal(variable.numpy(), value)
 
 
 def test_where_there_is_no_file_nothing_is_restored(tmp_path: Path):
