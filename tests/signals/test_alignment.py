@@ -7,9 +7,10 @@ from numpy.testing import assert_allclose
 from scipy import signal as dsp
 from synthetic import amp, filtered_noise, guitar
 
-from ampsim.signals.alignment import UNFILTERED_RISE, Line, Step, fitted, resampled, timing
+from ampsim.signals.alignment import Line, Step, fitted, resampled, timing
 
 RATE = 16000
+SINC_RISE = 0.603  # samples from the half height of a pulse that holds all frequencies to its peak
 PLAYED = guitar(20 * RATE, sample_rate=RATE, seed=4)
 LOUD = amp(PLAYED, gain=12)
 
@@ -19,7 +20,7 @@ LOUD = amp(PLAYED, gain=12)
 def test_a_delay_is_found_to_a_small_part_of_a_sample(delay: float, sign: int):
     found = timing([(PLAYED, late(sign * LOUD, delay))], RATE)
     assert found.delay == pytest.approx(delay, abs=0.05)
-    assert found.onset == pytest.approx(delay - UNFILTERED_RISE, abs=0.1)
+    assert found.onset == pytest.approx(delay - SINC_RISE, abs=0.1)
     assert found.inverted == (sign < 0)
     assert found.line.steps == ()
     assert abs(found.drift_ppm) < 0.5
