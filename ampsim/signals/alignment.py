@@ -165,6 +165,8 @@ def far(takes: Sequence[Take], sample_rate: int) -> int:
         length = min(len(given), round(PIECE_S * sample_rate))
         count = min(max(1, len(given) // length), NUM_PIECES)
         reach = min(round(SEARCH_S * sample_rate), length // 2)
+        if reach < BLOCK_S * sample_rate / 8:  # within what is seen anyway
+            continue
         size = fft.next_fast_len(length + reach, real=True)
         used = min(size // 2, round(TOP_HZ / sample_rate * size)) + 1
         scale = (size // 2) / (used - 1)
@@ -398,7 +400,7 @@ def arrival(cross: Cross, reach: int) -> tuple[float, float, bool, float, float]
     Args:
         reach: samples around lag 0 within which the peak is sought.
     """
-    weight = np.sqrt(cross.coherence)
+    weight = np.sqrt(cross.coherence) * (cross.before > 10 ** (EMPTY_DB / 10) * cross.before.max())
     weight[:2] = 0
     upright = cross.product / np.maximum(np.abs(cross.product), 1e-300) * weight
     phase = np.imag(folded(magnitude(cross)))
