@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from synthetic import REMOVED, RATE
+from synthetic import RATE, REMOVED
 
 import ampsim
 from ampsim import AmpsimError, api

@@ -1,8 +1,8 @@
 """How two recordings of the same playing lie against each other in time: delay, polarity, drift and lost samples.
 
 Nothing here needs a test signal. Of the cross-spectrum of input and target only the phase is kept (phase transform;
-Knapp & Carter, 1976), so that neither the guitar's spectrum nor the amp's colours it. Where that finds no clear delay
-within BLOCK_S, long pieces are searched for one of up to SEARCH_S.
+Knapp & Carter, 1976), so that neither the guitar's spectrum nor the amp's colours it. Long pieces are searched
+for delays of up to SEARCH_S.
 """
 
 import math
@@ -28,7 +28,7 @@ STRETCH_S = (1.4, 2.0)  # over which one lag is measured, in short takes and in 
 NUM_STRETCHES = 150  # spread over a longer take, so that neither time nor memory grows with it
 TOP_HZ = 10000.0  # what lies above comes through few amps
 QUIET_DB = -50.0  # blocks that far below the loudest say nothing
-EMPTY_DB = -120.0  # bins that far below the loudest hold what the window leaks
+EMPTY_DB = -100.0  # bins that far below the loudest hold what the window leaks
 SURE = 6.0  # of a stretch's correlation the peak over the RMS; a chance peak among so many lags reaches about 5
 LAG_ERROR = 0.2  # samples by which the lag of an amp moves at least, with what is played
 STEP = 3.0  # samples of a step that is no such movement
@@ -44,7 +44,7 @@ HEARD = 4.0  # standard errors by which a band's coherence exceeds chance, for i
 INDEPENDENT = 0.6  # of the frames, since they overlap by half
 FOOT = 3.0  # rises, from half height to peak, that lie between the first of a response and its peak
 SEARCH_S = 5.0  # the longest delay that is found in a long take; in a short one it is half of the take
-PIECE_S, NUM_PIECES = 15.0, 6  # in which it is sought
+PIECE_S, NUM_PIECES = 15.0, 3  # in which it is sought
 UNHEARD = 4.0  # nepers by which the gain is thought to fall on above the last band that is heard
 FEIGNED = 2.5  # samples over a take by which what is played moves the lag, at most
 
@@ -119,9 +119,10 @@ def timing(takes: Sequence[Take], sample_rate: int, *, steady: bool = False) -> 
         steady: take the lag for constant, without looking for drift and steps; several takes need it.
     """
     found = near(takes, sample_rate, 0, steady=steady)
-    if not found.clear and (lag := far(takes, sample_rate)):
+    lag = far(takes, sample_rate)  # always: what is played twice has a peak within BLOCK_S too
+    if abs(lag) > BLOCK_S / 8 * sample_rate:
         again = near(takes, sample_rate, lag, steady=steady)
-        found = again if again.clear else found
+        found = max(found, again, key=lambda each: (each.clear, each.confidence))
     return found
 
 
@@ -145,9 +146,7 @@ def near(takes: Sequence[Take], sample_rate: int, lag: int, *, steady: bool) -> 
     start = lag + coarse - line.slope * early_s
     lags = lags + (start + delay - np.median(lags - line(time_s)) if len(lags) else 0)
     line = replace(line, steps=steps)
-    return Timing(
-        start + delay, start + onset, inverted, confidence, rival, line, time_s + early_s, lags, sample_rate
-    )
+    return Timing(start + delay, start + onset, inverted, confidence, rival, line, time_s + early_s, lags, sample_rate)
 
 
 def overlapping(take: Take, lag: int) -> Take:

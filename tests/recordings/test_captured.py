@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from nam_files import wavenet, write
-from synthetic import REMOVED, RATE, guitar, write_pcm
+from synthetic import RATE, REMOVED, guitar, write_pcm
 
 from ampsim import AmpsimError, players
 from ampsim.cli import main as cli

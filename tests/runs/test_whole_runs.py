@@ -20,7 +20,7 @@ import soundfile
 import yaml
 from mlflow.tracking import MlflowClient
 from numpy.testing import assert_allclose, assert_array_equal
-from synthetic import REMOVED, RATE, amp, guitar, shifted, write_pcm
+from synthetic import RATE, REMOVED, amp, guitar, shifted, write_pcm
 
 import ampsim.models  # noqa: F401 - Keras finds the classes of saved models by it
 from ampsim import metrics
