@@ -380,7 +380,7 @@ def crossed(takes: Sequence[Take], sample_rate: int, line: Line, coarse: int) ->
             total += turned(np.conj(before) * after, lag - round(lag))
             powers += np.square(np.abs([before, after]))
             count += 1
-    return Cross(total, *powers, count)
+    return Cross(total, powers[0], powers[1], count)
 
 
 def frame(given: Wave, wanted: Wave, start: int, lag: int) -> tuple[Spectra, Spectra]:
