@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from synthetic import DELAY, RATE
+from synthetic import RATE, REMOVED
 
 import ampsim
 from ampsim import AmpsimError, api
@@ -39,9 +39,9 @@ def where(run: ampsim.api.Run) -> dict[str, Path]:
 def test_a_recording_comes_checked_and_aligned(recording: Path):
     loaded = ampsim.load(recording)
     samples, rate = soundfile.read(recording, dtype="float32")
-    assert (loaded.sample_rate, loaded.delay.samples) == (rate, DELAY)
-    np.testing.assert_array_equal(loaded.takes[0].input, samples[:-DELAY, 0])
-    np.testing.assert_array_equal(loaded.takes[0].target, samples[DELAY:, 1])
+    assert (loaded.sample_rate, loaded.delay.samples) == (rate, REMOVED)
+    np.testing.assert_array_equal(loaded.takes[0].input, samples[:-REMOVED, 0])
+    np.testing.assert_array_equal(loaded.takes[0].target, samples[REMOVED:, 1])
     assert ampsim.load(recording, delay=3).delay.samples == 3
     page = loaded._repr_html_()
     assert page.count("<audio") == 2

@@ -34,7 +34,7 @@ def diagnosed(pair: AudioPair, known: Sequence[Finding] = ()) -> Diagnosis:
         "lags": measured.lags,
         "line": measured.lags * 0 + measured.delay + measured.line(measured.time_s),
     }
-    if measured.confidence >= match.SURE:
+    if measured.clear:
         laid = match.straightened(pair, measured)
         gated = [*match.gates(laid, hums_db=noise.levels(found))]
         found += gated or [Finding("ok", "gate", "neither signal is cut while the other plays on")]

@@ -9,7 +9,7 @@ import numpy as np
 from ampsim import AmpsimError
 from ampsim.players.loudness import loudness_db
 from ampsim.players.nam import Capture, read
-from ampsim.recordings import virtual_amp
+from ampsim.recordings import channels, virtual_amp
 from ampsim.recordings.pairs import AudioPair, FileRecord, aligned, estimate_delay
 from ampsim.recordings.sources import Source, listed, mono, record
 from ampsim.signals import audio
@@ -76,6 +76,8 @@ class Distilled(Source):
     def load(self) -> list[AudioPair]:
         recorded = self.recording.load()
         delay = self.recording.delay
+        if any(fault for take in recorded for fault in channels.broken(take)):
+            return recorded  # and let the checks say so
         samples = estimate_delay(recorded).samples if delay == "auto" else int(delay)
         recorded = [aligned(take, samples) for take in recorded]
         if self.teacher is None:

@@ -11,8 +11,8 @@ from scipy import signal as dsp
 
 from ampsim.recordings.channels import LARGER_BUFFER, runs
 from ampsim.recordings.findings import Finding
-from ampsim.recordings.pairs import UNSURE, AudioPair
-from ampsim.signals.alignment import SURE, Timing, part, resampled
+from ampsim.recordings.pairs import SET_DELAY, AudioPair, unclear
+from ampsim.signals.alignment import FEIGNED, Timing, part, resampled
 from ampsim.signals.audio import Signal, clock
 from ampsim.signals.linear import frame_powers
 
@@ -22,7 +22,6 @@ SWAPPED = (
     -1.5,
     -0.15,
 )  # dB of level range and log of kurtosis that the "amp" has more of; amps take 2 to 30 and 0.4 to 3
-DRIFT_SAMPLES = 2.5  # over the take; what is played moves the lag by up to 1
 DRIFT_SIGMAS = 4.5
 PLAUSIBLE_PPM = 300.0  # beyond, no clock is that far off
 GATE_FRAME_S = 0.02
@@ -72,22 +71,15 @@ def placed(pair: AudioPair, timing: Timing) -> Iterator[Finding]:
         "peak": timing.delay,
         "confidence": timing.confidence,
     }
-    if timing.confidence < UNSURE:
-        yield Finding(
-            "error" if timing.confidence < SURE else "warning",
-            "delay",
-            f"{pair.name}: no clear delay between direct and amp (the best peak is {timing.confidence:.0f} times the average)",
-            "are these of the same take? Set data.delay if you know it",
-            values=values,
-        )
+    if not timing.clear:
+        yield Finding("error", "delay", f"{pair.name}: {unclear(timing)}", SET_DELAY, values=values)
         return
-    lead = "leads" if timing.samples < 0 else "lags"
+    lead = "leads" if round(timing.delay, 2) < 0 else "lags"
     text = (
-        f"the amp {lead} the direct signal by {abs(timing.samples)} samples ({1000 * timing.samples / rate:+.2f} ms): its "
-        f"response rises at {timing.onset:+.2f} and peaks at {timing.delay:+.2f} samples (confidence "
-        f"{timing.confidence:.0f}, chance reaches 5)"
+        f"the amp {lead} the direct signal by {abs(timing.delay):.2f} samples ({1000 * timing.delay / rate:+.2f} ms; "
+        f"confidence {timing.confidence:.0f}, chance reaches 5), and its response begins at {timing.samples} samples"
     )
-    fix = f"data.delay=auto takes it out, and so does data.delay={timing.samples}"
+    fix = f"data.delay=auto removes {timing.samples}, and so does data.delay={timing.samples}"
     yield Finding("ok", "delay", text, fix, values=values)
     turned = "the amp inverts the signal, as many do; the model learns that too"
     text = turned if timing.inverted else "the amp does not invert the signal"
@@ -126,7 +118,7 @@ def clocks(pair: AudioPair, timing: Timing) -> Iterator[Finding]:
 def drifts(timing: Timing, duration_s: float) -> bool:
     """Whether the clocks differ by what playing alone cannot feign."""
     line = timing.line
-    return abs(line.slope) * duration_s > DRIFT_SAMPLES and abs(line.slope) > DRIFT_SIGMAS * line.slope_error
+    return timing.clear and abs(line.slope) * duration_s > FEIGNED and abs(line.slope) > DRIFT_SIGMAS * line.slope_error
 
 
 def steps(pair: AudioPair, timing: Timing) -> Iterator[Finding]:

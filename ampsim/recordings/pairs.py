@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from ampsim import AmpsimError
-from ampsim.signals.alignment import timing
+from ampsim.signals.alignment import RIVAL, SEARCH_S, Timing, timing
 from ampsim.signals.audio import Signal
 
 
@@ -39,6 +40,11 @@ class AudioPair:
     def duration_s(self) -> float:
         return len(self.input) / self.sample_rate
 
+    @cached_property
+    def timing(self) -> Timing:
+        """How the target lies against the input, measured when it is first asked for."""
+        return timing([(self.input, self.target)], self.sample_rate)
+
 
 @dataclass(frozen=True)
 class Span:
@@ -66,9 +72,6 @@ class Span:
         return np.pad(inside, (max(-start, 0), max(stop - len(self.take.input), 0)))
 
 
-UNSURE = 10  # see `Delay.confidence`; recordings of real amps reach 25 and more
-
-
 @dataclass(frozen=True)
 class Delay:
     """`samples` by which the target lags the input (negative: it leads), and whether its polarity is inverted."""
@@ -76,14 +79,49 @@ class Delay:
     samples: int
     inverted: bool
     estimated: bool
-    # The correlation's peak over its RMS; a chance peak among so many lags reaches about 5. None where none was sought.
-    confidence: float | None = None
+    confidence: float | None = None  # see `Timing`; None where none was sought
+
+
+APART = 10  # samples by which the delays of takes may differ, since each is measured on its own playing
 
 
 def estimate_delay(takes: Sequence[AudioPair]) -> Delay:
-    """One delay of several takes, in whole samples; `alignment.Timing` says how it is measured."""
-    found = timing([(take.input, take.target) for take in takes], takes[0].sample_rate, steady=True)
+    """One delay of several takes: the shortest of those that are clear, so that a model misses nothing of any take.
+
+    Where none is clear alone, all are measured together. `alignment.Timing` says how a delay is measured and rounded.
+
+    Raises:
+        AmpsimError: the takes have no clear delay, or several.
+    """
+    clear = {take.name: take.timing for take in takes if take.timing.clear}
+    if clear:
+        samples = {name: found.samples for name, found in clear.items()}
+        if max(samples.values()) - min(samples.values()) > APART:
+            listed = ", ".join(f"{name} {number}" for name, number in samples.items())
+            raise AmpsimError(
+                f"the amp's signal lags by other samples in each take ({listed}), and a model learns one delay: shift "
+                "them against each other, train on the takes apart, or set the delay for all with data.delay="
+            )
+        found = min(clear.values(), key=lambda each: each.samples)
+    else:
+        found = timing([(take.input, take.target) for take in takes], takes[0].sample_rate, steady=True)
+    if not found.clear:
+        raise AmpsimError(f"{takes[0].name}: {unclear(found)}: {SET_DELAY}")
     return Delay(found.samples, found.inverted, estimated=True, confidence=found.confidence)
+
+
+def unclear(found: Timing) -> str:
+    """Why no delay is told."""
+    why = f"the best peak is {found.confidence:.0f} times the average"
+    if found.rival > RIVAL:
+        why = f"another peak is {found.rival:.0%} as high as the best"
+    return f"no clear delay between direct and amp ({why})"
+
+
+SET_DELAY = (
+    f"are these of the same take? Delays of up to {SEARCH_S:g} s are found. Set data.delay if you know it, data.delay=0 if "
+    "both start together"
+)
 
 
 def aligned(pair: AudioPair, delay: int) -> AudioPair:

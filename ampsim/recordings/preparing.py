@@ -13,8 +13,6 @@ from ampsim.signals.alignment import Timing, resampled, timing
 
 Notice = Callable[[str], None]
 SHORTEST_S = 2.0  # with less, only the samples themselves are looked at
-SURE = 10.0  # confidence of a delay; of two signals that have none in common it is about 5
-APART = 10  # samples by which the delays of takes may differ, since each is measured on its own playing
 
 
 @dataclass(frozen=True)
@@ -86,8 +84,19 @@ def checked(takes: list[AudioPair], source: Source, *, notice: Notice) -> tuple[
     if len(rates) > 1:
         listed = ", ".join(f"{take.name} {take.sample_rate} Hz" for take in takes)
         raise AmpsimError(f"the takes differ in sample rate ({listed}): export all at one rate")
-    passing, findings = zip(*(passed(take, source, notice) for take in takes), strict=True)
-    return list(passing), [each for found in findings for each in found]
+    looked = [quick(take) for take in takes]
+    known = source.delay != "auto" or any(measured and measured.clear for _, measured in looked)
+    if known:
+        looked = [([mild(each) for each in found], measured) for found, measured in looked]
+    found = [passed(take, *each, source, notice) for take, each in zip(takes, looked, strict=True)]
+    return [take for take, _ in found], [each for _, findings in found for each in findings]
+
+
+def mild(finding: Finding) -> Finding:
+    """A delay that one take does not tell is no error where it is set, or where another take tells it."""
+    if (finding.topic, finding.severity) != ("delay", "error"):
+        return finding
+    return replace(finding, severity="warning", fix="the delay that is set, or that of the other takes, is taken")
 
 
 def quick(pair: AudioPair) -> tuple[list[Finding], Timing | None]:
@@ -101,14 +110,14 @@ def quick(pair: AudioPair) -> tuple[list[Finding], Timing | None]:
     found += [*channels.clipping(pair), *channels.offset(pair), *channels.dropouts(pair), *match.swap(pair)]
     if pair.duration_s < SHORTEST_S:
         return found, None
-    measured = timing([(pair.input, pair.target)], pair.sample_rate)
-    return [*found, *match.placed(pair, measured)], measured
+    return [*found, *match.placed(pair, pair.timing)], pair.timing
 
 
-def passed(take: AudioPair, source: Source, notice: Notice) -> tuple[AudioPair, list[Finding]]:
+def passed(
+    take: AudioPair, findings: list[Finding], measured: Timing | None, source: Source, notice: Notice
+) -> tuple[AudioPair, list[Finding]]:
     for note in take.notes:
         notice(note)
-    findings, measured = quick(take)
     if source.drift == "correct" and measured and match.drifts(measured, take.duration_s):
         take, ppm = without_drift(take, measured)
         notice(f"{take.name}: a drift of {ppm:.2f} ppm is taken out")
@@ -138,12 +147,9 @@ def align(takes: list[AudioPair], delay: int | str, notice: Notice) -> tuple[lis
     """The takes with their common delay taken out: as configured or, for "auto", as estimated.
 
     Raises:
-        AmpsimError: the takes have no common delay, and none is configured.
+        AmpsimError: the takes have no clear delay, or several, and none is configured.
     """
-    estimate = estimate_delay(takes)
-    if delay == "auto" and len(takes) > 1:
-        refuse_several_delays(takes)
-    chosen = estimate if delay == "auto" else Delay(int(delay), estimate.inverted, estimated=False)
+    chosen = estimate_delay(takes) if delay == "auto" else configured(takes, int(delay))
     lead = "leads" if chosen.samples < 0 else "lags"
     how = "estimated" if chosen.estimated else "as configured"
     notice(f"the amp's signal {lead} the direct signal by {abs(chosen.samples)} samples ({how}); taken out")
@@ -152,12 +158,7 @@ def align(takes: list[AudioPair], delay: int | str, notice: Notice) -> tuple[lis
     return [aligned(take, chosen.samples) for take in takes], chosen
 
 
-def refuse_several_delays(takes: list[AudioPair]) -> None:
-    each = {take.name: estimate_delay([take]) for take in takes}
-    sure = {name: one.samples for name, one in each.items() if one.confidence and one.confidence > SURE}
-    if sure and max(sure.values()) - min(sure.values()) > APART:
-        listed = ", ".join(f"{name} {samples}" for name, samples in sure.items())
-        raise AmpsimError(
-            f"the amp's signal lags by other samples in each take ({listed}), and a model learns one delay: shift them "
-            "against each other, train on the takes apart, or set the delay for all with data.delay="
-        )
+def configured(takes: list[AudioPair], samples: int) -> Delay:
+    """The delay that is set; the polarity is measured where it is clear."""
+    clear = [take.timing for take in takes if take.timing.clear]
+    return Delay(samples, bool(clear) and clear[0].inverted, estimated=False)

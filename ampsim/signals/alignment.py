@@ -1,9 +1,11 @@
 """How two recordings of the same playing lie against each other in time: delay, polarity, drift and lost samples.
 
 Nothing here needs a test signal. Of the cross-spectrum of input and target only the phase is kept (phase transform;
-Knapp & Carter, 1976), so that neither the guitar's spectrum nor the amp's colours it.
+Knapp & Carter, 1976), so that neither the guitar's spectrum nor the amp's colours it. Long pieces are searched
+for delays of up to SEARCH_S.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -14,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from ampsim.signals.audio import rms
-from ampsim.signals.filters import minimum_phase
+from ampsim.signals.filters import folded
 
 Array = NDArray[np.float64]
 Spectra = NDArray[np.complexfloating[Any]]
@@ -26,12 +28,25 @@ STRETCH_S = (1.4, 2.0)  # over which one lag is measured, in short takes and in 
 NUM_STRETCHES = 150  # spread over a longer take, so that neither time nor memory grows with it
 TOP_HZ = 10000.0  # what lies above comes through few amps
 QUIET_DB = -50.0  # blocks that far below the loudest say nothing
+EMPTY_DB = -100.0  # bins that far below the loudest hold what the window leaks
 SURE = 6.0  # of a stretch's correlation the peak over the RMS; a chance peak among so many lags reaches about 5
 LAG_ERROR = 0.2  # samples by which the lag of an amp moves at least, with what is played
 STEP = 3.0  # samples of a step that is no such movement
 PULSE = 8192  # samples in which a response is looked at ...
 NUM_FRAMES = 600  # ... in that many places of a take
-UNFILTERED_RISE = 0.603  # samples from the half height of a pulse that holds all frequencies, a sinc, to its peak
+CLEAR = 13.0  # confidence from which a delay is taken; recordings of real amps reach 25 and more
+RIVAL = 0.85  # of the response's peak another one reaches where it is open which of them is the delay
+NEAR_S = 0.0015  # around the lag of the blocks: the response's peak is sought there, and not a period of the note away
+FINER = 4  # places a sample at which the response is looked at
+SHARES = np.linspace(0, 1, 9)  # of a minimum-phase filter's phase that are tried
+FILTER = 0.06  # by which the whole phase is preferred to none of it, since amps have filters
+HEARD = 4.0  # standard errors by which a band's coherence exceeds chance, for its magnitude to count
+INDEPENDENT = 0.6  # of the frames, since they overlap by half
+FOOT = 3.0  # rises, from half height to peak, that lie between the first of a response and its peak
+SEARCH_S = 5.0  # the longest delay that is found in a long take; in a short one it is half of the take
+PIECE_S, NUM_PIECES = 15.0, 3  # in which it is sought
+UNHEARD = 4.0  # nepers by which the gain is thought to fall on above the last band that is heard
+FEIGNED = 2.5  # samples over a take by which what is played moves the lag, at most
 
 
 @dataclass(frozen=True)
@@ -60,23 +75,35 @@ class Timing:
     """How the target lies against the input: it lags by `delay` at the start of the take, and later by what `line` adds.
 
     `delay` is the peak of the response, `onset` its rising edge at half height; negative where the target leads. Both
-    are of the response without what a minimum-phase filter of its magnitude delays by itself, since tone controls and
-    loudspeakers are close to such filters. `lags` were measured at `time_s`, (num_stretches,) each.
+    are of the response without the delay that tone controls and loudspeakers have by themselves, as minimum-phase
+    filters do. What an amp filters between two stages that clip delays too and leaves no trace in its magnitude: it
+    counts as delay, about 2 samples at 44.1 kHz for three valves.
     """
 
     delay: float
     onset: float
     inverted: bool
-    confidence: float  # the phase transform's peak over its RMS; a chance peak reaches about 5
+    confidence: float  # the peak of the response over its RMS; a chance peak reaches about 5
+    rival: float  # the highest of the other peaks, as a part of this one
     line: Line
     time_s: Array
-    lags: Array
+    lags: Array  # measured at `time_s`, (num_stretches,) each
     sample_rate: int
 
     @property
+    def clear(self) -> bool:
+        """Whether this is a measurement; if not, it is a guess that nothing should be based on."""
+        return self.confidence >= CLEAR and self.rival <= RIVAL
+
+    @property
     def samples(self) -> int:
-        """The delay to take out, in whole samples, so that nothing of the response comes before its input."""
-        return round(self.onset + UNFILTERED_RISE)
+        """The delay to take out, in whole samples, rounded down from where the response begins.
+
+        It begins FOOT times its rise before its peak: 2 samples where all frequencies come through, more where the
+        treble is missing and the measurement is less sharp. Removing too little costs a causal model as much of its
+        memory; removing too much hides from it what it needs.
+        """
+        return math.floor(self.delay - FOOT * (self.delay - self.onset))
 
     @property
     def drift_ppm(self) -> float:
@@ -91,26 +118,68 @@ def timing(takes: Sequence[Take], sample_rate: int, *, steady: bool = False) -> 
         takes: several share one delay.
         steady: take the lag for constant, without looking for drift and steps; several takes need it.
     """
+    found = near(takes, sample_rate, 0, steady=steady)
+    lag = far(takes, sample_rate)  # always: what is played twice has a peak within BLOCK_S too
+    if abs(lag) > BLOCK_S / 8 * sample_rate:
+        again = near(takes, sample_rate, lag, steady=steady)
+        found = max(found, again, key=lambda each: (each.clear, each.confidence))
+    return found
+
+
+def near(takes: Sequence[Take], sample_rate: int, lag: int, *, steady: bool) -> Timing:
+    """The timing where the targets lag by about so many samples."""
     block = 2 ** round(np.log2(BLOCK_S * sample_rate))
     scale = max(1, int(sample_rate / 2 // TOP_HZ))  # fewer bins, so coarser samples of lag
+    takes = [overlapping(take, lag) for take in takes]
     found = [stretches(*take, sample_rate, block, block // scale) for take in takes]
     time_s = np.concatenate([times for times, _ in found])
     phases = np.concatenate([spectra for _, spectra in found])
-    line, lags = Line(), np.zeros(len(time_s))
+    line, lags, together = Line(), np.zeros(len(time_s)), phases.sum(axis=0)
     if not steady and len(phases) > 2:
-        lags, sure = tracked(phases)
-        lags, time_s, phases = scale * lags[sure], time_s[sure], phases[sure]
-        if len(lags) > 2:
-            line = fitted(time_s, lags)
-    correlation = fft.irfft(turned(phases, line(time_s) / scale).sum(axis=0))
-    coarse, confidence = peak(np.abs(correlation))
-    start = round(scale * coarse)
-    response, power = crossed(takes, sample_rate, line, start)
-    places = [located(takes[0], sample_rate, line, step, start, response) for step in line.steps]
-    line = replace(line, steps=tuple(Step(at_s, step.samples) for at_s, step in zip(places, line.steps, strict=True)))
-    delay, onset, inverted = arrival(response, power)
+        line, lags, time_s, together = moving(time_s, phases, scale)
+    coarse = round(scale * peak(np.abs(fft.irfft(together)))[0])
+    cross = crossed(takes, sample_rate, line, coarse)
+    delay, onset, inverted, confidence, rival = arrival(cross, round(NEAR_S * sample_rate))
+    places = [located(takes[0], sample_rate, line, step, coarse, cross.product) for step in line.steps]
+    early_s = max(-lag, 0) / sample_rate  # the input that has no target yet
+    steps = tuple(Step(at_s + early_s, step.samples) for at_s, step in zip(places, line.steps, strict=True))
+    start = lag + coarse - line.slope * early_s
     lags = lags + (start + delay - np.median(lags - line(time_s)) if len(lags) else 0)
-    return Timing(start + delay, start + onset, inverted, confidence, line, time_s, lags, sample_rate)
+    line = replace(line, steps=steps)
+    return Timing(start + delay, start + onset, inverted, confidence, rival, line, time_s + early_s, lags, sample_rate)
+
+
+def overlapping(take: Take, lag: int) -> Take:
+    """What of a take has a partner at that lag, the input's first sample beside the target's."""
+    given, wanted = take
+    given, wanted = given[max(-lag, 0) :], wanted[max(lag, 0) :]
+    length = min(len(given), len(wanted))
+    return given[:length], wanted[:length]
+
+
+def far(takes: Sequence[Take], sample_rate: int) -> int:
+    """The lag of the clearest of some long pieces, up to SEARCH_S; 0 where none has a clear one."""
+    best, highest = 0, SURE
+    for given, wanted in takes:
+        length = min(len(given), round(PIECE_S * sample_rate))
+        count = min(max(1, len(given) // length), NUM_PIECES)
+        reach = min(round(SEARCH_S * sample_rate), length // 2)
+        if reach < BLOCK_S * sample_rate / 8:  # within what is seen anyway
+            continue
+        size = fft.next_fast_len(length + reach, real=True)
+        used = min(size // 2, round(TOP_HZ / sample_rate * size)) + 1
+        scale = (size // 2) / (used - 1)
+        for first in np.linspace(0, len(given) - length, count).astype(int):
+            before, after = (fft.rfft(x[first : first + length], size)[:used] for x in (given, wanted))
+            correlation = np.abs(fft.irfft(unit(before, after)))
+            furthest = int(reach / scale)
+            inside = np.concatenate([correlation[-furthest:], correlation[:furthest]])
+            height = float(inside.max()) / max(rms(inside), 1e-30)
+            place = int(np.argmax(inside))
+            apart = np.abs(np.arange(len(inside)) - place) > BLOCK_S / 10 * sample_rate / scale
+            if height > highest and not np.any(inside[apart] > RIVAL * inside[place]):
+                best, highest = round((place - furthest) * scale), height
+    return best
 
 
 # ---- The lag of each stretch ----------------------------------------------------------------------------------------
@@ -130,10 +199,17 @@ def stretches(given: Wave, wanted: Wave, sample_rate: int, block: int, num_bins:
         if loud.any():
             parts = [np.stack([part(x, k, block) for k in row[loud]]) * window for x in (given, wanted)]
             before, after = (fft.rfft(each, 2 * block)[:, : num_bins + 1] for each in parts)
-            product = np.conj(before) * after
-            found.append((product / np.maximum(np.abs(product), 1e-20)).sum(axis=0))
+            found.append(unit(before, after).sum(axis=0))
             times.append((row[loud].mean() + block / 2) / sample_rate)
     return np.array(times), np.array(found, np.complex64).reshape(-1, num_bins + 1)
+
+
+def unit(before: Spectra, after: Spectra) -> Spectra:
+    """Cross-spectra, (..., num_bins), of unit magnitude, and 0 where the input has no energy."""
+    product = np.conj(before) * after
+    power = np.square(np.abs(before))
+    played = power > 10 ** (EMPTY_DB / 10) * power.max(axis=-1, keepdims=True)
+    return product * played / np.maximum(np.abs(product), 1e-30)
 
 
 def part(x: Wave, start: int, length: int) -> Wave:
@@ -186,10 +262,26 @@ def peak(correlation: Array) -> tuple[float, float]:
     whole = found if found < half else found - 2 * half
     values = KERNEL @ correlation[(whole + REACH) % len(correlation)]
     m = int(np.clip(np.argmax(values), 1, len(FINE) - 2))
-    before, here, after = values[m - 1 : m + 2]
-    bend = before - 2 * here + after
-    shift = 0.5 * (before - after) / bend if bend < 0 else 0.0
+    shift = vertex(*values[m - 1 : m + 2])
     return whole + float(FINE[m] + shift * (FINE[1] - FINE[0])), float(inside[found]) / max(rms(inside), 1e-30)
+
+
+def moving(time_s: Array, phases: Spectra, scale: int) -> tuple[Line, Array, Array, Spectra]:
+    """Drift and steps, lags and times of the stretches that are sure, and the sum of all spectra, on top of each other.
+
+    Drift and steps of more than FEIGNED samples are believed where they bring more stretches on top of each other than
+    one: the lags of few stretches, or of an almost periodic playing, lie on a line by chance.
+    """
+    lags, sure = tracked(phases)
+    lags, times = scale * lags[sure], time_s[sure]
+    line = fitted(times, lags) if len(lags) > 2 else Line()
+    still = phases.sum(axis=0)
+    together = turned(phases[sure], line(times) / scale).sum(axis=0)
+    sharpness = [np.abs(fft.irfft(each)).max() for each in (together, still)]
+    small = not line.steps and abs(line.slope) * float(np.ptp(time_s)) < FEIGNED
+    if small or sharpness[0] > (1 + 1 / len(phases)) * sharpness[1]:
+        return line, lags, times, together
+    return Line(0.0, line.slope_error), lags, times, still
 
 
 # ---- A line through the lags, with steps ----------------------------------------------------------------------------
@@ -252,45 +344,112 @@ def theil_sen(time_s: Array, lags: Array, piece: NDArray[np.int_]) -> float:
 # ---- The response and when it arrives -------------------------------------------------------------------------------
 
 
-def crossed(takes: Sequence[Take], sample_rate: int, line: Line, coarse: int) -> tuple[Spectra, Array]:
-    """Cross-spectrum of input and target, at the lag expected in each frame, and the input's power: (PULSE // 2 + 1,)."""
-    total, power = np.zeros(PULSE // 2 + 1, complex), np.zeros(PULSE // 2 + 1)
+@dataclass(frozen=True)
+class Cross:
+    """Cross-spectrum of input and target and the power of both, (PULSE // 2 + 1,) each, summed over so many frames."""
+
+    product: Spectra
+    before: Array
+    after: Array
+    num_frames: int
+
+    @property
+    def explained(self) -> Array:
+        """The part of the target's power that the input explains, with what it would by chance."""
+        return np.square(np.abs(self.product)) / np.maximum(self.before * self.after, 1e-300)
+
+    @property
+    def chance(self) -> float:
+        return 1 / max(INDEPENDENT * self.num_frames, 1.5)
+
+    @property
+    def coherence(self) -> Array:
+        """The same without what it would by chance."""
+        return np.clip((self.explained - self.chance) / (1 - self.chance), 0, 1)
+
+
+def crossed(takes: Sequence[Take], sample_rate: int, line: Line, coarse: int) -> Cross:
+    """At the lag expected in each frame."""
+    total = np.zeros(PULSE // 2 + 1, complex)
+    powers, count = np.zeros((2, PULSE // 2 + 1)), 0
     for given, wanted in takes:
         last = max(len(given) - PULSE, 0)
         for start in np.linspace(0, last, min(last // (PULSE // 2) + 1, NUM_FRAMES)).astype(int):
             lag = float(line((start + PULSE / 2) / sample_rate))
-            spectrum, product = frame(given, wanted, int(start), coarse + round(lag))
-            total += turned(product, lag - round(lag))
-            power += np.square(np.abs(spectrum))
-    return total, power
+            before, after = frame(given, wanted, int(start), coarse + round(lag))
+            total += turned(np.conj(before) * after, lag - round(lag))
+            powers += np.square(np.abs([before, after]))
+            count += 1
+    return Cross(total, powers[0], powers[1], count)
 
 
 def frame(given: Wave, wanted: Wave, start: int, lag: int) -> tuple[Spectra, Spectra]:
-    """The input's spectrum of a frame, and its cross-spectrum with the target so many samples later."""
+    """The spectra of a frame of the input, and of the target so many samples later."""
     window = np.hanning(PULSE)
     late = part(wanted, start + lag, PULSE) if start + lag >= 0 else np.zeros(PULSE)
-    before, after = fft.rfft(part(given, start, PULSE) * window), fft.rfft(late * window)
-    return before, np.conj(before) * after
+    return fft.rfft(part(given, start, PULSE) * window), fft.rfft(late * window)
 
 
-def arrival(product: Spectra, power: Array) -> tuple[float, float, bool]:
-    """Peak and rising edge of the response, in samples, and whether it is inverted; see `Timing`."""
-    gain = np.maximum(np.abs(product), 1e-30) / np.maximum(power, 1e-14 * power.max() + 1e-30)
-    bins = np.arange(len(gain))
-    low, high = (np.round(bins * 2.0**octaves).astype(int) for octaves in (-1 / 6, 1 / 6))
-    sums = np.concatenate([[0.0], np.cumsum(np.log(gain))])
-    stop = np.minimum(high + 1, len(gain))
-    smooth = np.exp((sums[stop] - sums[low]) / (stop - low))
-    excess = product * np.conj(minimum_phase(smooth))
-    correlation = fft.irfft(excess / np.maximum(np.abs(excess), 1e-30))
-    whole = round(peak(np.abs(correlation))[0])
-    inverted = bool(correlation[whole] < 0)
-    upright = -correlation if inverted else correlation
-    delay, _ = peak(upright)
-    around = round(delay) + np.arange(-64, 65)
-    earlier = np.arange(delay, delay - 12, -0.01)
-    edge = np.sinc(np.subtract.outer(earlier, around)) @ upright[around % PULSE]
-    return delay, float(earlier[np.argmax(edge < 0.5 * edge[0])]), inverted
+def arrival(cross: Cross, reach: int) -> tuple[float, float, bool, float, float]:
+    """Peak and rising edge of the response, in samples, whether it is inverted, confidence and rival; see `Timing`.
+
+    A filter's phase follows from its magnitude; a curve bends the magnitude of a guitar's spectrum too, and no phase.
+    An amp is both. Of the shares of the minimum phase, the one that leaves the sharpest response is taken off.
+
+    Args:
+        reach: samples around lag 0 within which the peak is sought.
+    """
+    weight = np.sqrt(cross.coherence) * (cross.before > 10 ** (EMPTY_DB / 10) * cross.before.max())
+    weight[:2] = 0
+    upright = cross.product / np.maximum(np.abs(cross.product), 1e-300) * weight
+    phase = np.imag(folded(magnitude(cross)))
+    missing = np.zeros((FINER - 1) * PULSE // 2)
+    responses = np.array([fft.irfft([*(upright * np.exp(-1j * share * phase)), *missing]) for share in SHARES])
+    places = np.arange(-FINER * reach, FINER * reach + 1)
+    heights = np.abs(responses[:, places]) * (1 + FILTER * SHARES[:, None])
+    chosen, place = np.unravel_index(int(np.argmax(heights)), heights.shape)
+    response, at = responses[chosen], int(places[place])
+    height = float(response[at])
+    if not height:
+        return 0.0, 0.0, False, 0.0, 1.0
+    upward = response[at - np.arange(FINER * reach)] / height
+    delay = at + vertex(*np.abs(response[[at - 1, at, (at + 1) % len(response)]]))
+    below = int(np.argmax(upward < 0.5))
+    edge = below - (0.5 - upward[below]) / (upward[below - 1] - upward[below])
+    lobe = max(4.0 * FINER, 2.5 * edge)
+    away = np.ones(len(response), bool)
+    away[np.arange(int(at - lobe), int(at + lobe) + 1)] = False
+    rival = float(np.abs(responses[:, away]).max()) / abs(height)
+    return delay / FINER, (at - edge) / FINER, height < 0, abs(height) / max(rms(response), 1e-30), rival
+
+
+def magnitude(cross: Cross) -> Array:
+    """Logarithm of the amp's gain, (PULSE // 2 + 1,), over a twelfth of an octave; where the input says nothing about the
+    target, the next band that does; at the top the slope there goes on."""
+    bins = np.arange(len(cross.before))
+    first, last = (np.round(bins * 2.0**octaves).astype(int) for octaves in (-1 / 24, 1 / 24))
+    stop = np.minimum(last + 1, len(bins))
+    coherence, explained = cross.coherence, cross.explained
+    gain = np.log(np.maximum(np.abs(cross.product), 1e-300) / np.maximum(cross.before, 1e-300))
+    gain += 0.5 * np.log(np.maximum(coherence, 1e-6) / np.maximum(explained, 1e-6))  # chance makes it look louder
+    sums = np.array([np.cumsum([0, *each]) for each in (coherence, coherence * gain, explained - cross.chance)])
+    total, weighted, excess = sums[:, stop] - sums[:, first]
+    heard = np.flatnonzero(excess > HEARD * cross.chance * np.sqrt(2 * (stop - first)))
+    if len(heard) < 8:
+        return np.zeros(len(bins))
+    smooth: Array = np.interp(bins, heard, weighted[heard] / total[heard])
+    top = int(heard[-1])
+    fall = heard[heard > top / np.sqrt(2)]
+    if top < len(bins) - 1 and len(fall) > 8:
+        slope = min(float(np.polyfit(np.log(fall), smooth[fall], 1)[0]), 0.0)
+        smooth[top + 1 :] += np.maximum(slope * np.log(bins[top + 1 :] / top), -UNHEARD)
+    return smooth
+
+
+def vertex(before: float, here: float, after: float) -> float:
+    """Where a parabola through three neighbours peaks, in steps from the middle one."""
+    bend = before - 2 * here + after
+    return 0.5 * (before - after) / bend if bend < 0 else 0.0
 
 
 def located(take: Take, sample_rate: int, line: Line, step: Step, coarse: int, response: Spectra) -> float:
@@ -302,7 +461,8 @@ def located(take: Take, sample_rate: int, line: Line, step: Step, coarse: int, r
     before = coarse + float(line(step.at_s - 1e-6))
     fits = []
     for lag in (before, before + step.samples):
-        products = np.array([frame(given, wanted, int(start), round(lag))[1] for start in starts])
+        spectra = [frame(given, wanted, int(start), round(lag)) for start in starts]
+        products = np.array([np.conj(played) * heard for played, heard in spectra])
         matched: Array = np.real(products * np.conj(response)) / np.maximum(np.abs(products * response), 1e-30)
         fits.append(matched.sum(axis=1))
     gained = np.cumsum(fits[0] - fits[1])

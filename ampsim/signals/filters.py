@@ -57,11 +57,16 @@ def a_weighting(sample_rate: int, *, low_pass: float = 0.0) -> Taps:
 def minimum_phase(magnitude: NDArray[np.float64]) -> NDArray[np.complex128]:
     """The spectrum, (size // 2 + 1,), of the filter of that magnitude which delays least: its real cepstrum folded
     (Oppenheim and Schafer, Discrete-Time Signal Processing, 13.5). `size` is even, `magnitude` nowhere 0."""
-    cepstrum = fft.irfft(np.log(magnitude))
+    return np.exp(folded(np.log(magnitude)))
+
+
+def folded(log_magnitude: NDArray[np.float64]) -> NDArray[np.complex128]:
+    """The complex logarithm of that filter's spectrum, whose imaginary part is its phase, unwrapped."""
+    cepstrum = fft.irfft(log_magnitude)
     half = len(cepstrum) // 2
     cepstrum[1:half] *= 2
     cepstrum[half + 1 :] = 0
-    return np.exp(fft.rfft(cepstrum))
+    return fft.rfft(cepstrum)
 
 
 def filtered(signal: NDArray[np.floating], taps: Taps) -> NDArray[np.float64]:

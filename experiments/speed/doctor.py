@@ -38,7 +38,7 @@ def measured(part: str, path: str) -> dict[str, float]:
         folder = Path(path).parent
         cli.main(["doctor", f"input={path}", f"html={folder / 'a.html'}", f"json={folder / 'a.json'}"])
     else:
-        from ampsim.doctor import quick
+        from ampsim.recordings.preparing import quick
         from ampsim.recordings.sources import Stereo
 
         (take,) = Stereo(path=path).load()

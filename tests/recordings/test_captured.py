@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from nam_files import wavenet, write
-from synthetic import DELAY, RATE, guitar, noise, write_pcm
+from synthetic import RATE, REMOVED, guitar, noise, write_pcm
 
 from ampsim import AmpsimError, players
 from ampsim.cli import main as cli
@@ -109,7 +109,7 @@ def test_a_teacher_plays_beside_its_recording(capture: Path, recording: Path, tm
     assert (taught.name, learnt.name) == (f"taught {recording.name}", recording.name)
     np.testing.assert_allclose(taught.target, players.read(capture).player(taught.input), atol=1e-6)
     (alone,) = captured.Distilled(recording=recorded, teacher=None).load()
-    (expected,) = (aligned(take, DELAY) for take in recorded.load())
+    (expected,) = (aligned(take, REMOVED) for take in recorded.load())
     for take in (learnt, alone):
         np.testing.assert_array_equal(take.input, expected.input)
         np.testing.assert_array_equal(take.target, expected.target)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
-from synthetic import RATE, amp, filtered_noise, guitar, noise, pair, shifted, write_pcm
+from synthetic import MARGIN, RATE, amp, filtered_noise, guitar, noise, pair, shifted, write_pcm
 
 from ampsim import AmpsimError
 from ampsim.recordings.pairs import AudioPair, Span, aligned, estimate_delay
@@ -189,8 +189,9 @@ def test_delay_is_found_to_the_sample(delay: int):
     take = AudioPair(
         shifted(played, 0, num_samples), shifted(amp(played, gain=20), delay, num_samples), RATE, "take.wav"
     )
+    assert take.timing.delay == pytest.approx(delay, abs=0.05)
     found = estimate_delay([take])
-    assert (found.samples, found.inverted, found.estimated) == (delay, False, True)
+    assert (found.samples, found.inverted, found.estimated) == (delay - MARGIN, False, True)
 
 
 @pytest.mark.parametrize("delay", [-40, -9, 0, 1, 37])
@@ -201,7 +202,7 @@ def test_delay_of_a_guitar_through_an_amp_that_may_invert(delay: int, sign: int)
     room = noise(num_samples, seed=8, level=1e-3)
     late = shifted(sign * amp(played, gain=12), delay, num_samples) + room
     found = estimate_delay([AudioPair(shifted(played, 0, num_samples), late, RATE, "take.wav")])
-    assert (found.samples, found.inverted) == (delay, sign < 0)
+    assert (found.samples, found.inverted) == (delay - MARGIN, sign < 0)
 
 
 def test_one_delay_is_found_for_takes_of_several_blocks():
@@ -215,7 +216,7 @@ def test_one_delay_is_found_for_takes_of_several_blocks():
         )
         for first, length in [(0, 100_000), (100_000, 50_000), (150_000, 300)]
     ]
-    assert estimate_delay(takes).samples == 23
+    assert estimate_delay(takes).samples == 23 - MARGIN
 
 
 @pytest.mark.parametrize("delay", [0, 3, -3])
@@ -380,7 +381,8 @@ def test_the_delay_of_a_real_pedal(real_recordings: Path):
     for take in ("val", "test"):
         source = Pair(input=str(folder / f"{take}_input.wav"), target=str(folder / f"{take}_target.wav"))
         takes = source.load()
-        assert estimate_delay(takes).samples in (-9, -10)  # measured by others, see the data's README
+        assert -10 <= takes[0].timing.delay <= -8  # others measured 9 to 10, see the data's README
+        assert estimate_delay(takes).samples in (-15, -14)
 
 
 @pytest.mark.slow
@@ -390,7 +392,7 @@ def test_a_real_stereo_take_is_read_whole(real_recordings: Path):
         pytest.skip(f"{real_recordings} holds no marshall_2204")
     (take,) = Stereo(path=str(path)).load()
     assert (take.sample_rate, round(take.duration_s)) == (48000, 114)
-    assert 0 <= estimate_delay([take]).samples <= 40  # cabinet and microphone: about 12 samples to its peak
+    assert 0 <= take.timing.delay <= 12  # cabinet and microphone: about 12 samples to the peak of their response
 
 
 def test_a_share_of_training_gives_way_to_a_longer_test():
@@ -403,7 +405,11 @@ def test_a_share_of_training_gives_way_to_a_longer_test():
 def test_two_signals_that_have_nothing_in_common_have_no_clear_delay():
     random = np.random.default_rng(0)
     noise, other = random.standard_normal((2, 200_000)).astype(np.float32)
-    assert estimate_delay([AudioPair(noise, other, 8000, "a")]).confidence < 10
+    strangers = AudioPair(noise, other, 8000, "a")
+    assert not strangers.timing.clear
+    assert strangers.timing.confidence < 10
+    with pytest.raises(AmpsimError, match=r"a: no clear delay between direct and amp .*data\.delay=0"):
+        estimate_delay([strangers])
     assert estimate_delay([AudioPair(noise, np.roll(noise, 9), 8000, "a")]).confidence > 25
 
 

@@ -45,7 +45,45 @@ def test_resuming_wakes_the_newest_unfinished_run_that_is_still_there_and_no_oth
 def test_takes_that_lag_by_other_samples_are_refused_unless_a_delay_is_set():
     played = guitar(4 * RATE, seed=5)
     one, two = (AudioPair(played, np.roll(amp(played), lag), RATE, f"{lag}.wav") for lag in (20, 400))
-    with pytest.raises(AmpsimError, match=r"20\.wav 20, 400\.wav 400.*data\.delay="):
+    with pytest.raises(AmpsimError, match=r"20\.wav 18, 400\.wav 398.*data\.delay="):
         align([one, two], "auto", print)
-    assert align([one, one], "auto", print)[1].samples == 20
+    assert align([one, one], "auto", print)[1].samples == 18
     assert align([one, two], 20, print)[1].samples == 20
+
+
+def test_a_delay_that_is_set_is_taken_and_a_guess_is_not():
+    """Signals of nothing in common: no number can be told, and any may be set."""
+    played = guitar(4 * RATE, seed=5)
+    strangers = AudioPair(played, guitar(4 * RATE, seed=99)[::-1].copy(), RATE, "strangers.wav")
+    with pytest.raises(AmpsimError, match=r"strangers\.wav: no clear delay .*Set data\.delay"):
+        align([strangers], "auto", print)
+    for samples in (0, 12000, -9000):
+        (laid,), delay = align([strangers], samples, print)
+        assert (delay.samples, delay.estimated, len(laid.input)) == (samples, False, 4 * RATE - abs(samples))
+
+
+def test_one_clear_take_tells_the_delay_of_one_that_is_not():
+    played = guitar(4 * RATE, seed=5)
+    clear = AudioPair(played, np.roll(amp(played), 20), RATE, "clear.wav")
+    short = AudioPair(played[:300], np.roll(amp(played), 20)[:300], RATE, "short.wav")
+    assert align([short, clear], "auto", print)[1].samples == 18
+
+
+def test_timing_is_measured_once_a_take(monkeypatch: pytest.MonkeyPatch):
+    from ampsim.recordings import pairs
+    from ampsim.recordings.preparing import quick
+    from ampsim.signals import alignment
+
+    calls: list[int] = []
+
+    def counted(*words: object, **options: object) -> object:
+        calls.append(1)
+        return alignment.timing(*words, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(pairs, "timing", counted)
+    played = guitar(4 * RATE, seed=5)
+    takes = [AudioPair(played, np.roll(amp(played), 20), RATE, name) for name in ("a.wav", "b.wav")]
+    for take in takes:
+        quick(take)
+    align(takes, "auto", print)
+    assert len(calls) == 2

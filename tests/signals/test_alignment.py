@@ -7,9 +7,11 @@ from numpy.testing import assert_allclose
 from scipy import signal as dsp
 from synthetic import amp, filtered_noise, guitar
 
-from ampsim.signals.alignment import UNFILTERED_RISE, Line, Step, fitted, resampled, timing
+from ampsim.recordings import virtual_amp
+from ampsim.signals.alignment import Line, Step, fitted, resampled, timing
 
 RATE = 16000
+SINC_RISE = 0.603  # samples from the half height of a pulse that holds all frequencies to its peak
 PLAYED = guitar(20 * RATE, sample_rate=RATE, seed=4)
 LOUD = amp(PLAYED, gain=12)
 
@@ -19,7 +21,7 @@ LOUD = amp(PLAYED, gain=12)
 def test_a_delay_is_found_to_a_small_part_of_a_sample(delay: float, sign: int):
     found = timing([(PLAYED, late(sign * LOUD, delay))], RATE)
     assert found.delay == pytest.approx(delay, abs=0.05)
-    assert found.onset == pytest.approx(delay - UNFILTERED_RISE, abs=0.1)
+    assert found.onset == pytest.approx(delay - SINC_RISE, abs=0.1)
     assert found.inverted == (sign < 0)
     assert found.line.steps == ()
     assert abs(found.drift_ppm) < 0.5
@@ -84,3 +86,82 @@ def test_silence_in_front_of_the_playing_does_not_matter():
     quiet = np.zeros(6 * RATE, np.float32)
     found = timing([(np.concatenate([quiet, PLAYED]), np.concatenate([quiet, late(LOUD, 3.5)]))], RATE)
     assert found.delay == pytest.approx(3.5, abs=0.05)
+
+
+# ---- What must not be mistaken for the delay ----
+
+CD_RATE = 44100
+PASSAGE = virtual_amp.guitar(10.0, CD_RATE, seed=3)
+
+
+def driven(direct: np.ndarray, gain: float = 20.0) -> np.ndarray:
+    """A tanh at eight times the rate, whose resamplers have linear phase and no delay."""
+    return 0.5 * dsp.resample_poly(np.tanh(gain * dsp.resample_poly(direct.astype(float), 8, 1)), 1, 8)
+
+
+@pytest.mark.parametrize("tenths", range(10))
+def test_a_fraction_of_a_sample_does_not_let_the_next_period_win(tenths: int):
+    delay = 7 + tenths / 10
+    found = timing([(PASSAGE, late(driven(PASSAGE), delay))], CD_RATE)
+    assert found.clear
+    assert found.delay == pytest.approx(delay, abs=0.5)
+    assert not found.inverted
+    assert delay - 6 < found.samples <= delay
+
+
+@pytest.mark.parametrize("duration_s", [2, 3])
+@pytest.mark.parametrize("amp_of", [driven, lambda x: -driven(x, 3.0), lambda x: dsp.lfilter([0.2], [1, -0.8], x)])
+def test_a_short_take_does_not_feign_a_drift(duration_s: int, amp_of):
+    part = PASSAGE[3 * CD_RATE : (3 + duration_s) * CD_RATE]
+    found = timing([(part, late(amp_of(part), 7.37))], CD_RATE)
+    assert abs(found.line.slope) * duration_s < 2.5
+    assert found.line.steps == ()
+    assert found.samples <= 7
+
+
+@pytest.mark.parametrize("rate", [44100, 48000, 96000])
+def test_what_is_removed_of_the_virtual_amp_hides_nothing_from_a_causal_model(rate: int):
+    direct = virtual_amp.guitar(8.0, rate, seed=1)
+    loud = virtual_amp.amplify(direct, rate, delay=7)
+    found = timing([(direct, loud)], rate)
+    assert found.clear
+    assert found.samples <= 7
+    assert found.samples > 7 - 0.0003 * rate  # a third of a millisecond is little of a model's memory
+
+
+@pytest.mark.parametrize("delay_s", [0.4, 1.5, 3.0, -0.4, -1.5])
+def test_a_delay_of_seconds_is_found(delay_s: float):
+    delay = round(delay_s * RATE) + 0.25
+    target = late(np.pad(LOUD, (5 * RATE, 5 * RATE)), delay)[5 * RATE : -5 * RATE]
+    found = timing([(PLAYED, target)], RATE)
+    assert found.clear
+    assert found.delay == pytest.approx(delay, abs=0.05)
+    assert found.samples == np.floor(delay - 3 * SINC_RISE)
+
+
+@pytest.mark.parametrize("ppm", [60.0, -60.0])
+def test_drift_is_found_behind_a_delay_of_seconds(ppm: float):
+    """Positive and negative: what was cut off the start of the one is what the other lags by."""
+    drifted = drifting(LOUD, ppm)
+    lags = timing([(PLAYED[RATE:], drifted[:-RATE])], RATE)
+    leads = timing([(PLAYED[:-RATE], drifted[RATE:])], RATE)
+    for found in (lags, leads):
+        assert found.drift_ppm == pytest.approx(ppm, abs=1)
+    second = RATE * ppm * 1e-6  # samples by which a second of drift moves the target
+    assert lags.delay == pytest.approx(RATE + second, abs=0.3)
+    assert leads.delay == pytest.approx(-RATE, abs=0.3)
+
+
+def test_what_has_no_delay_is_not_told_one():
+    """A tone that never ends fits at every period, and noise fits nowhere."""
+    time_s = np.arange(10 * RATE) / RATE
+    tone = np.sin(2 * np.pi * 220 * time_s).astype(np.float32)
+    noise = filtered_noise(len(PLAYED), seed=9)
+    for direct, target in ((tone, late(np.tanh(3 * tone), 7.37)), (PLAYED, noise), (PLAYED, np.zeros_like(noise))):
+        assert not timing([(direct, target)], RATE).clear
+
+
+def test_the_first_of_two_microphones_counts_where_both_are_loud():
+    away = round(RATE / 343)
+    both = LOUD + 0.7 * np.concatenate([np.zeros(away, np.float32), LOUD[:-away]])
+    assert timing([(PLAYED, late(both, 7.0))], RATE).delay == pytest.approx(7.0, abs=0.5)

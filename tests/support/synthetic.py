@@ -10,6 +10,8 @@ from ampsim.recordings.pairs import AudioPair, Span
 
 RATE = 8000
 DELAY = 7  # samples by which the amp lags in the recording on disk
+MARGIN = 2  # fewer are removed where all frequencies come through: three times a sinc's rise of 0.6, rounded down
+REMOVED = DELAY - MARGIN
 
 
 def noise(num_samples: int, *, seed: int = 0, level: float = 0.1) -> np.ndarray:

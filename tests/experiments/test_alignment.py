@@ -1,0 +1,36 @@
+"""A fast part of the study of alignment, whose delays were put there by a route of its own."""
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+STUDY = Path(__file__).parents[2] / "experiments" / "alignment" / "study.py"
+
+
+@pytest.fixture(scope="module")
+def study() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("alignment_study", STUDY)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["alignment_study"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", ["clean", "crunch", "compressor"])
+def test_amps_without_a_cabinet_are_told_within_half_a_sample(study: ModuleType, name: str):
+    take = study.Take("chugs", study.part(2, 3, seed=5))
+    rows = study.measured(take, getattr(study, name), (7.1, 7.5))
+    assert [row["clear"] for row in rows] == [True, True]
+    assert max(abs(row["found"] - row["delay"]) for row in rows) < 0.5
+    assert all(row["samples"] <= row["delay"] for row in rows)
+    assert list(study.table(rows, "amp"))[-1].startswith("| all | 100.0% | 0.0% | 0.0% |")
+
+
+def test_an_octave_fuzz_of_which_no_sign_comes_through_is_not_told_a_delay(study: ModuleType):
+    take = study.Take("chords", study.part(3, 6.3, seed=6))
+    assert not any(row["clear"] for row in study.measured(take, study.octave, (7.1,)))
