@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, permutations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from scipy import signal as dsp
 from ampsim.recordings.channels import LARGER_BUFFER, runs
 from ampsim.recordings.findings import Finding
 from ampsim.recordings.pairs import UNSURE, AudioPair
+from ampsim.signals import alignment
 from ampsim.signals.alignment import SURE, Timing, part, resampled
 from ampsim.signals.audio import Signal, clock
 from ampsim.signals.linear import frame_powers
@@ -22,9 +23,16 @@ SWAPPED = (
     -1.5,
     -0.15,
 )  # dB of level range and log of kurtosis that the "amp" has more of; amps take 2 to 30 and 0.4 to 3
+MODULATED_DB, EXPANDS = -6.0, 1.04  # a tremolo widens the range of levels too, by less, and not where the playing is loud
 DRIFT_SAMPLES = 2.5  # over the take; what is played moves the lag by up to 1
 DRIFT_SIGMAS = 4.5
 PLAUSIBLE_PPM = 300.0  # beyond, no clock is that far off
+COMMON_RATES = (44100, 48000, 88200, 96000)
+RATIOS = (  # of rates that files are mistaken for, and of the speeds of film and video
+    *{a / b: (a, b) for a, b in reversed([*permutations(COMMON_RATES, 2)])}.values(),
+    *((25, 24), (24, 25), (1001, 1000), (1000, 1001)),
+)
+RATE_S = 20.0  # of the take that are tried at each ratio
 GATE_FRAME_S = 0.02
 GATE_DB = 20.0  # how far the amp falls below what it makes of loud playing; an amp that saturates rises instead
 GATE_RANGE_DB = 60.0  # below the direct signal's loudest frame
@@ -35,8 +43,9 @@ GATED_S = 0.1
 def swap(pair: AudioPair) -> Iterator[Finding]:
     """Amps compress: they narrow the range of levels, and thin out the peaks."""
     found = dynamics(pair)
-    values = {"level_range_db": found[0], "log_kurtosis": found[1]}
-    if all(value < limit for value, limit in zip(found, SWAPPED, strict=True)):
+    values = {"level_range_db": found[0], "log_kurtosis": found[1], "slope": found[2]}
+    modulated = found[0] > MODULATED_DB and found[2] < EXPANDS
+    if found[0] < SWAPPED[0] and found[1] < SWAPPED[1] and not modulated:
         yield Finding(
             "warning",
             "swap",
@@ -51,16 +60,18 @@ def swap(pair: AudioPair) -> Iterator[Finding]:
         yield Finding("ok", "swap", text, values=values)
 
 
-def dynamics(pair: AudioPair) -> tuple[float, float]:
+def dynamics(pair: AudioPair) -> tuple[float, float, float]:
     """By how much the direct signal exceeds the amp in its range of levels (10 to 90 % of the louder frames, dB) and in
-    the logarithm of its kurtosis."""
+    the logarithm of its kurtosis; and the dB by which the amp becomes louder for each dB of the direct signal."""
     powers = [np.maximum(frame_powers(x, pair.sample_rate), 1e-16) for x in (pair.input, pair.target)]
     levels = [10 * np.log10(power) for power in powers]
     loud = np.all([level > level.max() - 40 for level in levels], axis=0)
     ranges = [np.subtract(*np.percentile(level[loud], (90, 10))) if loud.sum() > 10 else 0.0 for level in levels]
     squares = [np.square(x) for x in (pair.input, pair.target)]
     kurtosis = [len(x) * float(np.dot(x, x)) / max(float(np.sum(x, dtype=np.float64)) ** 2, 1e-30) for x in squares]
-    return float(ranges[0] - ranges[1]), math.log(max(kurtosis[0], 1e-9) / max(kurtosis[1], 1e-9))
+    direct, amp = (level[loud] - np.mean(level[loud]) if loud.any() else np.zeros(1) for level in levels)
+    slope = float(direct @ amp / max(direct @ direct, 1e-9))
+    return float(ranges[0] - ranges[1]), math.log(max(kurtosis[0], 1e-9) / max(kurtosis[1], 1e-9)), slope
 
 
 def placed(pair: AudioPair, timing: Timing) -> Iterator[Finding]:
@@ -72,6 +83,9 @@ def placed(pair: AudioPair, timing: Timing) -> Iterator[Finding]:
         "peak": timing.delay,
         "confidence": timing.confidence,
     }
+    if suspect(timing) and (ratio := rate_ratio(pair, timing.confidence)):
+        yield mislabelled(pair, *ratio)
+        return
     if timing.confidence < UNSURE:
         yield Finding(
             "error" if timing.confidence < SURE else "warning",
@@ -96,6 +110,46 @@ def placed(pair: AudioPair, timing: Timing) -> Iterator[Finding]:
     yield from clocks(pair, timing)
 
 
+def suspect(timing: Timing) -> bool:
+    """Whether two rates may be what keeps direct and amp from lying on a line."""
+    lost = len(timing.lags) > 2 and not timing.followed
+    apart = lost or abs(timing.drift_ppm) >= PLAUSIBLE_PPM or bool(timing.line.steps)
+    return apart or timing.confidence < UNSURE
+
+
+def rate_ratio(pair: AudioPair, confidence: float) -> tuple[int, int] | None:
+    """How many times the direct signal's rate the amp's is, as one rate over another, where that gives a delay that is
+    clear, and much clearer than with the same rate for both."""
+    import soxr  # here, so that commands that resample nothing do not load it
+
+    best, found = max(UNSURE, 1.5 * confidence), None
+    for amp_rate, direct_rate in RATIOS:
+        # Of both the same part of the playing, from the start on.
+        length = min(len(pair.input), int(len(pair.target) * direct_rate / amp_rate), round(RATE_S * pair.sample_rate))
+        target = soxr.resample(pair.target[: math.ceil(length * amp_rate / direct_rate)], amp_rate, direct_rate)
+        size = min(length, len(target))
+        if size >= 2 * pair.sample_rate:
+            confidence = alignment.timing([(pair.input[:size], target[:size])], pair.sample_rate, steady=True).confidence
+            if confidence > best:
+                best, found = confidence, (amp_rate, direct_rate)
+    return found
+
+
+def mislabelled(pair: AudioPair, amp_rate: int, direct_rate: int) -> Finding:
+    ratio, stated = amp_rate / direct_rate, pair.sample_rate
+    rates = [(name, round(rate)) for name, rate in (("amp's", stated * ratio), ("direct", stated / ratio))]
+    known = [(name, rate) for name, rate in rates if rate in COMMON_RATES]
+    if known:
+        name, rate = known[0]
+        why = f"the {name} signal was recorded at {rate:,} Hz, and its file says {stated:,} Hz"
+        fix = f"give that file its true rate of {rate:,} Hz, then convert it to {stated:,} Hz; or export both at one rate"
+    else:
+        why = f"the two were recorded or played back at different speeds, as {amp_rate:,} is to {direct_rate:,}"
+        fix = "export both from one session, at one rate and one speed"
+    text = f"{pair.name}: direct and amp fit once the amp's signal is played {ratio:.4f} times as fast: {why}"
+    return Finding("error", "rate", text, fix, values={"ratio": ratio})
+
+
 def clocks(pair: AudioPair, timing: Timing) -> Iterator[Finding]:
     """Whether the two were recorded at one speed; a take too short to tell yields nothing."""
     total = timing.line.slope * pair.duration_s
@@ -105,7 +159,7 @@ def clocks(pair: AudioPair, timing: Timing) -> Iterator[Finding]:
         "samples": total,
     }
     if not drifts(timing, pair.duration_s):
-        if len(timing.lags) > 2 and not np.isfinite(timing.line.slope_error):
+        if len(timing.lags) > 2 and not timing.followed:
             text = "the delay differs from moment to moment, so nothing shows whether clocks agree and samples are missing"
             fix = "octave effects, ring modulators and vibratos do that; a click at the start and at the end of a take tells"
             yield Finding("note", "drift", text, fix, values=values)

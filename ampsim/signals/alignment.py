@@ -80,6 +80,11 @@ class Timing:
         return round(self.onset + UNFILTERED_RISE)
 
     @property
+    def followed(self) -> bool:
+        """Whether the lag lies on a line through the take, so that a drift or a step would show."""
+        return bool(np.isfinite(self.line.slope_error))
+
+    @property
     def drift_ppm(self) -> float:
         """How much faster the target's clock runs than the input's, in parts per million."""
         return self.line.slope / self.sample_rate * 1e6
