@@ -62,6 +62,8 @@ def clipping(pair: AudioPair) -> Iterator[Finding]:
     """Samples at full scale, and flat tops below it, where a file was turned down after it had clipped."""
     found = False
     for side, samples, name in sides(pair):
+        if not len(samples):
+            continue
         starts, stops = runs(np.abs(samples) >= FULL_SCALE, CLIPPED_RUN)
         count, over = int((stops - starts).sum()), decibels(peak(samples))
         if count and peak(samples) <= 2 - FULL_SCALE:

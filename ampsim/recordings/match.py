@@ -23,7 +23,10 @@ SWAPPED = (
     -1.5,
     -0.15,
 )  # dB of level range and log of kurtosis that the "amp" has more of; amps take 2 to 30 and 0.4 to 3
-MODULATED_DB, EXPANDS = -6.0, 1.04  # a tremolo widens the range of levels too, by less, and not where the playing is loud
+MODULATED_DB, EXPANDS = (
+    -6.0,
+    1.04,
+)  # a tremolo widens the range of levels too, by less, and not where the playing is loud
 DRIFT_SAMPLES = 2.5  # over the take; what is played moves the lag by up to 1
 DRIFT_SIGMAS = 4.5
 PLAUSIBLE_PPM = 300.0  # beyond, no clock is that far off
@@ -32,6 +35,7 @@ RATIOS = (  # of rates that files are mistaken for, and of the speeds of film an
     *{a / b: (a, b) for a, b in reversed([*permutations(COMMON_RATES, 2)])}.values(),
     *((25, 24), (24, 25), (1001, 1000), (1000, 1001)),
 )
+CLEARER = 1.7  # how many times as high a peak the right ratio gives; others reach 1.4
 RATE_S = 20.0  # of the take that are tried at each ratio
 GATE_FRAME_S = 0.02
 GATE_DB = 20.0  # how far the amp falls below what it makes of loud playing; an amp that saturates rises instead
@@ -65,7 +69,7 @@ def dynamics(pair: AudioPair) -> tuple[float, float, float]:
     the logarithm of its kurtosis; and the dB by which the amp becomes louder for each dB of the direct signal."""
     powers = [np.maximum(frame_powers(x, pair.sample_rate), 1e-16) for x in (pair.input, pair.target)]
     levels = [10 * np.log10(power) for power in powers]
-    loud = np.all([level > level.max() - 40 for level in levels], axis=0)
+    loud = np.all([level > level.max(initial=-np.inf) - 40 for level in levels], axis=0)
     ranges = [np.subtract(*np.percentile(level[loud], (90, 10))) if loud.sum() > 10 else 0.0 for level in levels]
     squares = [np.square(x) for x in (pair.input, pair.target)]
     kurtosis = [len(x) * float(np.dot(x, x)) / max(float(np.sum(x, dtype=np.float64)) ** 2, 1e-30) for x in squares]
@@ -119,20 +123,21 @@ def suspect(timing: Timing) -> bool:
 
 def rate_ratio(pair: AudioPair, confidence: float) -> tuple[int, int] | None:
     """How many times the direct signal's rate the amp's is, as one rate over another, where that gives a delay that is
-    clear, and much clearer than with the same rate for both."""
+    much clearer than with one rate for both, and than with any other ratio."""
     import soxr  # here, so that commands that resample nothing do not load it
 
-    best, found = max(UNSURE, 1.5 * confidence), None
+    found = []
     for amp_rate, direct_rate in RATIOS:
         # Of both the same part of the playing, from the start on.
         length = min(len(pair.input), int(len(pair.target) * direct_rate / amp_rate), round(RATE_S * pair.sample_rate))
         target = soxr.resample(pair.target[: math.ceil(length * amp_rate / direct_rate)], amp_rate, direct_rate)
         size = min(length, len(target))
         if size >= 2 * pair.sample_rate:
-            confidence = alignment.timing([(pair.input[:size], target[:size])], pair.sample_rate, steady=True).confidence
-            if confidence > best:
-                best, found = confidence, (amp_rate, direct_rate)
-    return found
+            measured = alignment.timing([(pair.input[:size], target[:size])], pair.sample_rate, steady=True)
+            found.append((measured.confidence, (amp_rate, direct_rate)))
+    found.sort(reverse=True)
+    others = [confidence, *(height for height, _ in found[1:2])]
+    return found[0][1] if found and found[0][0] > max(2 * UNSURE, CLEARER * max(others)) else None
 
 
 def mislabelled(pair: AudioPair, amp_rate: int, direct_rate: int) -> Finding:
@@ -142,7 +147,9 @@ def mislabelled(pair: AudioPair, amp_rate: int, direct_rate: int) -> Finding:
     if known:
         name, rate = known[0]
         why = f"the {name} signal was recorded at {rate:,} Hz, and its file says {stated:,} Hz"
-        fix = f"give that file its true rate of {rate:,} Hz, then convert it to {stated:,} Hz; or export both at one rate"
+        fix = (
+            f"give that file its true rate of {rate:,} Hz, then convert it to {stated:,} Hz; or export both at one rate"
+        )
     else:
         why = f"the two were recorded or played back at different speeds, as {amp_rate:,} is to {direct_rate:,}"
         fix = "export both from one session, at one rate and one speed"
@@ -160,7 +167,9 @@ def clocks(pair: AudioPair, timing: Timing) -> Iterator[Finding]:
     }
     if not drifts(timing, pair.duration_s):
         if len(timing.lags) > 2 and not timing.followed:
-            text = "the delay differs from moment to moment, so nothing shows whether clocks agree and samples are missing"
+            text = (
+                "the delay differs from moment to moment, so nothing shows whether clocks agree and samples are missing"
+            )
             fix = "octave effects, ring modulators and vibratos do that; a click at the start and at the end of a take tells"
             yield Finding("note", "drift", text, fix, values=values)
         elif len(timing.lags) > 2:

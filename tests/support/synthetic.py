@@ -1,5 +1,6 @@
 """Recordings whose right answer is known: plucked strings as the direct signal, a tanh as the amp."""
 
+import functools
 import wave
 from pathlib import Path
 
@@ -74,6 +75,7 @@ def write_pcm(path: Path, channels: list[np.ndarray], sample_rate: int = RATE, *
 # ---- Rigs at recorders' rates: how something is played, and what plays it ----
 
 
+@functools.cache
 def playing(kind: str, sample_rate: int, *, duration_s: float = 8.0, rest_s: float = 1.2, seed: int = 0) -> np.ndarray:
     """A direct signal of "chords", "notes", "mutes" or "bass", soft and loud, that rests for its last `rest_s`; peak 0.5."""
     lowest, strings, every_s, decay = {
@@ -86,7 +88,11 @@ def playing(kind: str, sample_rate: int, *, duration_s: float = 8.0, rest_s: flo
     played = random.standard_normal(round(duration_s * sample_rate)) * 3e-6
     stop = round((duration_s - rest_s) * sample_rate)
     for start_s in np.arange(0.1, duration_s - rest_s, every_s):
-        root, start, level = lowest + random.choice([0, 3, 5, 7, 10]), round(start_s * sample_rate), random.uniform(0.1, 1)
+        root, start, level = (
+            lowest + random.choice([0, 3, 5, 7, 10]),
+            round(start_s * sample_rate),
+            random.uniform(0.1, 1),
+        )
         time_s = np.arange(min(stop - start, round(1.5 * sample_rate))) / sample_rate
         for interval in strings:
             hz = 440 * 2 ** ((root + interval - 69) / 12)
@@ -118,7 +124,9 @@ def cabinet(x: np.ndarray, sample_rate: int) -> np.ndarray:
 
 def swept(x: np.ndarray, sample_rate: int, *, mean_s: float, depth_s: float, hz: float) -> np.ndarray:
     """Late by a time that swings, as in a chorus or a vibrato."""
-    time = np.arange(len(x)) - sample_rate * (mean_s + depth_s * np.sin(2 * np.pi * hz * np.arange(len(x)) / sample_rate))
+    time = np.arange(len(x)) - sample_rate * (
+        mean_s + depth_s * np.sin(2 * np.pi * hz * np.arange(len(x)) / sample_rate)
+    )
     return np.interp(time, np.arange(len(x)), x, left=0.0)
 
 
@@ -128,7 +136,9 @@ def seconds(x: np.ndarray, sample_rate: int) -> np.ndarray:
 
 RIGS = {
     "clean": lambda x, rate: np.tanh(1.5 * passed(x, "lowpass", 6000, rate)),
-    "tube": lambda x, rate: passed(np.tanh(8 * passed(x, "highpass", 120, rate) + 0.3) - np.tanh(0.3), "highpass", 20, rate),
+    "tube": lambda x, rate: passed(
+        np.tanh(8 * passed(x, "highpass", 120, rate) + 0.3) - np.tanh(0.3), "highpass", 20, rate
+    ),
     "tube and cabinet": lambda x, rate: cabinet(RIGS["tube"](x, rate), rate),
     "high gain": lambda x, rate: cabinet(
         np.tanh(6 * passed(np.tanh(80 * passed(x, "highpass", 300, rate)), "lowpass", 4000, rate)), rate
@@ -146,9 +156,13 @@ RIGS = {
 }
 
 
-def rig(amp: str, kind: str = "notes", sample_rate: int = 48000, *, hiss_db: float = -85.0, seed: int = 0, **length: float) -> AudioPair:
+def rig(
+    amp: str, kind: str = "notes", sample_rate: int = 48000, *, hiss_db: float = -85.0, seed: int = 0, **length: float
+) -> AudioPair:
     """A take of one of RIGS: its level is that of a recording, and its noise an interface's."""
-    direct = playing(kind, sample_rate, seed=seed, **length)
+    direct = playing(kind, sample_rate, seed=seed, **length).copy()
     target = RIGS[amp](direct.astype(np.float64), sample_rate)
-    target = 0.6 * target / np.abs(target).max() + 10 ** (hiss_db / 20) * np.random.default_rng(seed + 1).standard_normal(len(direct))
+    target = 0.6 * target / np.abs(target).max() + 10 ** (hiss_db / 20) * np.random.default_rng(
+        seed + 1
+    ).standard_normal(len(direct))
     return AudioPair(direct, target.astype(np.float32), sample_rate, f"{amp}, {kind}")
