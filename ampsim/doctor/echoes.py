@@ -39,10 +39,9 @@ def echoes(guess: Guess, sample_rate: int) -> Iterator[Finding]:
     def answers(*, steadied: bool) -> tuple[list[Array], list[Array]]:
         """Of both halves, what comes after and what before the playing."""
         found = [response(guess, part, steadied=steadied) for part in parts]
-        return tuple(
-            [np.where(times < first, 0, each) for each in side]
-            for side in ([each[:latest] for each in found], [each[: -latest - 1 : -1] for each in found])
-        )
+        after, ahead = [each[:latest] for each in found], [each[: -latest - 1 : -1] for each in found]
+        after, ahead = ([np.where(times < first, 0, each) for each in side] for side in (after, ahead))
+        return after, ahead
 
     if found := loudest(*answers(steadied=False), rate):
         place, level_db = found
