@@ -429,7 +429,7 @@ def render(
     """
     from ampsim.signals.audio import destinations
 
-    planned = destinations(Path(input), Path(output), overwrite=overwrite)
+    planned = destinations(Path(input), Path(output), overwrite=overwrite, inputs=[capture] if capture else [])
     renderer = capture_player(capture, notice) if capture else handle(run, **store).renderer
     from ampsim.models.rendering import render_file
 

@@ -5,7 +5,7 @@ import math
 import os
 import stat
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -64,15 +64,31 @@ def write_text(path: Path, text: str, *, overwrite: bool = False) -> None:
             raise AmpsimError(f"{path} cannot be written: {reason(error)}") from error
 
 
-def refuse_existing(path: Path, *, overwrite: bool) -> None:
-    """Raises AmpsimError where a file of that name exists and `overwrite` is off, or where it is a folder."""
+def refuse_existing(path: Path, *, overwrite: bool, inputs: Iterable[str | Path] = ()) -> None:
+    """Refuse to write over a file that must stay.
+
+    Args:
+        inputs: what the command reads, which it never replaces, under whichever name: the path itself, a link to it or,
+            where the file system ignores case, another spelling.
+
+    Raises:
+        AmpsimError: a file of that name exists and `overwrite` is off, or it is an input, a folder, a device or a pipe.
+    """
     try:
-        is_folder, exists = path.is_dir(), path.exists()
-    except OSError as error:
+        found = path.stat() if path.exists() else None
+    except (OSError, ValueError) as error:
         raise AmpsimError(f"{path} cannot be written to: {reason(error)}") from error
-    if is_folder:
+    if found is None:
+        return
+    if stat.S_ISDIR(found.st_mode):
         raise AmpsimError(f"{path} exists and is a folder: name a file")
-    if exists and not overwrite:
+    if not stat.S_ISREG(found.st_mode):
+        raise AmpsimError(f"{path} is no file, but a device or a pipe: name a file")
+    for each in map(Path, inputs):
+        with suppress(OSError, ValueError):
+            if os.path.samestat(each.expanduser().stat(), found):
+                raise AmpsimError(f"{path} is the input itself: name another file for the output")
+    if not overwrite:
         raise AmpsimError(f"{path} exists; say overwrite=true to replace it")
 
 

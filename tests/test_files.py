@@ -1,11 +1,14 @@
 """Files that appear whole or not at all, and files of strangers that are read with care."""
 
 import os
+import socket
 from pathlib import Path
 
 import pytest
+from synthetic import noise, write_pcm
 
 from ampsim import AmpsimError
+from ampsim.cli import main as cli
 from ampsim.files import atomic, read_json, read_text, refuse_existing, refuse_larger, write_text
 
 # ---- written ----
@@ -51,6 +54,83 @@ def test_a_name_as_long_as_a_file_system_takes(tmp_path: Path):
     path = tmp_path / ("ü" * 125 + ".txt")  # 254 bytes
     write_text(path, "x")
     assert path.read_text() == "x"
+
+
+def other_names(path: Path) -> dict[str, Path]:
+    """Names by which a file can be reached besides its own."""
+    folder = path.parent / "linked"
+    folder.symlink_to(path.parent, target_is_directory=True)
+    (link := path.with_name("link.wav")).symlink_to(path)
+    (hard := path.with_name("hard.wav")).hardlink_to(path)
+    roundabout = path.parent / "linked" / ".." / path.parent.name / path.name
+    names = {"itself": path, "link": link, "hard link": hard, "linked folder": folder / path.name, "dots": roundabout}
+    shouted = path.with_name(path.name.upper())
+    return names | ({"other case": shouted} if shouted.exists() else {})
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_an_input_is_never_replaced_under_any_of_its_names(tmp_path: Path):
+    (tmp_path / "my").mkdir()
+    path = tmp_path / "my" / "take.wav"
+    path.write_bytes(b"sound")
+    for name, other in other_names(path).items():
+        with pytest.raises(AmpsimError, match="is the input itself"):
+            refuse_existing(other, overwrite=True, inputs=["missing.wav", str(path)])
+        assert path.read_bytes() == b"sound", name
+    refuse_existing(tmp_path / "other.wav", overwrite=False, inputs=[path])
+
+
+COMMANDS = {  # each with {recording}, {other} as one more name of the recording, and {folder}, which holds nothing else
+    "doctor, html": "doctor input={recording} html={other}",
+    "doctor, json": "doctor input={recording} json={other}",
+    "doctor, json of the amp's file": "doctor input=elsewhere.wav target={recording} json={other}",
+    "doctor, both": "doctor input={other} json={recording} html={folder}/new.html",
+    "render": "render input={recording} output={other}",
+    "render of a capture": "render input=elsewhere.wav capture={recording} output={other}",
+}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+@pytest.mark.parametrize("command", COMMANDS)
+def test_no_command_writes_over_its_input(command: str, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    write_pcm(tmp_path / "elsewhere.wav", [noise(100), noise(100)])
+    (tmp_path / "my").mkdir()
+    path = write_pcm(tmp_path / "my" / "take.wav", [noise(8000), noise(8000, seed=1)])
+    before = path.read_bytes()
+    for name, other in other_names(path).items():
+        words = COMMANDS[command].format(recording=path, other=other, folder=tmp_path).split()
+        assert code([*words, "overwrite=true"]) == 2, name
+        assert "is the input itself" in " ".join(capsys.readouterr().err.split()), name
+        assert path.read_bytes() == before, name
+        assert other.read_bytes() == before, name
+
+
+def code(words: list[str]) -> int:
+    try:
+        return cli.main(words)
+    except SystemExit as stop:
+        return int(stop.code or 0)
+
+
+@pytest.mark.skipif(not Path("/dev/null").exists(), reason="this system has no devices in its file system")
+@pytest.mark.parametrize("kind", ["device", "link to a device", "pipe", "socket"])
+def test_what_is_no_file_is_never_replaced(kind: str, tmp_path: Path):
+    path = tmp_path / "x"
+    if kind == "device":
+        path = Path("/dev/null")
+    elif kind == "link to a device":
+        path.symlink_to("/dev/null")
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(str(path))
+    before = path.stat()
+    for write in (refuse_existing, lambda path, overwrite: write_text(path, "new", overwrite=overwrite)):
+        with pytest.raises(AmpsimError, match="is no file, but a device or a pipe: name a file"):
+            write(path, overwrite=True)
+    assert os.path.samestat(path.stat(), before)
 
 
 def test_an_existing_file_is_replaced_only_where_that_is_said(tmp_path: Path):

@@ -14,11 +14,11 @@ def doctor(words: list[str]) -> None:
     from ampsim.cli.display import findings_table
     from ampsim.doctor import page
 
-    for path in filter(None, (options.json, options.html)):
-        inputs = [Path(name).expanduser().resolve() for name in (options.input, options.target) if name]
-        if Path(path).expanduser().resolve() in inputs:
-            raise AmpsimError(f"{path} is the recording itself: name another file for the output")
-        refuse_existing(Path(path).expanduser(), overwrite=options.overwrite)
+    outputs = [Path(name).expanduser() for name in (options.json, options.html) if name]
+    for path in outputs:
+        refuse_existing(path, overwrite=options.overwrite, inputs=filter(None, (options.input, options.target)))
+    if len(outputs) > len({path.absolute() for path in outputs}):
+        raise AmpsimError(f"json and html both name {options.html}: name two files")
     console = new_console()
     with console.status("listening ..."):
         found = api.doctor(
@@ -26,9 +26,9 @@ def doctor(words: list[str]) -> None:
         )
     console.print(findings_table(found.findings))
     say(console, f"\n{found.name}, {page.summary(found)}")
-    for path, make in ((options.json, page.as_json), (options.html, page.as_html)):
-        if path:
-            write_text(Path(path).expanduser(), make(found), overwrite=options.overwrite)
-            say(console, f"-> {path}")
+    for name, make in ((options.json, page.as_json), (options.html, page.as_html)):
+        if name:
+            write_text(Path(name).expanduser(), make(found), overwrite=options.overwrite)
+            say(console, f"-> {name}")
     if found.count("error"):
         raise SystemExit(AmpsimError.exit_code)

@@ -37,20 +37,27 @@ def loaded(
     return take, found
 
 
+LOSSLESS = ("PCM", "FLOAT", "DOUBLE", "ALAC", "DWVW")  # how libsndfile's names of such sample formats begin
+LOSSY = {"MPEG": "MP3", "VORBIS": "Ogg Vorbis", "OPUS": "Opus"}  # others are named as libsndfile does
+
+
 def written(file: AudioFile) -> Finding:
+    """What the file's format costs: whether it is lossy, and how many bits it has."""
     with opened(file.path) as opening:
-        kind = f"{opening.format} {opening.subtype}".replace("_", " ")
-        bits = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16}.get(opening.subtype, 24)
+        container, subtype = opening.format, opening.subtype
+    channels = file.samples.shape[1]
     text = (
-        f"{file.path.name}: {kind}, {file.sample_rate:,} Hz, {file.samples.shape[1]} channel"
-        f"{'s' if file.samples.shape[1] > 1 else ''}, {clock(file.duration_s)}"
+        f"{file.path.name}: {f'{container} {subtype}'.replace('_', ' ')}, {file.sample_rate:,} Hz, {channels} channel"
+        f"{'s' if channels > 1 else ''}, {clock(file.duration_s)}"
     )
-    values = {
-        "sample_rate": file.sample_rate,
-        "channels": file.samples.shape[1],
-        "duration_s": file.duration_s,
-        "bits": bits,
-    }
+    values = {"sample_rate": file.sample_rate, "channels": channels, "duration_s": file.duration_s}
+    if not subtype.startswith(LOSSLESS):
+        codec = LOSSY.get(subtype.partition("_")[0], subtype.replace("_", " "))
+        text += f"; {codec} leaves out what ears miss in music, and the model learns what is left as the amp's sound"
+        fix = "export it from the session again as WAV or FLAC; converting this file does not bring back what is lost"
+        return Finding("warning", "format", text, fix, values=values)
+    bits = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "ALAC_16": 16, "DWVW_12": 12, "DWVW_16": 16}.get(subtype, 24)
+    values["bits"] = bits
     if bits < 24:
         return Finding("note", "format", text, "24 bits keep soft playing cleaner", values=values)
     return Finding("ok", "format", text, values=values)

@@ -21,6 +21,7 @@ STANDS_OUT_DB = 9.0  # of the fundamental over what lies beside it
 HUM_DB = -62.0  # RMS re full scale from which hum is told as a fault
 EXACT_HZ = 0.8  # from a multiple of the mains; the G on a guitar's lowest string lies 2 Hz from one
 TOP_HZ = 3000.0
+LEAVE_REST = "leave two seconds of silence with the volume of the guitar up"
 FLOOR_ESR = 0.01
 
 
@@ -29,7 +30,7 @@ def hum(pair: AudioPair) -> Iterator[Finding]:
         found = strongest(samples, pair.sample_rate)
         if found is None:
             continue
-        mains_hz, level_db, harmonics = found
+        mains_hz, level_db, harmonics, hidden_db = found
         share_db = level_db - 20 * math.log10(max(rms(samples), 1e-10))
         values = {"mains_hz": mains_hz, "level_db": level_db, "share_db": share_db, "harmonics": harmonics}
         if level_db > -math.inf:
@@ -39,8 +40,12 @@ def hum(pair: AudioPair) -> Iterator[Finding]:
             )
             fix = "another socket, no ground loop, away from transformers; single coils hum least turned sideways"
             yield Finding("warning" if level_db > HUM_DB else "note", f"hum_{side}", text, fix, values=values)
+        elif hidden_db > HUM_DB:
+            text = f"{name}: whether it hums cannot be told; its quietest moments would cover a hum of {hidden_db:.0f} dBFS"
+            yield Finding("note", f"hum_{side}", text, LEAVE_REST, values=values | {"hidden_db": hidden_db})
         else:
-            yield Finding("ok", f"hum_{side}", f"{name}: no hum stands out of its quietest moments", values=values)
+            text = f"{name}: no hum stands out of its quietest moments"
+            yield Finding("ok", f"hum_{side}", text, values=values | {"hidden_db": hidden_db})
 
 
 def levels(found: list[Finding]) -> tuple[float, float]:
@@ -49,8 +54,9 @@ def levels(found: list[Finding]) -> tuple[float, float]:
     return known.get("hum_input", -math.inf), known.get("hum_target", -math.inf)
 
 
-def strongest(samples: Signal, sample_rate: int) -> tuple[int, float, int] | None:
-    """Mains frequency, level in dBFS (RMS of all its harmonics that stand out; -inf where none does) and their number."""
+def strongest(samples: Signal, sample_rate: int) -> tuple[int, float, int, float] | None:
+    """Mains frequency, level in dBFS (RMS of all its harmonics that stand out; -inf where none does), their number, and
+    the level in dBFS up to which playing or noise would hide a hum."""
     step = max(1, int(sample_rate // (2 * TOP_HZ)))
     slow = dsp.resample_poly(samples, 1, step)
     rate = sample_rate / step
@@ -65,7 +71,7 @@ def strongest(samples: Signal, sample_rate: int) -> tuple[int, float, int] | Non
     spectra = fft.rfft((quiet - quiet.mean(axis=1, keepdims=True)) * window, size, axis=1)
     power = 2 * np.median(np.square(np.abs(spectra)), axis=0) / window.sum() ** 2  # of a sine: its mean square
     hz = fft.rfftfreq(size, 1 / rate)
-    best = (MAINS_HZ[0], -math.inf, 0)
+    best, hidden_db = (MAINS_HZ[0], -math.inf, 0), -math.inf
     for mains_hz in MAINS_HZ:
         lines, above = [], []
         for centre in mains_hz * np.arange(1, HARMONICS + 1):
@@ -73,14 +79,17 @@ def strongest(samples: Signal, sample_rate: int) -> tuple[int, float, int] | Non
             highest = np.argmax(np.where(near, power, 0))
             exact = abs(hz[highest] - centre) < EXACT_HZ * (1 + centre / 500)
             lines.append(power[highest])
-            ratio = max(power[highest], 1e-20) / max(np.percentile(power[beside], 75), 1e-20)
+            around = max(float(np.percentile(power[beside], 75)), 1e-20)
+            if centre <= 2 * mains_hz:  # where hum is strongest
+                hidden_db = max(hidden_db, 10 * math.log10(around) + STANDS_OUT_DB)
+            ratio = max(power[highest], 1e-20) / around
             above.append(10 * math.log10(ratio) if exact else 0.0)
         clear = np.array(above) > STANDS_OUT_DB
         if clear[0] or clear[1::2].sum() >= 3:  # a rectifier hums at twice the mains
             level_db = 10 * math.log10(sum(np.array(lines)[clear]) + 1e-20)
             if level_db > best[1]:
                 best = (mains_hz, level_db, int(clear.sum()))
-    return best
+    return *best, hidden_db
 
 
 def floor(pair: AudioPair) -> Iterator[Finding]:

@@ -30,6 +30,7 @@ CHUNK = 1 << 15
 BANDS_HZ = ((80.0, 300.0), (300.0, 800.0), (800.0, 2000.0), (2000.0, 5000.0))
 BLOCK_S = (0.5, 1.0)  # in short takes and in long ones
 CHANGE_DB, CHANGE_SIGMAS = (2.0, 2.0, 2.0, 3.5), 4.0  # by band; what is played moves the top one most
+UNKNOWN_ESR = 0.7  # of a guess that knows too little of the amp
 LONGEST_S, FURTHEST_S = 0.34, 0.01  # windows and futures that are tried
 ENOUGH_ESR = 0.003  # a window that costs no more than this is long enough
 
@@ -104,6 +105,9 @@ def change(pair: AudioPair, guess: Guess) -> tuple[list[Finding], Array]:
     NaN where it rests."""
     gains = band_gains(guess)
     found = most_changed(gains)
+    if found is None and (guess.esr > UNKNOWN_ESR or np.isfinite(gains[:, 0]).sum() < 8):
+        text = "whether the amp answers the same way throughout cannot be told: the take is too short, or the amp too unlike one"
+        return [Finding("note", "change", text, "record two or three minutes", values={"guess_esr": guess.esr})], gains
     if found is None:
         text = "the amp answers the same way throughout the take"
         return [Finding("ok", "change", text, values={"guess_esr": guess.esr})], gains

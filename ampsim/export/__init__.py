@@ -42,23 +42,30 @@ class Export:
 
 
 def export(
-    model: AmpModel, formats: Sequence[Format], output: Path, details: Details, *, overwrite: bool = False
+    model: AmpModel,
+    formats: Sequence[Format],
+    output: Path,
+    details: Details,
+    *,
+    overwrite: bool = False,
+    inputs: Sequence[str | Path] = (),
 ) -> list[Export]:
     """Write a model in every format, prove each file, and only then give the files their names.
 
     Args:
         output: a file, where one format is asked for; else a folder, whose files are named after `details.name`.
+        inputs: files that the model came from, which are never written over.
 
     Raises:
-        AmpsimError: a format cannot hold the model, an output exists, or a file does not play as the model does. Nothing
-            is left behind.
+        AmpsimError: a format cannot hold the model, an output exists or is an input, or a file does not play as the model
+            does. Nothing is left behind.
     """
     check_details(details)
     for each in formats:
         refuse(model, each)
     planned = {each.name: path for each, path in zip(formats, destinations(formats, output, details.name), strict=True)}
     for path in planned.values():
-        refuse_existing(path, overwrite=overwrite)
+        refuse_existing(path, overwrite=overwrite, inputs=inputs)
     folder = next(iter(planned.values())).parent
     made = not folder.exists()
     try:

@@ -77,6 +77,8 @@ def clipping(pair: AudioPair) -> Iterator[Finding]:
     """Samples at full scale, and flat tops below it, where a file was turned down after it had clipped."""
     found = False
     for side, samples, name in sides(pair):
+        if not len(samples):
+            continue
         full = samples >= FULL_SCALE
         full |= samples <= -FULL_SCALE
         starts, stops = runs(full, CLIPPED_RUN)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, permutations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from scipy import signal as dsp
 from ampsim.recordings.channels import LARGER_BUFFER, runs
 from ampsim.recordings.findings import Finding
 from ampsim.recordings.pairs import SET_DELAY, AudioPair, unclear
+from ampsim.signals import alignment
 from ampsim.signals.alignment import FEIGNED, Timing, part, resampled
 from ampsim.signals.audio import Signal, clock
 from ampsim.signals.linear import frame_powers
@@ -22,8 +23,19 @@ SWAPPED = (
     -1.5,
     -0.15,
 )  # dB of level range and log of kurtosis that the "amp" has more of; amps take 2 to 30 and 0.4 to 3
+MODULATED_DB, EXPANDS = (
+    -6.0,
+    1.04,
+)  # a tremolo widens the range of levels too, by less, and not where the playing is loud
 DRIFT_SIGMAS = 4.5
 PLAUSIBLE_PPM = 300.0  # beyond, no clock is that far off
+COMMON_RATES = (44100, 48000, 88200, 96000)
+RATIOS = (  # of rates that files are mistaken for, and of the speeds of film and video
+    *{a / b: (a, b) for a, b in reversed([*permutations(COMMON_RATES, 2)])}.values(),
+    *((25, 24), (24, 25), (1001, 1000), (1000, 1001)),
+)
+CLEARER = 1.7  # how many times as high a peak the right ratio gives; others reach 1.4
+RATE_S = 20.0  # of the take that are tried at each ratio
 GATE_FRAME_S = 0.02
 GATE_DB = 20.0  # how far the amp falls below what it makes of loud playing; an amp that saturates rises instead
 GATE_RANGE_DB = 60.0  # below the direct signal's loudest frame
@@ -34,8 +46,9 @@ GATED_S = 0.1
 def swap(pair: AudioPair) -> Iterator[Finding]:
     """Amps compress: they narrow the range of levels, and thin out the peaks."""
     found = dynamics(pair)
-    values = {"level_range_db": found[0], "log_kurtosis": found[1]}
-    if all(value < limit for value, limit in zip(found, SWAPPED, strict=True)):
+    values = {"level_range_db": found[0], "log_kurtosis": found[1], "slope": found[2]}
+    modulated = found[0] > MODULATED_DB and found[2] < EXPANDS
+    if found[0] < SWAPPED[0] and found[1] < SWAPPED[1] and not modulated:
         yield Finding(
             "warning",
             "swap",
@@ -50,16 +63,18 @@ def swap(pair: AudioPair) -> Iterator[Finding]:
         yield Finding("ok", "swap", text, values=values)
 
 
-def dynamics(pair: AudioPair) -> tuple[float, float]:
+def dynamics(pair: AudioPair) -> tuple[float, float, float]:
     """By how much the direct signal exceeds the amp in its range of levels (10 to 90 % of the louder frames, dB) and in
-    the logarithm of its kurtosis."""
+    the logarithm of its kurtosis; and the dB by which the amp becomes louder for each dB of the direct signal."""
     powers = [np.maximum(frame_powers(x, pair.sample_rate), 1e-16) for x in (pair.input, pair.target)]
     levels = [10 * np.log10(power) for power in powers]
-    loud = np.all([level > level.max() - 40 for level in levels], axis=0)
+    loud = np.all([level > level.max(initial=-np.inf) - 40 for level in levels], axis=0)
     ranges = [np.subtract(*np.percentile(level[loud], (90, 10))) if loud.sum() > 10 else 0.0 for level in levels]
     squares = map(np.square, (pair.input, pair.target))  # one at a time, since a take may be an hour long
     kurtosis = [len(x) * float(np.dot(x, x)) / max(float(np.sum(x, dtype=np.float64)) ** 2, 1e-30) for x in squares]
-    return float(ranges[0] - ranges[1]), math.log(max(kurtosis[0], 1e-9) / max(kurtosis[1], 1e-9))
+    direct, amp = (level[loud] - np.mean(level[loud]) if loud.any() else np.zeros(1) for level in levels)
+    slope = float(direct @ amp / max(direct @ direct, 1e-9))
+    return float(ranges[0] - ranges[1]), math.log(max(kurtosis[0], 1e-9) / max(kurtosis[1], 1e-9)), slope
 
 
 def placed(pair: AudioPair, timing: Timing) -> Iterator[Finding]:
@@ -71,6 +86,9 @@ def placed(pair: AudioPair, timing: Timing) -> Iterator[Finding]:
         "peak": timing.delay,
         "confidence": timing.confidence,
     }
+    if suspect(timing) and (ratio := rate_ratio(pair, timing.confidence)):
+        yield mislabelled(pair, *ratio)
+        return
     if not timing.clear:
         yield Finding("error", "delay", f"{pair.name}: {unclear(timing)}", SET_DELAY, values=values)
         return
@@ -88,6 +106,49 @@ def placed(pair: AudioPair, timing: Timing) -> Iterator[Finding]:
     yield from clocks(pair, timing)
 
 
+def suspect(timing: Timing) -> bool:
+    """Whether two rates may be what keeps direct and amp from lying on a line."""
+    lost = len(timing.lags) > 2 and not timing.followed
+    apart = lost or abs(timing.drift_ppm) >= PLAUSIBLE_PPM or bool(timing.line.steps)
+    return apart or not timing.clear
+
+
+def rate_ratio(pair: AudioPair, confidence: float) -> tuple[int, int] | None:
+    """How many times the direct signal's rate the amp's is, as one rate over another, where that gives a delay that is
+    much clearer than with one rate for both, and than with any other ratio."""
+    import soxr  # here, so that commands that resample nothing do not load it
+
+    found = []
+    for amp_rate, direct_rate in RATIOS:
+        # Of both the same part of the playing, from the start on.
+        length = min(len(pair.input), int(len(pair.target) * direct_rate / amp_rate), round(RATE_S * pair.sample_rate))
+        target = soxr.resample(pair.target[: math.ceil(length * amp_rate / direct_rate)], amp_rate, direct_rate)
+        size = min(length, len(target))
+        if size >= 2 * pair.sample_rate:
+            measured = alignment.timing([(pair.input[:size], target[:size])], pair.sample_rate, steady=True)
+            found.append((measured.confidence, (amp_rate, direct_rate)))
+    found.sort(reverse=True)
+    others = [confidence, *(height for height, _ in found[1:2])]
+    return found[0][1] if found and found[0][0] > max(2 * alignment.CLEAR, CLEARER * max(others)) else None
+
+
+def mislabelled(pair: AudioPair, amp_rate: int, direct_rate: int) -> Finding:
+    ratio, stated = amp_rate / direct_rate, pair.sample_rate
+    rates = [(name, round(rate)) for name, rate in (("amp's", stated * ratio), ("direct", stated / ratio))]
+    known = [(name, rate) for name, rate in rates if rate in COMMON_RATES]
+    if known:
+        name, rate = known[0]
+        why = f"the {name} signal was recorded at {rate:,} Hz, and its file says {stated:,} Hz"
+        fix = (
+            f"give that file its true rate of {rate:,} Hz, then convert it to {stated:,} Hz; or export both at one rate"
+        )
+    else:
+        why = f"the two were recorded or played back at different speeds, as {amp_rate:,} is to {direct_rate:,}"
+        fix = "export both from one session, at one rate and one speed"
+    text = f"{pair.name}: direct and amp fit once the amp's signal is played {ratio:.4f} times as fast: {why}"
+    return Finding("error", "rate", text, fix, values={"ratio": ratio})
+
+
 def clocks(pair: AudioPair, timing: Timing) -> Iterator[Finding]:
     """Whether the two were recorded at one speed; a take too short to tell yields nothing."""
     total = timing.line.slope * pair.duration_s
@@ -97,7 +158,13 @@ def clocks(pair: AudioPair, timing: Timing) -> Iterator[Finding]:
         "samples": total,
     }
     if not drifts(timing, pair.duration_s):
-        if len(timing.lags) > 2:
+        if len(timing.lags) > 2 and not timing.followed:
+            text = (
+                "the delay differs from moment to moment, so nothing shows whether clocks agree and samples are missing"
+            )
+            fix = "octave effects, ring modulators and vibratos do that; a click at the start and at the end of a take tells"
+            yield Finding("note", "drift", text, fix, values=values)
+        elif len(timing.lags) > 2:
             text = f"the clocks of direct and amp agree ({timing.drift_ppm:+.2f} ± {values['error_ppm']:.2f} ppm)"
             yield Finding("ok", "drift", text, values=values)
     elif abs(timing.drift_ppm) < PLAUSIBLE_PPM:

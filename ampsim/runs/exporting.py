@@ -36,6 +36,7 @@ def take_out(
         output,
         Details(**{"name": tracked.name, "scores": scores, **details}),
         overwrite=overwrite,
+        inputs=[tracked.file("model.keras"), *recorded(tracked)],
     )
     with tempfile.TemporaryDirectory() as folder:
         for made in exports:
@@ -47,6 +48,11 @@ def take_out(
     tracked.log_metrics({f"export_{made.format.name}_settled": made.proof.settled_difference for made in exports})
     tracked.log_tags({f"export.{made.format.name}": made.told() for made in exports})
     return exports
+
+
+def recorded(tracked: TrackedRun) -> list[str]:
+    """The files of the recording that a run learnt from, a capture among them."""
+    return [value for key, value in tracked.params.items() if key.startswith("recording.") and key.endswith(".path")]
 
 
 def register(tracked: TrackedRun, name: str) -> str:

@@ -32,6 +32,7 @@ EMPTY_DB = -100.0  # bins that far below the loudest hold what the window leaks
 SURE = 6.0  # of a stretch's correlation the peak over the RMS; a chance peak among so many lags reaches about 5
 LAG_ERROR = 0.2  # samples by which the lag of an amp moves at least, with what is played
 STEP = 3.0  # samples of a step that is no such movement
+AGREE = 0.75  # of the stretches between two steps that have to lie within STEP of the line for it to be believed
 PULSE = 8192  # samples in which a response is looked at ...
 NUM_FRAMES = 600  # ... in that many places of a take
 CLEAR = 13.0  # confidence from which a delay is taken; recordings of real amps reach 25 and more
@@ -104,6 +105,11 @@ class Timing:
         memory; removing too much hides from it what it needs.
         """
         return math.floor(self.delay - FOOT * (self.delay - self.onset))
+
+    @property
+    def followed(self) -> bool:
+        """Whether the lag lies on a line through the take, so that a drift or a step would show."""
+        return bool(np.isfinite(self.line.slope_error))
 
     @property
     def drift_ppm(self) -> float:
@@ -274,7 +280,7 @@ def moving(time_s: Array, phases: Spectra, scale: int) -> tuple[Line, Array, Arr
     """
     lags, sure = tracked(phases)
     lags, times = scale * lags[sure], time_s[sure]
-    line = fitted(times, lags) if len(lags) > 2 else Line()
+    line = believed(times, lags) if len(lags) > 2 else Line()
     still = phases.sum(axis=0)
     together = turned(phases[sure], line(times) / scale).sum(axis=0)
     sharpness = [np.abs(fft.irfft(each)).max() for each in (together, still)]
@@ -287,11 +293,31 @@ def moving(time_s: Array, phases: Spectra, scale: int) -> tuple[Line, Array, Arr
 # ---- A line through the lags, with steps ----------------------------------------------------------------------------
 
 
-def fitted(time_s: Array, lags: Array) -> Line:
+def believed(time_s: Array, lags: Array) -> Line:
+    """The line through the lags, (num_stretches,), if they lie on it: with steps, else without, else none (`Line()`).
+
+    Rectifiers, octave fuzzes, ring modulators and vibratos shift the lag of every stretch by something else, and a line
+    with steps comes close to a few of any such lags.
+    """
+    line = fitted(time_s, lags)
+    edges = [0, *np.searchsorted(time_s, [step.at_s for step in line.steps]), len(lags)]
+    flat = lags - line.slope * time_s
+    if all(lies_on_one(flat[start:stop]) for start, stop in pairwise(edges)):
+        return line
+    line = fitted(time_s, lags, most_steps=0)
+    return line if lies_on_one(lags - line.slope * time_s) else Line()
+
+
+def lies_on_one(flat: Array) -> bool:
+    near = np.abs(flat - np.median(flat)) <= STEP
+    return bool(near.sum() >= 2 and near.mean() >= AGREE)
+
+
+def fitted(time_s: Array, lags: Array, *, most_steps: int = 49) -> Line:
     """The line through the lags, (num_stretches,), with steps where a line without them is clearly worse."""
     edges = [0, len(lags)]
     slope = float(np.median(np.diff(lags) / np.diff(time_s)))  # which few steps do not disturb
-    while (found := next_step(lags - slope * time_s, edges)) and len(edges) < 50:
+    while len(edges) < most_steps + 2 and (found := next_step(lags - slope * time_s, edges)):
         edges = sorted([*edges, found])
         slope = theil_sen(time_s, lags, pieces(edges))
     levels = medians(lags - slope * time_s, edges)

@@ -4,7 +4,7 @@ import hashlib
 import io
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -167,11 +167,16 @@ def written(
         raise AmpsimError(f"{path} cannot be written: {error}") from error
 
 
-def destinations(source: Path, destination: Path, *, overwrite: bool = False) -> list[tuple[Path, Path]]:
+def destinations(
+    source: Path, destination: Path, *, overwrite: bool = False, inputs: Sequence[str | Path] = ()
+) -> list[tuple[Path, Path]]:
     """Which file to render into which: one into one, or every audio file of a folder into another under its own name.
 
+    Args:
+        inputs: other files that are read, and must not be written over.
+
     Raises:
-        AmpsimError: nothing to read, an output that exists, or an output folder that is the input folder.
+        AmpsimError: nothing to read, an output that exists or is read, or an output folder that is the input folder.
     """
     source, destination = source.expanduser(), destination.expanduser()
     if not source.exists():
@@ -185,17 +190,15 @@ def destinations(source: Path, destination: Path, *, overwrite: bool = False) ->
         jobs = [(path, destination / path.name) for path in files]
     else:
         jobs = [(source, destination / source.name if destination.is_dir() else destination)]
-    for path, output in jobs:
-        if output.exists() and output.resolve() == path.resolve():
-            raise AmpsimError(f"{output} is the input itself: name another file for the output")
-        refuse_output(output, overwrite=overwrite)
+    for _, output in jobs:
+        refuse_output(output, overwrite=overwrite, inputs=[*inputs, *(path for path, _ in jobs)])
     return jobs
 
 
-def refuse_output(path: Path, *, overwrite: bool) -> None:
+def refuse_output(path: Path, *, overwrite: bool, inputs: Sequence[str | Path] = ()) -> None:
     if path.suffix.lower() not in SUBTYPES:
         raise AmpsimError(f"{path}: an output file ends in {', '.join(SUBTYPES)}")
-    refuse_existing(path, overwrite=overwrite)
+    refuse_existing(path, overwrite=overwrite, inputs=inputs)
 
 
 def write(

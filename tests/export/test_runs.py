@@ -63,6 +63,20 @@ def test_an_export_is_kept_with_its_run(trained: SimpleNamespace, capsys: pytest
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", ["itself", "a hard link", "the recording"])
+def test_an_export_never_replaces_what_the_run_is_made_of(name: str, trained: SimpleNamespace, recording: Path, capsys):
+    kept = trained.folder / "runs" / "artifacts" / trained.id / "artifacts" / "model.keras"
+    output, source = (kept, kept) if name == "itself" else (trained.folder / f"{name}.keras", kept)
+    if name != "itself":
+        source = recording if name == "the recording" else kept
+        output.hardlink_to(source)
+    before = source.read_bytes()
+    assert cli.main(["export", f"output={output}", "format=keras", "overwrite=true", trained.store]) == 2
+    assert "is the input itself" in " ".join(capsys.readouterr().err.split())
+    assert source.read_bytes() == before == output.read_bytes()
+
+
+@pytest.mark.slow
 def test_a_format_that_cannot_hold_a_run_writes_nothing(trained: SimpleNamespace, capsys: pytest.CaptureFixture):
     words = [f"output={trained.folder / 'none'}", "format=keras,namm", trained.store]
     assert cli.main(["export", *words]) == 2

@@ -65,3 +65,17 @@ def turned_down(samples: np.ndarray, start: int, gain_db: float) -> np.ndarray:
     found = samples.copy()
     found[start:] *= 10 ** (gain_db / 20)
     return found
+
+
+def echoing(samples: np.ndarray, delay: int, level_db: float) -> np.ndarray:
+    found = samples.astype(np.float64)
+    found[delay:] += 10 ** (level_db / 20) * samples[:-delay]
+    return found.astype(np.float32)
+
+
+def reverberant(samples: np.ndarray, sample_rate: int, *, rt60_s: float, level_db: float) -> np.ndarray:
+    """With a tail of noise that falls by 60 dB in `rt60_s`, of that energy against the signal."""
+    time_s = np.arange(round(rt60_s * sample_rate)) / sample_rate
+    tail = np.random.default_rng(0).standard_normal(len(time_s)) * 10 ** (-3 * time_s / rt60_s) * (time_s > 0.02)
+    tail *= 10 ** (level_db / 20) / np.sqrt(np.sum(tail**2))
+    return (samples + dsp.oaconvolve(samples, tail)[: len(samples)]).astype(np.float32)
