@@ -111,7 +111,9 @@ def told_from_the_best(ranking: Ranking) -> list[str]:
     known = [(group, change) for group, change in rows(ranking) if change]
     if not known:
         return []
-    tied = [f"{group.label} (equal within {sized(change.equal_within, change)})" for group, change in known if change.tie]
+    tied = [
+        f"{group.label} (equal within {sized(change.equal_within, change)})" for group, change in known if change.tie
+    ]
     listed = ", ".join(tied[:8]) + (", ..." if len(tied) > 8 else "")
     found = [f"not told from the best: {listed}" if tied else "every other config is told from the best"]
     if not ranking.seeded:
@@ -121,7 +123,9 @@ def told_from_the_best(ranking: Ranking) -> list[str]:
     power = f"a difference of {sized(effect, known[number][1])} to the best would have been told in 80 % of cases"
     if known[number][1].relative:
         seeds = ranking.seeds_needed
-        needed = f"{EFFECT:.0%} needs {seeds} seeds a config" if seeds else f"{MOST_SEEDS} seeds would not show {EFFECT:.0%}"
+        needed = (
+            f"{EFFECT:.0%} needs {seeds} seeds a config" if seeds else f"{MOST_SEEDS} seeds would not show {EFFECT:.0%}"
+        )
         power += f"; {needed}, if their spread is what it was here"
     return [*found, power]
 

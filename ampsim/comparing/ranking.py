@@ -223,9 +223,7 @@ def notes(groups: list[Group], metric: str) -> list[str]:
     if all(len(group.trials) == 1 for group in groups) and len(groups) > 1:
         found.append("one seed each: what another seed would change is not known; add seed=0,1,2 to the sweep")
     elif any(len(group.trials) == 1 for group in groups):
-        found.append(
-            "a config of one seed is judged as if its seeds spread like those of the others"
-        )
+        found.append("a config of one seed is judged as if its seeds spread like those of the others")
     return found
 
 

@@ -51,9 +51,7 @@ def disagreements(
     return Verdict([sentence for _, sentence in gravest[:most]], present, rank_correlation(runs, present))
 
 
-def reversals(
-    runs: Runs, by: str, metrics: Sequence[str], margin: float, told: Told | None
-) -> list[tuple[float, str]]:
+def reversals(runs: Runs, by: str, metrics: Sequence[str], margin: float, told: Told | None) -> list[tuple[float, str]]:
     """(how grave, sentence) of each two runs and each metric that turn `by` round."""
 
     def beats(better: str, worse: str, metric: str) -> bool:
