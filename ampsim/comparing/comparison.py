@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ampsim import AmpsimError
-from ampsim.comparing.outcomes import as_csv
 from ampsim.comparing.noise import MOST_SEEDS
+from ampsim.comparing.outcomes import as_csv
 from ampsim.comparing.ranking import (
     EFFECT,
     Difference,

@@ -134,7 +134,7 @@ def critical(num_configs: int, freedom: float, level: float = LEVEL) -> float:
     named before, and Holm's correction for so many pairs, would tell equal configs apart too often. For two it is
     Student's t.
     """
-    return _critical(num_configs, int(FREEDOMS[FREEDOMS <= max(freedom, 1.0)][-1]), level)
+    return _critical(num_configs, int(FREEDOMS[max(freedom, 1.0) >= FREEDOMS][-1]), level)
 
 
 @lru_cache

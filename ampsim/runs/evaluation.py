@@ -59,13 +59,16 @@ def evaluate(model: AmpModel, spans: list[Span]) -> Evaluation:
     return Evaluation(found, block_sums(pairs, sample_rate), signals, harmonics, aliasing)
 
 
-def floors(train: list[Span], test: list[Span], *, future: int) -> dict[str, float]:
+def floors(train: list[Span], validation: list[Span], test: list[Span], *, future: int) -> dict[str, float]:
     """What a recording sets the scores of all its models against: the ESR of the best linear filter that sees as far
     ahead as the model and, if the guitar ever rests, the ESR that the amp's own noise comes to."""
-    num_taps = 2048  # 46 ms at 44.1 kHz: a cabinet and the first reflections
+    num_taps = 2048  # at most, as validation says; 46 ms at 44.1 kHz: a cabinet and the first reflections
     future = min(future, num_taps)
     fitted = [(span.direct, span.target) for span in train]
-    tested = [(span.input(history=num_taps - future, lookahead=future - 1), span.target) for span in test]
+    validated, tested = (
+        [(span.input(history=num_taps - future, lookahead=future - 1), span.target) for span in spans]
+        for spans in (validation, test)
+    )
     noise = noise_floor(fitted, train[0].take.sample_rate)
-    linear = linear_floor(fitted, tested, num_taps=num_taps, future=future)
+    linear = linear_floor(fitted, tested, validation=validated, num_taps=num_taps, future=future)
     return {"linear_floor_esr": linear.esr} | ({"noise_floor_esr": noise.esr} if noise.silent else {})
