@@ -122,9 +122,28 @@ def mushra_table(found: Any) -> Table:
     table = Table(title=worded(title), title_justify="left", box=None, padding=(0, 2, 0, 0))
     for heading in ("", "mean", "95 %"):
         table.add_column(heading, justify="right" if heading else "left")
-    words = {"reference": "{} (hidden reference)", "anchor": "{} (low-pass)", "model": "{}"}
+    words = {"reference": "{} (hidden reference)", "model": "{}"} | dict.fromkeys(
+        ("anchor", "mid_anchor"), "{} (low-pass)"
+    )
     for each in found.ratings:
         kind, name = each.stimulus
         interval = "one listener" if math.isnan(each.low) else f"{each.low:.0f} to {each.high:.0f}"
         table.add_row(worded(words[kind].format(name)), f"{each.mean:.1f}", interval)
+    return table
+
+
+def mushra_pairs_table(found: Any) -> Table:
+    """The models of a `votes.Mushra`, each two of them."""
+    number = len(found.pairs)
+    note = f", corrected for {number} pairs" if number > 1 else ""
+    title = f"rated by the same listener, one model above another (paired t{note})"
+    table = Table(title=worded(title), title_justify="left", box=None, padding=(0, 2, 0, 0))
+    for heading in ("", "difference", "95 %", "p", "listeners"):
+        table.add_column(heading, justify="right" if heading else "left")
+    for each in found.pairs:
+        alone = math.isnan(each.low)
+        interval = "one listener" if alone else f"{each.low:+.0f} to {each.high:+.0f}"
+        p = "" if alone else "< 0.001" if each.p < 0.001 else f"{each.p:.2g}"
+        names = worded(f"{each.better} over {each.worse}")
+        table.add_row(names, f"{each.difference:+.1f}", interval, p, f"{each.listeners}")
     return table
