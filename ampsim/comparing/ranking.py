@@ -362,7 +362,7 @@ class Contest:
 def sample(group: Group, metric: str, *, relative: bool) -> Sample:
     """A group's scores and what each block of the held-out signal does to their mean, on the scale of differences."""
     values = group.values(metric)
-    parts = [trial.blocks and trial.blocks.parts(metric) for trial in group.trials]
+    parts = [trial.blocks.parts(metric) if trial.blocks else None for trial in group.trials]
     targets = frozenset(trial.blocks.target for trial in group.trials if trial.blocks)
     pulls = None
     if all(part is not None and part[0].any() and part[1].any() for part in parts):
