@@ -96,13 +96,12 @@ def sentences(ranking: Ranking) -> list[str]:
         )
     how = "the metrics disagree" if ranking.seeded else "a hint, for one seed each says nothing about noise"
     found += [f"{how}: {sentence}" for sentence in ranking.verdict.sentences[:5]]
-    correlated = correlations(ranking)
+    correlated, count = correlations(ranking), len(ranking.groups)
     if correlated:
         listed = ", ".join(f"{name} {value:.2f}" for name, value in correlated.items())
-        count = len(ranking.groups)
-        limit = rank_correlation_by_chance(count)
-        doubt = f"chance makes ±{limit:.2f} or more in 5 % of cases" if limit <= 1 else "too few to rule chance out"
-        found.append(f"rank correlation with {ranking.metric} over {count} configs (Spearman; {doubt}): {listed}")
+        found.append(
+            f"rank correlation with {ranking.metric} over {count} configs (Spearman; {doubt_of_ranks(count)}): {listed}"
+        )
     return found
 
 
@@ -144,7 +143,8 @@ def effect_sentence(effect: Effect, metric: str) -> str:
     listed = ", ".join(f"{level} {mean:.4g}" for level, mean in ordered[:8]) + (", ..." if len(ordered) > 8 else "")
     listed += "; from least to most " + (f"a factor of {high / low:.2f}" if relative else f"{high - low:.3g}")
     if effect.by_chance > 0.5:  # so many levels for so few runs that a share says nothing
-        trend = f", rank correlation with {metric} {effect.trend:+.2f}" if math.isfinite(effect.trend) else ""
+        doubt = doubt_of_ranks(len(effect.levels))
+        trend = f", rank correlation with {metric} {effect.trend:+.2f} ({doubt})" if math.isfinite(effect.trend) else ""
         return f"{effect.factor}{trend}: {listed}"
     doubt = f"one that does nothing: {effect.by_chance:.0%}"
     if math.isfinite(effect.p):
@@ -156,11 +156,16 @@ def effect_sentence(effect: Effect, metric: str) -> str:
 def correlations(ranking: Ranking) -> dict[str, float]:
     """Spearman's coefficient of the chosen metric with each other one that is an error."""
     verdict = ranking.verdict
-    if ranking.metric not in verdict.metrics or len(ranking.groups) < 3:
+    if ranking.metric not in verdict.metrics or len(ranking.groups) < 5:  # fewer cannot rule chance out
         return {}
     row = verdict.correlation[verdict.metrics.index(ranking.metric)]
     pairs = zip(verdict.metrics, row, strict=True)
     return {name: float(value) for name, value in pairs if name != ranking.metric and math.isfinite(value)}
+
+
+def doubt_of_ranks(count: int) -> str:
+    limit = rank_correlation_by_chance(count)
+    return f"chance makes ±{limit:.2f} or more in 5 % of cases" if limit <= 1 else "too few to rule chance out"
 
 
 def rank_correlation_by_chance(count: int) -> float:

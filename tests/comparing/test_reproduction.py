@@ -268,6 +268,16 @@ def test_a_time_is_no_part_of_what_must_be_equal(models: tuple[Path, Path]):
     assert found.lines[1] == "scores: all 3 are equal to the last digit"
 
 
+def test_a_floor_is_the_recordings_and_no_part_of_what_must_be_equal(models: tuple[Path, Path]):
+    """A run of an earlier version, whose linear floor was measured otherwise, is made again to the bit."""
+    original = Original(
+        "it", {}, scores={"esr": 0.2, "linear_floor_esr": 0.31, "noise_floor_esr": 1e-3}, model=models[0]
+    )
+    now = {"esr": 0.2, "linear_floor_esr": 0.29, "noise_floor_esr": 2e-3}
+    found = judged(original, models[0], now, SeedNoise(1.1, "of a test"), [])
+    assert (found.word, found.lines[1]) == ("bit-exact", "scores: all 1 are equal to the last digit")
+
+
 def test_the_noise_of_the_seed_says_how_near_is_near(models: tuple[Path, Path]):
     now = {"esr": 0.21, "a_weighted_esr": 0.31, "fluctuation_db": math.nan, "real_time_factor": 8.0}
     near, far = verdict(models, now, factor=1.06), verdict(models, now, factor=1.04)
