@@ -37,19 +37,18 @@ def score_table(scores: Mapping[str, float], title: str) -> Table:
     return table
 
 
-def ranking_table(ranking: Any, title: str, *, told: Any, width: int) -> Table:
-    """A `ranking.Ranking`, best first; `told` puts a difference to the row above into words."""
+def ranking_table(ranking: Any, title: str, *, told: Any, spread: Any, width: int) -> Table:
+    """A `ranking.Ranking`, best first; `told` puts a difference to the best into words, `spread` what the seeds do."""
     metric = ranking.metric
     others = [name for name in headlines() if name not in ("esr", metric)]
-    others = [name for name in others if name in ranking.groups[0].trials[0].scores] if width >= 110 else []
+    others = [name for name in others if name in ranking.groups[0].trials[0].scores] if width >= 130 else []
     table = Table(title=worded(title), title_justify="left", box=None, padding=(0, 2, 0, 0), header_style="bold")
-    columns = [("", "right"), ("config", "left"), ("seeds", "right"), (named(metric), "right"), ("±", "right")]
-    for header, side in [*columns, ("to the row above", "right"), *((named(name), "right") for name in others)]:
+    columns = [("", "right"), ("config", "left"), ("seeds", "right"), (named(metric), "right"), ("± SD", "left")]
+    for header, side in [*columns, ("to the best (95 %)", "right"), *((named(name), "right") for name in others)]:
         table.add_column(header, justify=side)  # type: ignore[arg-type]
     for number, (group, change) in enumerate(zip(ranking.groups, [None, *ranking.differences], strict=True), 1):
-        spread = group.spread(metric)
         cells: list[Any] = [str(number), worded(group.label), str(len(group.trials)), shown(metric, group.mean(metric))]
-        cells += ["" if spread != spread else f"{spread:.2g}", told(change, metric) if number > 1 else ""]
+        cells += [spread(group, metric), told(change, metric) if number > 1 else ""]
         table.add_row(*cells, *(shown(name, group.mean(name)) for name in others))
     return table
 
@@ -123,9 +122,28 @@ def mushra_table(found: Any) -> Table:
     table = Table(title=worded(title), title_justify="left", box=None, padding=(0, 2, 0, 0))
     for heading in ("", "mean", "95 %"):
         table.add_column(heading, justify="right" if heading else "left")
-    words = {"reference": "{} (hidden reference)", "anchor": "{} (low-pass)", "model": "{}"}
+    words = {"reference": "{} (hidden reference)", "model": "{}"} | dict.fromkeys(
+        ("anchor", "mid_anchor"), "{} (low-pass)"
+    )
     for each in found.ratings:
         kind, name = each.stimulus
         interval = "one listener" if math.isnan(each.low) else f"{each.low:.0f} to {each.high:.0f}"
         table.add_row(worded(words[kind].format(name)), f"{each.mean:.1f}", interval)
+    return table
+
+
+def mushra_pairs_table(found: Any) -> Table:
+    """The models of a `votes.Mushra`, each two of them."""
+    number = len(found.pairs)
+    note = f", corrected for {number} pairs" if number > 1 else ""
+    title = f"rated by the same listener, one model above another (paired t{note})"
+    table = Table(title=worded(title), title_justify="left", box=None, padding=(0, 2, 0, 0))
+    for heading in ("", "difference", "95 %", "p", "listeners"):
+        table.add_column(heading, justify="right" if heading else "left")
+    for each in found.pairs:
+        alone = math.isnan(each.low)
+        interval = "one listener" if alone else f"{each.low:+.0f} to {each.high:+.0f}"
+        p = "" if alone else "< 0.001" if each.p < 0.001 else f"{each.p:.2g}"
+        names = worded(f"{each.better} over {each.worse}")
+        table.add_row(names, f"{each.difference:+.1f}", interval, p, f"{each.listeners}")
     return table

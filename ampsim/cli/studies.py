@@ -24,7 +24,8 @@ def compare(words: list[str]) -> None:
             comparison.refuse_existing(Path(options.output), overwrite=options.overwrite)
         found = api.compare(wanted, sweep=options.sweep, metric=options.metric, **options.where())
     title = f"{found.title} on the test split"
-    console.print(ranking_table(found.ranking, title, told=comparison.describe, width=console.width))
+    told, spread = comparison.describe, comparison.spread_text
+    console.print(ranking_table(found.ranking, title, told=told, spread=spread, width=console.width))
     console.print()
     for sentence in found.sentences:
         say(console, sentence)

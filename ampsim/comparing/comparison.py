@@ -9,9 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ampsim import AmpsimError, printable
+from ampsim.comparing.noise import MOST_SEEDS
 from ampsim.comparing.outcomes import as_csv
 from ampsim.comparing.ranking import (
+    EFFECT,
     Difference,
     Effect,
     Group,
@@ -81,8 +85,8 @@ def read_blocks(run: TrackedRun) -> Blocks | None:
 
 
 def sentences(ranking: Ranking) -> list[str]:
-    """Which factor matters, what the seeds do, and where the metrics disagree."""
-    found = [effect_sentence(effect, ranking.metric) for effect in ranking.effects]
+    """Who is as good as the best, which factor matters, what the seeds do, and where the metrics disagree."""
+    found = [*told_from_the_best(ranking), *(effect_sentence(effect, ranking.metric) for effect in ranking.effects)]
     if len(ranking.groups) > 1 and math.isfinite(ranking.seed_share):
         found.append(f"the seed alone makes {ranking.seed_share:.0%} of the variance")
         left = 1 - ranking.seed_share - sum(effect.share for effect in ranking.effects)
@@ -92,12 +96,46 @@ def sentences(ranking: Ranking) -> list[str]:
         found.append(
             "not every combination of these was run as often, so that the shares overlap: part of one may be another's"
         )
-    found += [f"the metrics disagree: {sentence}" for sentence in ranking.verdict.sentences[:5]]
-    correlated = correlations(ranking)
+    how = "the metrics disagree" if ranking.seeded else "a hint, for one seed each says nothing about noise"
+    found += [f"{how}: {sentence}" for sentence in ranking.verdict.sentences[:5]]
+    correlated, count = correlations(ranking), len(ranking.groups)
     if correlated:
         listed = ", ".join(f"{name} {value:.2f}" for name, value in correlated.items())
-        found.append(f"rank correlation with {ranking.metric} over {len(ranking.groups)} configs (Spearman): {listed}")
+        found.append(
+            f"rank correlation with {ranking.metric} over {count} configs (Spearman; {doubt_of_ranks(count)}): {listed}"
+        )
     return found
+
+
+def told_from_the_best(ranking: Ranking) -> list[str]:
+    """Which configs are no worse than the best as far as can be told, what could have been told, and by how many seeds."""
+    known = [(group, change) for group, change in rows(ranking) if change]
+    if not known:
+        return []
+    tied = [
+        f"{group.label} (equal within {sized(change.equal_within, change)})" for group, change in known if change.tie
+    ]
+    listed = ", ".join(tied[:8]) + (", ..." if len(tied) > 8 else "")
+    found = [f"not told from the best: {listed}" if tied else "every other config is told from the best"]
+    if not ranking.seeded:
+        return found
+    effects = sorted((change.detectable, number) for number, (_, change) in enumerate(known))
+    effect, number = effects[len(effects) // 2]
+    power = f"a difference of {sized(effect, known[number][1])} to the best would have been told in 80 % of cases"
+    if known[number][1].relative:
+        seeds = ranking.seeds_needed
+        needed = (
+            f"{EFFECT:.0%} needs {seeds} seeds a config" if seeds else f"{MOST_SEEDS} seeds would not show {EFFECT:.0%}"
+        )
+        power += f"; {needed}, if their spread is what it was here"
+    return [*found, power]
+
+
+def sized(size: float, change: Difference) -> str:
+    """A size of a difference, without a sign."""
+    if change.relative:
+        return f"{size:.1%}" if size < 1 else f"a factor of {1 + size:.3g}"
+    return f"{size:.3g}"
 
 
 def effect_sentence(effect: Effect, metric: str) -> str:
@@ -107,7 +145,8 @@ def effect_sentence(effect: Effect, metric: str) -> str:
     listed = ", ".join(f"{level} {mean:.4g}" for level, mean in ordered[:8]) + (", ..." if len(ordered) > 8 else "")
     listed += "; from least to most " + (f"a factor of {high / low:.2f}" if relative else f"{high - low:.3g}")
     if effect.by_chance > 0.5:  # so many levels for so few runs that a share says nothing
-        trend = f", rank correlation with {metric} {effect.trend:+.2f}" if math.isfinite(effect.trend) else ""
+        doubt = doubt_of_ranks(len(effect.levels))
+        trend = f", rank correlation with {metric} {effect.trend:+.2f} ({doubt})" if math.isfinite(effect.trend) else ""
         return f"{effect.factor}{trend}: {listed}"
     doubt = f"one that does nothing: {effect.by_chance:.0%}"
     if math.isfinite(effect.p):
@@ -119,21 +158,37 @@ def effect_sentence(effect: Effect, metric: str) -> str:
 def correlations(ranking: Ranking) -> dict[str, float]:
     """Spearman's coefficient of the chosen metric with each other one that is an error."""
     verdict = ranking.verdict
-    if ranking.metric not in verdict.metrics or len(ranking.groups) < 3:
+    if ranking.metric not in verdict.metrics or len(ranking.groups) < 5:  # fewer cannot rule chance out
         return {}
     row = verdict.correlation[verdict.metrics.index(ranking.metric)]
     pairs = zip(verdict.metrics, row, strict=True)
     return {name: float(value) for name, value in pairs if name != ranking.metric and math.isfinite(value)}
 
 
+def doubt_of_ranks(count: int) -> str:
+    limit = rank_correlation_by_chance(count)
+    return f"chance makes ±{limit:.2f} or more in 5 % of cases" if limit <= 1 else "too few to rule chance out"
+
+
+def rank_correlation_by_chance(count: int) -> float:
+    """The size of Spearman's coefficient that unrelated ranks of so many configs reach in at most 5 % of cases; infinite
+    below five, where even a perfect one is more frequent."""
+    ranks = np.arange(count) - (count - 1) / 2
+    drawn = np.random.default_rng(0).permuted(np.tile(ranks, (20_000, 1)), axis=1) @ ranks / np.sum(np.square(ranks))
+    sizes, counts = np.unique(np.round(np.abs(drawn), 9), return_counts=True)
+    rare = sizes[np.cumsum(counts[::-1])[::-1] <= 0.05 * len(drawn)]
+    return float(rare[0]) if len(rare) else math.inf
+
+
 def describe(change: Difference | None, metric: str) -> str:
-    """A difference to the row above, for a table."""
+    """A difference to the best with its interval, for a table."""
     if change is None:
         return "not known"
-    size = f"{change.change:+.1%}" if is_ratio(metric) else f"{change.change:+.3g}"
-    if change.tie:
-        return f"tie ({size})"
-    return size if "seeds" in change.basis else f"{size}, one seed"
+    size, low, high = (
+        f"{x:+.1%}" if change.relative else f"{x:+.3g}" for x in (change.change, change.low, change.high)
+    )
+    words = f"{'tie ' if change.tie else ''}{size} ({low} to {high})"
+    return words if "seeds" in change.basis else f"{words}, one seed"
 
 
 def scores_of(ranking: Ranking) -> list[str]:
@@ -145,15 +200,26 @@ def scores_of(ranking: Ranking) -> list[str]:
 def table(ranking: Ranking) -> str:
     """The whole table as CSV: a row for each config, best first."""
     names, levels = scores_of(ranking), list(ranking.groups[0].levels)
-    measured = [f"{name}{suffix}" for name in names for suffix in ("", "_sd")]
-    versus = ["to_row_above", "to_row_above_low", "to_row_above_high", "tie", "judged_on"]
+    measured = [f"{name}{suffix}" for name in names for suffix in ("", "_sd", "_min", "_max")]
+    versus = ["to_best", "to_best_low", "to_best_high", "tie", "equal_within", "detectable", "judged_on"]
     lines = []
     for number, (group, change) in enumerate(rows(ranking), 1):
         line = [number, *(group.levels[name] for name in levels), len(group.trials)]
-        line += [finite_or_none(value) for name in names for value in (group.mean(name), group.spread(name))]
-        line += [change.change, change.low, change.high, change.tie, change.basis] if change else [None] * len(versus)
+        line += [finite_or_none(value) for name in names for value in (group.mean(name), *over_seeds(group, name))]
+        line += measures(change) if change else [None] * len(versus)
         lines.append([*line, " ".join(trial.id for trial in group.trials)])
     return as_csv(["rank", *levels, "num_seeds", *measured, *versus, "runs"], lines)
+
+
+def measures(change: Difference) -> list[object]:
+    told = [change.equal_within, change.detectable]
+    return [change.change, change.low, change.high, change.tie, *map(finite_or_none, told), change.basis]
+
+
+def over_seeds(group: Group, name: str) -> tuple[float, float, float]:
+    """Standard deviation (NaN below three seeds), lowest and highest value."""
+    values = group.values(name)
+    return group.spread(name), float(values.min()), float(values.max())
 
 
 def rows(ranking: Ranking) -> Iterable[tuple[Group, Difference | None]]:
@@ -169,7 +235,7 @@ def summary(ranking: Ranking, title: str) -> str:
     metric = ranking.metric
     lines = [f"# {as_markdown(title)}: {len(ranking.groups)} configs by test {as_markdown(metric)}", ""]
     others = [name for name in ranking.verdict.metrics if name != metric][:5]
-    header = ["", "config", "seeds", as_markdown(metric), "to the row above", *map(as_markdown, others)]
+    header = ["", "config", "seeds", as_markdown(metric), "to the best", *map(as_markdown, others)]
     lines += [f"| {' | '.join(header)} |", "|" + " --- |" * len(header)]
     for number, (group, change) in enumerate(rows(ranking), 1):
         cells = [str(number), as_markdown(group.label), str(len(group.trials)), with_spread(group, metric)]
@@ -187,15 +253,26 @@ def as_markdown(text: str) -> str:
 
 
 EXPLANATION = """\
-`±` is the standard deviation over the seeds. A tie: a bootstrap over half-second segments of the held-out signal and over
-the seeds, with 95 % intervals, does not tell a row from the one above. The share of the variance is eta squared: sum of
-squares between a factor's levels over the total, each run counting once; p is that of an analysis of variance. Where the
-set is not balanced or has no seeds, the share is held against what a factor of as many levels that does nothing gets."""
+The mean is the geometric one for ratios such as ESR. `±` is the standard deviation over three or more seeds; of two, both
+values are shown. Intervals to the best hold for all configs at once (95 %): the studentized range, on the logarithm of a
+ratio, of the spread of the seeds, which all configs share unless Bartlett's test finds them unlike (then each has its own:
+Games and Howell), and of half-second segments of the held-out signal. A tie is an interval that holds 0; "equal within"
+is the margin that it lies in. The share of the variance is eta squared: sum of squares between a factor's levels over the
+total, each run counting once; p is that of an analysis of variance. Where the set is not balanced or has no seeds, the
+share is held against what a factor of as many levels that does nothing gets. Metrics disagree where each of the two tells
+two configs apart, in opposite order, corrected for the number of pairs and of metrics."""
 
 
 def with_spread(group: Group, metric: str) -> str:
-    spread = group.spread(metric)
-    return f"{group.mean(metric):.4g}" + (f" ± {spread:.2g}" if math.isfinite(spread) else "")
+    return f"{group.mean(metric):.4g} {spread_text(group, metric)}".rstrip()
+
+
+def spread_text(group: Group, metric: str) -> str:
+    """What the seeds do, for a table: nothing of one, both values of two, the standard deviation of more."""
+    spread, low, high = over_seeds(group, metric)
+    if len(group.trials) == 2:
+        return f"({low:.4g} and {high:.4g})"
+    return f"± {spread:.2g}" if math.isfinite(spread) else ""
 
 
 def write(store: Store, ranking: Ranking, folder: Path, *, title: str) -> None:
@@ -228,7 +305,9 @@ def write(store: Store, ranking: Ranking, folder: Path, *, title: str) -> None:
 def figure(ranking: Ranking) -> "Figure":
     """Each config's score with its runs, best first, ties marked."""
     drawn = [
-        plots.Row(group.label, group.values(ranking.metric).tolist(), bool(change and change.tie))
+        plots.Row(
+            group.label, group.values(ranking.metric).tolist(), bool(change and change.tie), group.mean(ranking.metric)
+        )
         for group, change in rows(ranking)
     ]
     return plots.comparison(drawn, ranking.metric)

@@ -8,13 +8,14 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
 from ampsim import AmpsimError
+from ampsim.comparing.noise import LEVEL, Noise, Sample, critical, detectable
 from ampsim.config.targets import assignments, nearest
 from ampsim.metrics import Blocks, Verdict, disagreements
 from ampsim.metrics.scores import compared, current, is_ratio, is_signed, larger_is_better
@@ -22,8 +23,7 @@ from ampsim.metrics.scores import compared, current, is_ratio, is_signed, larger
 # What MLflow's parameters hold beside the config, and what of the config does not change what a run comes to.
 NOT_COMPARED = re.compile(r"recording\..*|listening_gain_db|name|seed|training\.(resume|checkpoint_every_s)")
 ABSENT = "—"
-DRAWS = 2000
-LEVEL = 0.95
+EFFECT = 0.1  # of a ratio: for which the seeds that are needed are told
 
 
 @dataclass(frozen=True)
@@ -64,29 +64,40 @@ class Group:
         return np.abs(found) if is_signed(metric) else found  # a difference of level counts by its size
 
     def mean(self, metric: str) -> float:
-        return float(np.mean(self.values(metric)))
+        """Over the seeds; of a ratio the geometric mean, as everything that compares ratios is about logarithms."""
+        values = self.values(metric)
+        return float(stats.gmean(values) if is_ratio(metric) and values.min() > 0 else np.mean(values))
 
     def spread(self, metric: str) -> float:
-        """Standard deviation over the seeds; NaN for one."""
-        return float(np.std(self.values(metric), ddof=1)) if len(self.trials) > 1 else math.nan
+        """Standard deviation over the seeds; NaN below three, which say next to nothing about it."""
+        return float(np.std(self.values(metric), ddof=1)) if len(self.trials) > 2 else math.nan
 
 
 @dataclass(frozen=True)
 class Difference:
     """How much larger a metric is in one group than in another: a share for a ratio, else in its unit.
 
-    From `low` to `high` lie 95 % of what chance would make of it; where that holds 0, it is a tie. `basis` says what
-    chance was asked about: "segments and seeds", or one of them.
+    From `low` to `high` lie 95 % of what chance would make of it, for all groups of a ranking at once; where that holds 0,
+    it is a tie. `basis` says what chance was asked about: "segments and seeds", or one of them. `detectable` is the
+    difference that would have been told from a tie in 80 % of cases.
     """
 
     change: float
     low: float
     high: float
     basis: str
+    detectable: float
+    relative: bool
 
     @property
     def tie(self) -> bool:
         return self.low <= 0 <= self.high
+
+    @property
+    def equal_within(self) -> float:
+        """The margin within which the two are equal: both one-sided tests that they differ by more are rejected
+        (Schuirmann, 1987), which is so where the interval lies inside the margin. Of ratios either way round."""
+        return max(self.high, 1 / (1 + self.low) - 1 if self.relative and self.low > -1 else -self.low)
 
 
 @dataclass(frozen=True)
@@ -109,16 +120,22 @@ class Effect:
 
 @dataclass(frozen=True)
 class Ranking:
-    """Groups, best first; `differences[k]` is that of group k + 1 to group k, None where nothing can be said."""
+    """Groups, best first; `differences[k]` is that of group k + 1 to the best, None where nothing can be said."""
 
     metric: str
     groups: list[Group]
     differences: list[Difference | None]
+    seeds_needed: int | None  # a config, for a difference of EFFECT to be told in 80 % of cases; None where not known
     effects: list[Effect]
     seed_share: float  # of the variance; NaN where no group has two seeds
     verdict: Verdict
     left_out: list[tuple[str, str]]  # name, why
     notes: list[str]
+
+    @property
+    def seeded(self) -> bool:
+        """Whether the noise of seeds is known."""
+        return any(len(group.trials) > 1 for group in self.groups)
 
 
 def ranked(trials: Sequence[Trial], metric: str = "esr") -> Ranking:
@@ -145,13 +162,45 @@ def ranked(trials: Sequence[Trial], metric: str = "esr") -> Ranking:
     groups, repeated = grouped(usable)
     left_out += [(trial.name, "repeats a seed of its config, which another run counts for") for trial in repeated]
     groups.sort(key=lambda group: group.mean(metric), reverse=larger_is_better(metric))
-    differences = [difference(*pair, metric) for pair in pairwise(groups)]
+    contest = Contest(groups, metric)
+    differences = [contest.difference(0, number) for number in range(1, len(groups))]
     effects = sorted(factor_effects(groups, metric), key=lambda effect: -effect.share)
-    means = {group.label: {name: group.mean(name) for name in known} for group in groups}
-    verdict = disagreements(means, by=metric if metric in compared() else "mse")
     return Ranking(
-        metric, groups, differences, effects, seed_share(groups, metric), verdict, left_out, notes(groups, metric)
+        metric,
+        groups,
+        differences,
+        contest.seeds_needed(),
+        effects,
+        seed_share(groups, metric),
+        quarrels(groups, metric, known),
+        left_out,
+        notes(groups, metric),
     )
+
+
+def quarrels(groups: Sequence[Group], metric: str, known: set[str]) -> Verdict:
+    """Where other metrics turn round what the chosen one says, each of the two beyond the noise of the seeds.
+
+    The chosen metric is allowed one false difference in 20 comparisons, and all others together as many. One seed each
+    says nothing about noise: then a difference of 5 % counts, and is a hint.
+    """
+    by = metric if metric in compared() else "mse"
+    means = {group.label: {name: group.mean(name) for name in known} for group in groups}
+    names = [name for name in compared() if all(math.isfinite(of.get(name, math.nan)) for of in means.values())]
+    if len({trial.blocks.target for group in groups for trial in group.trials if trial.blocks}) > 1:
+        return Verdict([], names, disagreements(means, by=by).correlation)  # they learnt from different signals
+    if all(len(group.trials) == 1 for group in groups):
+        return disagreements(means, by=by)
+    contests = {name: Contest(groups, name) for name in names}
+    number = {group.label: place for place, group in enumerate(groups)}
+    others = max(len(names) - 1, 1)
+
+    def told(better: str, worse: str, name: str) -> bool:
+        level = LEVEL if name == by else 1 - (1 - LEVEL) / others
+        found = contests[name].difference(number[better], number[worse], level)
+        return found is not None and found.low > 0
+
+    return disagreements(means, by=by, told=told)
 
 
 def are(number: int) -> str:
@@ -174,9 +223,7 @@ def notes(groups: list[Group], metric: str) -> list[str]:
     if all(len(group.trials) == 1 for group in groups) and len(groups) > 1:
         found.append("one seed each: what another seed would change is not known; add seed=0,1,2 to the sweep")
     elif any(len(group.trials) == 1 for group in groups):
-        found.append(
-            "a config of one seed is judged as if its seeds spread like those of the row that it is held against"
-        )
+        found.append("a config of one seed is judged as if its seeds spread like those of the others")
     return found
 
 
@@ -273,85 +320,57 @@ def shortened(keys: list[str]) -> dict[str, str]:
 # ---- Telling two groups apart ---------------------------------------------------------------------------------------
 
 
-def difference(first: Group, second: Group, metric: str) -> Difference | None:
-    """How much larger `metric` is in the second group than in the first, and how sure that is.
+@dataclass(frozen=True)
+class Contest:
+    """Groups and a metric by which any two of them are told apart, with 95 % intervals for all pairs at once."""
 
-    A bootstrap (Efron and Tibshirani, 1993) draws the held-out signal's blocks of half a second anew, the same for both
-    groups, and the seeds of each, n - 1 out of n, which gives their mean its true variance (Rao and Wu, 1988). Three
-    seeds say little about their own spread, so the interval is Student's t with the degrees of freedom after Welch and
-    Satterthwaite, rather than the percentiles, which would tell every fourth equal pair apart. Seeds are no pairs: in
-    another net the same seed draws other weights. A group of one seed is given the spread of the other.
+    groups: Sequence[Group]
+    metric: str
 
-    Returns:
-        None where neither segments nor seeds can say anything.
-    """
-    groups, random = (first, second), np.random.default_rng(0)
-    sums = [block_parts(group, metric) for group in groups]
-    if len({trial.blocks.target for group in groups for trial in group.trials if trial.blocks}) > 1:
-        return None
-    paired, several = None not in sums, any(len(group.trials) > 1 for group in groups)
-    if not paired and not several:
-        return None
-    num_blocks = sums[0][0].shape[1] if paired and sums[0] else 0
-    weights = random.multinomial(num_blocks, np.full(num_blocks, 1 / num_blocks), DRAWS) if paired else None
-    one, other = (replicates(group, metric, part, weights, random) for group, part in zip(groups, sums, strict=True))
-    relative = is_ratio(metric) and min(group.mean(metric) for group in groups) > 0
-    scale = np.log if relative else np.asarray
-    centre = float(scale(second.mean(metric)) - scale(first.mean(metric)))
+    @cached_property
+    def relative(self) -> bool:
+        return is_ratio(self.metric) and min(float(group.values(self.metric).min()) for group in self.groups) > 0
 
-    by_seeds, not_drawn, squares = seed_variance(groups, metric, relative=relative)
-    variance = float(np.var(scale(other) - scale(one))) + not_drawn
-    if num_blocks > 1:
-        squares += max(variance - by_seeds, 0.0) ** 2 / (num_blocks - 1)
-    freedom = max(variance**2 / squares, 1.0) if squares else math.inf
-    reach = float(stats.t.ppf(0.5 + LEVEL / 2, freedom)) * math.sqrt(variance)
-    change, low, high = (math.expm1(x) if relative else x for x in (centre, centre - reach, centre + reach))
-    return Difference(change, low, high, " and ".join(["segments"] * paired + ["seeds"] * several))
+    @cached_property
+    def noise(self) -> Noise:
+        return Noise.of([sample(group, self.metric, relative=self.relative) for group in self.groups])
 
+    def difference(self, first: int, second: int, level: float = LEVEL) -> Difference | None:
+        """How much larger the metric is in the second group than in the first, by their numbers, and how sure that is;
+        None where neither segments nor seeds can say anything."""
+        chance = self.noise.between(first, second)
+        if chance is None:
+            return None
+        centre = float(np.mean(self.noise.samples[second].values) - np.mean(self.noise.samples[first].values))
+        limit = critical(len(self.groups), chance.freedom, level)
+        reach, told = limit * chance.error, detectable(limit, chance.freedom) * chance.error
+        change, low, high, told = (
+            math.expm1(min(x, 700.0)) if self.relative else x for x in (centre, centre - reach, centre + reach, told)
+        )
+        return Difference(change, low, high, chance.basis, told, self.relative)
 
-def seed_variance(groups: Sequence[Group], metric: str, *, relative: bool) -> tuple[float, float, float]:
-    """Of the difference of two groups' means: the variance that the seeds make, the part of it that a group of one seed
-    could not draw, and its sum of squares over degrees of freedom (Welch, 1947)."""
-    counts = [len(group.trials) for group in groups]
-    spreads = [
-        group.spread(metric) ** 2 / (group.mean(metric) ** 2 if relative else 1.0)
-        for group in groups
-        if len(group.trials) > 1
-    ]
-    if not spreads:
-        return 0.0, 0.0, 0.0
-    if len(spreads) == 1:
-        total = spreads[0] / counts[0] + spreads[0] / counts[1]
-        return total, spreads[0], total**2 / (max(counts) - 1)
-    parts = [spread / count for spread, count in zip(spreads, counts, strict=True)]
-    return sum(parts), 0.0, sum(part**2 / (count - 1) for part, count in zip(parts, counts, strict=True))
+    def seeds_needed(self) -> int | None:
+        """For a difference of EFFECT to the best to be told in 80 % of cases; None where that is not known, or where no
+        number of seeds is enough for want of test signal."""
+        if not (self.noise.freedom and self.relative):
+            return None
+        chances = [self.noise.between(0, number) for number in range(1, len(self.groups))]
+        segments = [chance.segments for chance in chances if chance is not None]
+        return self.noise.seeds_needed(math.log1p(EFFECT), float(np.median(segments))) if segments else None
 
 
-def block_parts(group: Group, metric: str) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """Numerators and denominators of a group, each (num_seeds, num_blocks)."""
-    parts = [trial.blocks and trial.blocks.parts(metric) for trial in group.trials]
-    if any(part is None for part in parts):
-        return None
-    above, below = zip(*[part for part in parts if part is not None], strict=True)
-    return np.array(above), np.array(below)
-
-
-def replicates(
-    group: Group,
-    metric: str,
-    sums: tuple[NDArray[np.float64], NDArray[np.float64]] | None,
-    weights: NDArray[np.int64] | None,
-    random: np.random.Generator,
-) -> NDArray[np.float64]:
-    """The group's mean score in each draw: (DRAWS,)."""
-    if weights is None or sums is None:
-        values = np.broadcast_to(group.values(metric), (DRAWS, len(group.trials)))
-    else:
-        values = (weights @ sums[0].T) / np.maximum(weights @ sums[1].T, 1e-30)
-    count = len(group.trials)
-    if count > 1:
-        values = np.take_along_axis(values, random.integers(count, size=(DRAWS, count - 1)), axis=1)
-    return values.mean(axis=1)
+def sample(group: Group, metric: str, *, relative: bool) -> Sample:
+    """A group's scores and what each block of the held-out signal does to their mean, on the scale of differences."""
+    values = group.values(metric)
+    parts = [trial.blocks.parts(metric) if trial.blocks else None for trial in group.trials]
+    targets = frozenset(trial.blocks.target for trial in group.trials if trial.blocks)
+    pulls = None
+    if all(part is not None and part[0].any() and part[1].any() for part in parts):
+        above, below = (np.array(side) for side in zip(*(part for part in parts if part is not None), strict=True))
+        # The derivative of the logarithm of a quotient of sums by the weight of each block.
+        pulls = above / above.sum(axis=1, keepdims=True) - below / below.sum(axis=1, keepdims=True)
+        pulls = (pulls if relative else pulls * values[:, None]).mean(axis=0)
+    return Sample(np.log(values) if relative else values, pulls, targets)
 
 
 # ---- Which factor matters -------------------------------------------------------------------------------------------

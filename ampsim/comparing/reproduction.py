@@ -11,6 +11,7 @@ from scipy import stats
 
 from ampsim import AmpsimError, files
 from ampsim.comparing import comparison
+from ampsim.comparing.noise import LEVEL, POWER, detectable
 from ampsim.comparing.ranking import Trial, natural
 from ampsim.config.run_config import NOT_OF_THE_RUN, RunConfig
 from ampsim.config.targets import build, files_of, flattened
@@ -318,16 +319,20 @@ def changes_of_place(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[st
 
 @dataclass(frozen=True)
 class SeedNoise:
-    """How far the ESRs of two runs may lie apart, as a factor, and still be a matter of the seed."""
+    """How far the ESR of a run may lie from `centre`, as a factor, and still be a matter of the seed; without a centre,
+    from the original's."""
 
     factor: float
     words: str
+    centre: float = math.nan
 
 
 def siblings(original: Original, store: Store) -> dict[str, float]:
-    """The ESR by seed of the store's finished runs that have the original's config and recording, but for the seed."""
+    """The ESR by seed of the original and of the store's finished runs that have its config and recording, but for the
+    seed."""
     mine = Trial("", "", logged_as(original.config), {})
-    found: dict[str, float] = {}
+    known = original.scores.get("esr") or math.nan
+    found: dict[str, float] = {mine.seed: known} if known > 0 else {}
     for run in map(store.tracked, store.runs()):
         other = comparison.trial(run, with_blocks=False)
         digests = [value for key, value in sorted(run.params.items()) if key.endswith(".sha256")]
@@ -339,20 +344,31 @@ def siblings(original: Original, store: Store) -> dict[str, float]:
 
 
 def seed_noise(esrs: Mapping[str, float]) -> SeedNoise:
-    """What two runs that differ only by their seed differ by, at most, 95 times of 100.
+    """Where the ESR of one more run of a config lies, 95 times of 100, and how much worse one must be to be noticed.
 
-    From three seeds on: Student's t of the spread of log ESR, times the square root of 2 for a difference of two runs.
-    Below that RULE, which is a rule of thumb and no measurement.
+    From three seeds on: Student's prediction interval of log ESR, which is wider than the spread of the seeds by as much
+    as these are few. Below that RULE, which is a rule of thumb and no measurement.
     """
     values = np.log(list(esrs.values()))
-    if len(values) < 3:
-        known = f"{len(values)} seed{'' if len(values) == 1 else 's'} of this config in the store"
-        return SeedNoise(1 + RULE, f"{RULE:.0%}, a rule of thumb for want of three seeds ({known})")
-    spread = float(np.std(values, ddof=1))
-    factor = math.exp(float(stats.t.ppf(0.975, len(values) - 1)) * spread * math.sqrt(2))
+    count, freedom = len(values), len(values) - 1
+    if count < 3:
+        known = f"{count} seed{'' if count == 1 else 's'} of this config in the store"
+        words = f"{RULE:.0%}, a rule of thumb for want of three seeds ({known}); how much worse a run could be without "
+        return SeedNoise(1 + RULE, f"{words}being noticed is not known")
+    error = float(np.std(values, ddof=1)) * math.sqrt(1 + 1 / count)
+    limit = float(stats.t.ppf(0.5 + LEVEL / 2, freedom))
+    factor, centre = math.exp(min(limit * error, 700.0)), math.exp(float(np.mean(values)))
     listed = ", ".join(f"{esr:.4g}" for _, esr in sorted(esrs.items(), key=lambda item: natural(item[0])))
-    words = f"a factor of {factor:.3f} at 95 %, from the ESRs of {len(values)} seeds: {listed}"
-    return SeedNoise(factor, words)
+    power = math.exp(min(detectable(limit, freedom) * error, 700.0))
+    words = (
+        f"95 % of the runs of this config have an ESR from {centre / factor:.4g} to {centre * factor:.4g}, from the ESRs of "
+        f"{count} seeds: {listed}; an ESR {worse(power)} would have been noticed in {POWER:.0%} of cases"
+    )
+    return SeedNoise(factor, words, centre)
+
+
+def worse(factor: float) -> str:
+    return f"{factor - 1:.0%} worse" if factor < 2 else f"{factor:.3g} times as high"
 
 
 def judged(
@@ -364,7 +380,7 @@ def judged(
     if original.model:
         same_shapes, same_weights, words = compared_weights(original.model, model)
         lines.append(words)
-    common = [name for name in original.scores if name in scores and not (name in SCORES and SCORES[name].timed)]
+    common = [name for name in original.scores if name in scores and of_the_run(name)]
     if common:
         other = [name for name in common if not equal(original.scores[name], scores[name])]
         same_scores = not other
@@ -386,9 +402,15 @@ def judged(
         return Verdict("different", [*lines, "no ESR of the original to judge the distance by", *explained(changed)])
     if same_shapes is False:
         return Verdict("different", [*lines, *explained(changed)])
-    near = max(then / now, now / then) <= noise.factor
+    centre = noise.centre if math.isfinite(noise.centre) else then
+    near = max(centre / now, now / centre) <= noise.factor
     lines.append(f"{'within' if near else 'beyond'} the noise of the seed: {noise.words}")
     return Verdict("within seed noise" if near else "different", [*lines, *explained(changed)])
+
+
+def of_the_run(name: str) -> bool:
+    """Whether a score must come out the same: no time does, and a floor is the recording's, whose hash was checked."""
+    return name not in SCORES or not (SCORES[name].timed or SCORES[name].kind == "floor")
 
 
 def compared_weights(one: Path, other: Path) -> tuple[bool, bool, str]:

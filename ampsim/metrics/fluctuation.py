@@ -15,11 +15,13 @@ GATE_DB = -40.0  # below the target's mean power: what is quieter does not count
 
 
 def fluctuation(pairs: Pairs, sample_rate: int) -> float:
-    """RMS, in dB, of the volume that the prediction adds or takes away between 2 and 20 Hz (half of it at these edges).
+    """RMS, in dB, of the volume that the prediction adds or takes away between 2 and 20 Hz.
 
     The envelopes of target and prediction are powers in Hann windows of 40 ms, in dB; their difference is band-passed.
     A prediction that is too loud or too quiet throughout does not fluctuate: overall levels are made equal first. A sine of
-    depth m at 8 Hz comes to about 5.8 m dB, whereas its ESR is m²/2: 0.58 dB and 0.005 for a tenth.
+    depth m at 8 Hz comes to about 5.8 m dB, whereas its ESR is m²/2: 0.58 dB and 0.005 for a tenth. Of a fluctuation of
+    1, 2, 4, 12, 20, 25 and 30 Hz 5, 51, 100, 86, 34, 10 and 3 % are heard. A steady tone has some where its own period is
+    a ripple of the power: below 0.08 dB from 41 Hz up, and 0.1 to 0.25 dB at 31 Hz if the amp bends it asymmetrically.
 
     Args:
         pairs: (target, prediction) signals, each of shape (num_samples,), taken as one.

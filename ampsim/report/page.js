@@ -604,9 +604,15 @@ $("start-abx").onclick = () => {
 };
 $("start-mushra").onclick = async () => {
   hush();
-  const low = { kind: "anchor", name: "anchor", buffer: await anchor(buffers[AMP]), gain: signals[AMP].matched };
+  const anchors = anchorsHz(buffers[AMP].sampleRate).map(async (hz, k) => ({
+    kind: ["anchor", "mid_anchor"][k],
+    name: `anchor of ${hz / 1000} kHz`,
+    buffer: await anchor(buffers[AMP], hz),
+    gain: signals[AMP].matched,
+  }));
   const models = MODELS.map((index) => ({ kind: "model", ...testSound(index) }));
-  startMushra(context, [{ kind: "reference", ...testSound(AMP) }, low, ...models], duration, showVotes);
+  const sounds = [{ kind: "reference", ...testSound(AMP) }, ...(await Promise.all(anchors)), ...models];
+  startMushra(context, sounds, duration, showVotes);
 };
 
 let address = "";

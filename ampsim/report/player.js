@@ -185,14 +185,14 @@ async function decoded(signals, islands, sampleRate) {
   return buffers;
 }
 
-function anchorHz(sampleRate) {
-  return Math.round(Math.min(3500, 0.15 * sampleRate));
+/** Where BS.1534's low and mid-range anchors end: at 3.5 and 7 kHz (lower for low rates). */
+function anchorsHz(sampleRate) {
+  return [3500, 7000].map((hz) => Math.round(Math.min(hz, (0.15 * sampleRate * hz) / 3500)));
 }
 
-/** BS.1534's low anchor: a low-pass of 3.5 kHz, 25 dB down at 4 kHz and 50 dB at 4.5 kHz (lower for low rates). */
-async function anchor(buffer) {
+/** An anchor of BS.1534: a low-pass up to `pass`, 25 dB down 1/7 above it (4 and 8 kHz) and 50 dB 2/7 above. */
+async function anchor(buffer, pass) {
   const { sampleRate: rate, length } = buffer;
-  const pass = anchorHz(rate);
   const width = pass / 7;
   // Kaiser's design for 60 dB: beta 5.65, and this many taps for the width of the transition.
   const half = Math.ceil(52 / (2.285 * 2 * Math.PI * (width / rate)) / 2);

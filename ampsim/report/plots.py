@@ -26,11 +26,12 @@ FLOOR_DB = -90.0
 
 @dataclass(frozen=True)
 class Row:
-    """One config in a comparison: its scores by seed, and whether it ties with the row above."""
+    """One config in a comparison: its scores by seed, whether it is not told from the best, and its mean."""
 
     label: str
     values: Sequence[float]
     tied: bool
+    mean: float
 
 
 def training_curves(rounds: Sequence[Mapping[str, float]], best_step: int) -> Figure:
@@ -217,14 +218,14 @@ def aliasing(found: Aliasing) -> Figure:
 
 
 def comparison(rows: Sequence[Row], metric: str, *, most: int = 40) -> Figure:
-    """Configs, best on top: a dot for each seed, the mean, and its standard deviation over the seeds. A bar at the side
-    joins two neighbours that the evidence cannot tell apart."""
+    """Configs, best on top: a dot for each seed, the mean, and the standard deviation of three or more seeds. A bar at the
+    side marks those that the evidence cannot tell from the best."""
     shown = rows[:most]
     figure = Figure(figsize=(10, 1.8 + 0.35 * len(shown)), layout="constrained")
     figure.suptitle(f"Comparison by {metric}" + (f": the best {most} of {len(rows)}" if len(rows) > most else ""))
     axes = figure.subplots()
-    means = np.array([np.mean(row.values) for row in shown])
-    spreads = np.array([np.std(row.values, ddof=1) if len(row.values) > 1 else 0.0 for row in shown])
+    means = np.array([row.mean for row in shown])
+    spreads = np.array([np.std(row.values, ddof=1) if len(row.values) > 2 else 0.0 for row in shown])
     places = np.arange(len(shown))
     if means.min() > 0 and means.max() > 8 * means.min():
         axes.set_xscale("log")
@@ -242,14 +243,14 @@ def comparison(rows: Sequence[Row], metric: str, *, most: int = 40) -> Figure:
         capsize=3,
         lw=1.2,
         color=COLOURS["prediction"],
-        label="mean and standard deviation over the seeds",
+        label="mean and standard deviation over three or more seeds",
     )
     for place, row in zip(places, shown, strict=True):
         label = "one seed" if place == 0 else None
         height = np.full(len(row.values), place + 0.22)  # beside the bar, where each can be seen
         axes.plot(row.values, height, "o", ms=4, color=COLOURS["direct"], label=label)
-    for number, lower in enumerate(place for place, row in enumerate(shown) if row.tied and place):
-        ends, label = [lower - 0.85, lower - 0.15], None if number else "a tie (right edge)"
+    for number, tied in enumerate(place for place, row in enumerate(shown) if row.tied):
+        ends, label = [tied - 0.35, tied + 0.35], None if number else "not told from the best (right edge)"
         side = axes.get_yaxis_transform()
         axes.plot([1.012, 1.012], ends, color="black", lw=2.5, transform=side, clip_on=False, label=label)
     axes.set_yticks(places, [row.label if len(row.label) <= 60 else f"{row.label[:57]}..." for row in shown])

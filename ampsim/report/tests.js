@@ -223,7 +223,7 @@ function startAbx(context, sounds, region, planned, onVotes) {
 
 // ---- MUSHRA ----
 
-/** sounds: [{kind: "reference" | "anchor" | "model", name, buffer, gain}], the reference first. */
+/** sounds: [{kind: "reference" | "anchor" | "mid_anchor" | "model", name, buffer, gain}], the reference first. */
 function startMushra(context, sounds, duration, onVotes) {
   const number = Math.max(1, Math.min(MOST_PIECES, Math.floor(duration / PIECE_S)));
   const pieces = shuffled(
@@ -255,7 +255,10 @@ function startMushra(context, sounds, duration, onVotes) {
       "p",
       {},
       "Rate how close each sound comes to the amp: 100 cannot be told from it. The amp itself is hidden among them, and ",
-      `an anchor: the amp without what lies above ${anchorHz(buffers[0].sampleRate) / 1000} kHz.`,
+      "two anchors: the amp without what lies above ",
+      `${anchorsHz(buffers[0].sampleRate)
+        .map((hz) => hz / 1000)
+        .join(" and ")} kHz.`,
     ),
     count,
     h("div", { class: "reference" }, reference, h("span", { class: "muted" }, "the one to compare with")),
@@ -392,7 +395,7 @@ function votes(data, listener) {
   const runs = Object.fromEntries(data.signals.filter(({ run }) => run).map(({ name, run }) => [name, run]));
   return {
     format: "ampsim-votes",
-    version: 1,
+    version: 2,
     page: { id: data.id, title: data.title, excerpt: [data.start, data.start + data.duration].map(rounded) },
     runs,
     listener: listener.trim(),

@@ -1,10 +1,11 @@
-"""What listeners answered on listening pages, summed up: ABX tests by the binomial test, MUSHRA ratings with intervals."""
+"""What listeners answered on listening pages, summed up: ABX tests by the binomial test, MUSHRA ratings with intervals,
+models against each other in pairs."""
 
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -19,10 +20,13 @@ CONFIDENCE = 0.95
 LARGEST = 10_000_000  # bytes of a votes file; a listener's are a few thousand
 # ITU-R BS.1534-3, 5.2, asks for no more than 12 stimuli; no one answers as many trials or tests in one go.
 MOST_STIMULI, MOST_TRIALS, MOST_TESTS = 50, 5000, 1000
-# ITU-R BS.1534-3, 4.1.2: a listener is left out who rates the hidden reference below this in more of the excerpts.
-REFERENCE_AT_LEAST, MISSED_AT_MOST = 90, 0.15
+# ITU-R BS.1534-3, 4.1.2: a listener is left out who rates the hidden reference below 90, or the mid-range anchor above it,
+# in more than 15 % of the excerpts; of the latter, excerpts do not count in which more than a quarter of all do so.
+LIKE_THE_REFERENCE, MISSED_AT_MOST, INDISTINCT_FROM = 90, 0.15, 0.25
+ROUNDING = 1 / 6  # variance of the difference of two ratings, which are whole numbers: no spread is less
 
-Stimulus = tuple[str, str]  # "reference", "anchor" or "model", and its name
+Stimulus = tuple[str, str]  # a kind, as `Score` names it, and its name
+Excerpt = tuple[object, ...]  # what tells one excerpt of a page from the others
 
 
 @dataclass(frozen=True)
@@ -50,21 +54,17 @@ class MushraTest:
     listener: str
     file: Path
     ratings: list[dict[Stimulus, float]]
+    excerpts: list[Excerpt]
     planned: int
 
     @property
     def trials(self) -> int:
         return len(self.ratings)
 
-    @property
-    def missed(self) -> int:
-        """Excerpts in which the hidden reference was not rated as such."""
-        return sum(
-            score < REFERENCE_AT_LEAST
-            for each in self.ratings
-            for (kind, _), score in each.items()
-            if kind == "reference"
-        )
+    def of_kind(self, kind: str) -> list[tuple[Excerpt, float]]:
+        """Every rating of a stimulus of this kind, with the excerpt that it was given for."""
+        rated = zip(self.excerpts, self.ratings, strict=True)
+        return [(excerpt, score) for excerpt, each in rated for (of, _), score in each.items() if of == kind]
 
 
 Test = AbxTest | MushraTest
@@ -95,13 +95,34 @@ class Rating:
 
 
 @dataclass(frozen=True)
+class Pair:
+    """By how much one model is rated above another: the mean over `listeners`, each of whom rated both, of each one's mean
+    difference. Interval and p are Student's for paired values, corrected for the number of pairs of the page
+    (Bonferroni); NaN for one listener."""
+
+    better: str
+    worse: str
+    listeners: int
+    difference: float
+    low: float
+    high: float
+    p: float
+
+
+@dataclass(frozen=True)
 class Mushra:
-    """Ratings of one page, best first; `excluded` tells whose are not in them: missed references and excerpts."""
+    """Ratings of one page, best first, and its models in pairs; `excluded` tells whose are not in them, and why.
+
+    `indistinct` counts the excerpts in which the mid-range anchor passed for the reference with more than a quarter of the
+    listeners, so that nobody is left out for it.
+    """
 
     title: str
     listeners: list[str]
-    excluded: dict[str, tuple[int, int]]
+    excluded: dict[str, str]
+    indistinct: int
     ratings: list[Rating]
+    pairs: list[Pair]
 
 
 def summaries(paths: Sequence[Path], *, notice: Callable[[str], None]) -> tuple[list[Abx], list[Mushra]]:
@@ -144,10 +165,10 @@ def chance(correct: int, trials: int) -> float:
 
 def of_page(tests: Sequence[MushraTest]) -> Mushra:
     excluded, kept = {}, {}
+    indistinct = indistinct_excerpts(tests)
     for group in grouped(tests, lambda test: test.listener):
-        missed, excerpts = sum(test.missed for test in group), sum(test.trials for test in group)
-        if missed > MISSED_AT_MOST * excerpts:
-            excluded[group[0].listener] = (missed, excerpts)
+        if reason := why_excluded(group, indistinct):
+            excluded[group[0].listener] = reason
         else:
             kept[group[0].listener] = [each for test in group for each in test.ratings]
     scores: dict[Stimulus, dict[str, list[float]]] = {}  # by listener
@@ -156,7 +177,56 @@ def of_page(tests: Sequence[MushraTest]) -> Mushra:
             for stimulus, score in excerpt.items():
                 scores.setdefault(stimulus, {}).setdefault(listener, []).append(score)
     ratings = [rating(stimulus, [np.mean(each) for each in of.values()]) for stimulus, of in scores.items()]
-    return Mushra(tests[0].title, list(kept), excluded, sorted(ratings, key=lambda each: -each.mean))
+    ratings.sort(key=lambda each: -each.mean)
+    models = [each.stimulus for each in ratings if each.stimulus[0] == "model"]
+    pairs = compared(models, list(kept.values()))
+    return Mushra(tests[0].title, list(kept), excluded, len(indistinct), ratings, pairs)
+
+
+def indistinct_excerpts(tests: Sequence[MushraTest]) -> set[Excerpt]:
+    """Excerpts that the mid-range anchor hardly changes, as a guitar amp's may be that has little above 7 kHz."""
+    passed: dict[Excerpt, dict[str, bool]] = {}
+    for test in tests:
+        for excerpt, score in test.of_kind("mid_anchor"):
+            listeners = passed.setdefault(excerpt, {})
+            listeners[test.listener] = listeners.get(test.listener, False) or score > LIKE_THE_REFERENCE
+    return {excerpt for excerpt, by in passed.items() if sum(by.values()) > INDISTINCT_FROM * len(by)}
+
+
+def why_excluded(tests: Sequence[MushraTest], indistinct: set[Excerpt]) -> str:
+    """The rule that a listener broke, empty for none."""
+    count = sum(test.trials for test in tests)
+    missed = sum(score < LIKE_THE_REFERENCE for test in tests for _, score in test.of_kind("reference"))
+    if missed > MISSED_AT_MOST * count:
+        return f"the hidden reference got less than 90 in {missed} of {count} excerpts"
+    passed = sum(
+        score > LIKE_THE_REFERENCE and excerpt not in indistinct
+        for test in tests
+        for excerpt, score in test.of_kind("mid_anchor")
+    )
+    if passed > MISSED_AT_MOST * count:
+        return f"the mid-range anchor got more than 90 in {passed} of {count} excerpts"
+    return ""
+
+
+def compared(models: Sequence[Stimulus], listeners: Sequence[Sequence[dict[Stimulus, float]]]) -> list[Pair]:
+    """Each two models, in order of their means. A listener's excerpts are no further listeners: each listener's mean
+    difference counts once, which leaves out who rates all things high or low."""
+    found = []
+    number = math.comb(len(models), 2)
+    for better, worse in combinations(models, 2):
+        both = [[each[better] - each[worse] for each in of if better in each and worse in each] for of in listeners]
+        means = np.array([np.mean(each) for each in both if each])
+        if not len(means):
+            continue
+        mean, freedom, low, high, p = float(means.mean()), len(means) - 1, math.nan, math.nan, math.nan
+        if freedom:
+            error = math.sqrt(max(float(np.var(means, ddof=1)), ROUNDING) / len(means))
+            margin = error * float(stats.t.ppf(1 - (1 - CONFIDENCE) / 2 / number, freedom))
+            low, high = mean - margin, mean + margin
+            p = min(1.0, number * 2 * float(stats.t.sf(abs(mean) / error, freedom)))
+        found.append(Pair(better[1], worse[1], len(means), mean, low, high, p))
+    return found
 
 
 def rating(stimulus: Stimulus, means: Sequence[Any]) -> Rating:
@@ -227,12 +297,13 @@ class AbxVotes(Votes):
 
 
 class Score(Votes):
-    kind: Literal["reference", "anchor", "model"]
+    kind: Literal["reference", "anchor", "mid_anchor", "model"]
     name: Text
     score: Annotated[float, Field(ge=0, le=100)]
 
 
-class Excerpt(Votes):
+class ExcerptVotes(Votes):
+    region: Annotated[list[Annotated[float, Field(allow_inf_nan=False)]], Field(max_length=2)] = []
     ratings: Annotated[list[Score], Field(max_length=MOST_STIMULI)]
 
     @field_validator("ratings")
@@ -246,11 +317,11 @@ class Excerpt(Votes):
 class MushraVotes(Votes):
     id: Text
     planned: Count
-    trials: Annotated[list[Excerpt], Field(max_length=MOST_TRIALS)]
+    trials: Annotated[list[ExcerptVotes], Field(max_length=MOST_TRIALS)]
 
     @field_validator("trials")
     @classmethod
-    def few_stimuli(cls, trials: list[Excerpt]) -> list[Excerpt]:
+    def few_stimuli(cls, trials: list[ExcerptVotes]) -> list[ExcerptVotes]:
         count = len({(each.kind, each.name) for trial in trials for each in trial.ratings})
         if count > MOST_STIMULI:
             raise ValueError(f"{count:,} stimuli are rated, and a listener compares up to {MOST_STIMULI}")
@@ -264,7 +335,7 @@ class File(Votes):
     mushra: Annotated[list[MushraVotes], Field(max_length=MOST_TESTS)]
 
 
-NAMES = {"abx": "ABX test", "mushra": "MUSHRA test", "ratings": "rating"}
+NAMES = {"abx": "ABX test", "mushra": "MUSHRA test", "ratings": "rating", "region": "region"}
 
 
 def read(path: Path, unnamed: str) -> list[Test]:
@@ -276,9 +347,9 @@ def read(path: Path, unnamed: str) -> list[Test]:
     votes = read_json(path.expanduser(), "votes file", LARGEST)
     if not isinstance(votes, dict) or votes.get("format") != "ampsim-votes":
         raise AmpsimError(f"{path} holds no votes: name JSON files that a listening page saved")
-    if votes.get("version") != 1:
+    if votes.get("version") not in (1, 2):  # 1 has no mid-range anchor
         raise AmpsimError(
-            f"{path} is of version {votes.get('version')}, and this ampsim reads 1: is there a newer ampsim?"
+            f"{path} is of version {votes.get('version')}, and this ampsim reads 1 and 2: is there a newer ampsim?"
         )
     try:
         # Not from the text itself: pydantic's parser refuses a name that was cut in the middle of a character.
@@ -304,7 +375,11 @@ def mushra_test(test: MushraVotes, about: dict[str, Any]) -> MushraTest:
     ratings: list[dict[Stimulus, float]] = [
         {(each.kind, each.name): each.score for each in trial.ratings} for trial in test.trials
     ]
-    return MushraTest(id=test.id, ratings=ratings, planned=test.planned, **about)
+    excerpts: list[Excerpt] = [
+        tuple(trial.region) or (test.id, number)
+        for number, trial in enumerate(test.trials)  # a page names its regions
+    ]
+    return MushraTest(id=test.id, ratings=ratings, excerpts=excerpts, planned=test.planned, **about)
 
 
 def fault(error: ValidationError) -> str:

@@ -65,16 +65,20 @@ def evaluate(model: AmpModel, spans: list[Span]) -> Evaluation:
     return Evaluation(found, block_sums(pairs, sample_rate), signals, harmonics, aliasing)
 
 
-def floors(train: list[Span], test: list[Span], *, future: int) -> dict[str, float]:
+def floors(train: list[Span], validation: list[Span], test: list[Span], *, future: int) -> dict[str, float]:
     """What a recording sets the scores of all its models against: the ESR of the best linear filter that sees as far
     ahead as the model and, where the recording tells, the bounds of what its noise comes to in the test split."""
-    num_taps = 2048  # 46 ms at 44.1 kHz: a cabinet and the first reflections
+    num_taps = 2048  # at most, as validation says; 46 ms at 44.1 kHz: a cabinet and the first reflections
     future = min(future, num_taps)
     fitted = [(span.direct, span.target) for span in train]
-    tested = [(span.input(history=num_taps - future, lookahead=future - 1), span.target) for span in test]
-    found = {"linear_floor_esr": linear_floor(fitted, tested, num_taps=num_taps, future=future).esr}
+    validated, tested = (
+        [(span.input(history=num_taps - future, lookahead=future - 1), span.target) for span in spans]
+        for spans in (validation, test)
+    )
+    linear = linear_floor(fitted, tested, validation=validated, num_taps=num_taps, future=future)
+    found = {"linear_floor_esr": linear.esr}
     # Nothing is fitted to the noise, so every rest of the recording may tell of it, whatever split it is in.
-    takes = {id(span.take): (span.take.input, span.take.target) for span in [*train, *test]}
+    takes = {id(span.take): (span.take.input, span.take.target) for span in [*train, *validation, *test]}
     noise = noise_floor(list(takes.values()), test[0].take.sample_rate)
     if noise.source:
         power = float(np.mean(np.square(np.concatenate([span.target for span in test]), dtype=np.float64)))

@@ -92,7 +92,8 @@ def run(
             state = trainer.fit(Recorder(tracked, observer, asked))
         fit.model.save(folder / "model.keras")
         evaluation = evaluate(fit.model, fit.splits["test"])
-        evaluation.scores.update(floors(fit.splits["train"], fit.splits["test"], future=fit.model.future))
+        splits = [fit.splits[name] for name in ("train", "validation", "test")]
+        evaluation.scores.update(floors(*splits, future=fit.model.future))
         record_result(tracked, folder, state, evaluation, recording.sample_rate)
         validated = validation_scores(trainer.renderer, fit.splits["validation"], state)
         tracked.log_metrics(validated, step=state.step)

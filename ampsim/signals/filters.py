@@ -9,7 +9,7 @@ Taps = NDArray[np.float64]
 
 # IEC 61672-1, annex E: the poles of the A-weighting in hertz, the outer two double. Four zeros lie at 0 Hz.
 A_POLES_HZ = (20.598997, 107.65265, 737.86223, 12194.217)
-A_MEMORY_S = 0.0232  # three time constants of the lowest pole: within 0.1 dB of the standard from 31.5 Hz up
+A_MEMORY_S = 0.0232  # three time constants of the lowest pole
 
 
 def a_weight_db(frequency_hz: ArrayLike) -> NDArray[np.float64]:
@@ -37,6 +37,9 @@ def pre_emphasis(coefficient: float) -> Taps:
 
 def a_weighting(sample_rate: int, *, low_pass: float = 0.0) -> Taps:
     """The A-weighting as a minimum-phase FIR of about 23 ms: the magnitude of IEC 61672 up to half of any sample rate.
+
+    At rates of 8 to 192 kHz alike, it keeps to the standard within 0.02 dB from 80 Hz up, 0.19 dB from 31.5 Hz up
+    (-0.18 dB at 40 Hz), and weighs lower frequencies too much: by 0.8 dB at 25 Hz, 2.2 dB at 20 Hz.
 
     A bilinear design falls off near half the rate; this one is made from the curve itself, so that the weights are the
     same at every rate.

@@ -92,7 +92,7 @@ def evaluation(options: argparse.Namespace) -> None:
         tracked = Store(folder).start("speed", params={}, tags={})
         began = time.perf_counter()
         found = evaluate(model, test)
-        found.scores.update(floors(train, test, future=model.future))
+        found.scores.update(floors(train, test, test, future=model.future))
         scored = time.perf_counter() - began
         artifacts = Path(folder) / "of_the_run"
         artifacts.mkdir()

@@ -38,6 +38,32 @@ def test_the_floor_of_a_distortion_is_the_least_squares_residual():
     np.testing.assert_allclose(found.taps, solved[::-1], atol=1e-3)
 
 
+@pytest.mark.parametrize(("num_train", "longest"), [(1500, 250), (40_000, 1000)])
+def test_a_filter_is_as_long_as_the_recording_can_teach(num_train: int, longest: int):
+    """A short recording with much that is not linear teaches a long filter noise; validation hears it, the test proves it."""
+    draws = np.random.default_rng(num_train)
+    taps = draws.normal(size=900) * np.exp(-np.arange(900) / 60)
+    takes = []
+    for length in (num_train, 8000, 8000):
+        signal = draws.normal(size=length)
+        linear = np.convolve(signal, taps)[:length]
+        takes.append((signal, linear + 0.5 * np.std(linear) * draws.normal(size=length)))
+    train, validation, test = ([take] for take in takes)
+    found = linear_floor(train, test, validation=validation, num_taps=1000, future=1)
+    assert np.max(np.nonzero(found.taps)) < longest
+    fixed = linear_floor(train, test, num_taps=1000, future=1)
+    assert found.esr <= fixed.esr
+    assert (found.esr < 0.7 * fixed.esr) == (longest < 1000)
+
+
+def test_where_validation_is_silent_the_filter_is_the_longest_and_where_training_is_it_is_nothing():
+    signal, silence = random.normal(size=4000), np.zeros(4000)
+    target = np.convolve(signal, [1, 0.5, 0.25])[:4000]
+    found = linear_floor([(signal, target)], [(signal, target)], validation=[(silence, silence)], num_taps=8, future=1)
+    assert found.esr < 1e-6
+    assert linear_floor([(silence, target)], [(signal, target)], num_taps=8, future=1).esr == pytest.approx(1)
+
+
 def test_the_gain_curve_of_a_clipper_falls():
     levels = np.repeat(10 ** (np.arange(-48, 1, 3) / 20), RATE)
     signal = levels * np.sqrt(2) * np.sin(2 * np.pi * 200 * np.arange(len(levels)) / RATE)

@@ -1,4 +1,4 @@
-"""Flutter on volumes that are known to fluctuate: the founding text's artefact, which its MSE did not show."""
+"""Fluctuation on volumes that are known to fluctuate: the founding text's artefact, which its MSE did not show."""
 
 import numpy as np
 import pytest
@@ -55,6 +55,26 @@ def test_it_hears_from_2_to_20_hz(hertz, low, high):
     depth = 0.1
     found = fluctuation([(AMP, AMP * (1 + depth * np.sin(2 * np.pi * hertz * TIME)))], RATE)
     assert low <= found / (20 / np.log(10) * depth / np.sqrt(2)) <= high
+
+
+def test_it_hears_as_much_of_each_rate_as_it_says():
+    """In shares of a fluctuation of 4 Hz."""
+    said = {1: 0.05, 2: 0.51, 4: 1.0, 12: 0.86, 20: 0.34, 25: 0.10, 30: 0.03}
+    carrier = np.sin(2 * np.pi * 1000 * TIME)
+    found = {
+        hertz: fluctuation([(carrier, carrier * (1 + 0.1 * np.sin(2 * np.pi * hertz * TIME)))], RATE) for hertz in said
+    }
+    for hertz, share in said.items():
+        assert found[hertz] / found[4] == pytest.approx(share, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("hertz", "low", "high"), [(31, 0.1, 0.25), (41.2, 0.02, 0.08), (55, 0, 0.08), (82.4, 0, 0.08)]
+)
+def test_a_steady_tone_bent_asymmetrically_has_as_little_of_it_as_is_said(hertz, low, high):
+    tone = np.sin(2 * np.pi * hertz * TIME)
+    for bent in (np.maximum(tone, 0), np.tanh(2 * tone + 0.8) - np.tanh(0.8)):
+        assert low <= fluctuation([(tone, bent)], RATE) <= high
 
 
 def test_pauses_do_not_count():

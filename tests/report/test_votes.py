@@ -1,6 +1,7 @@
 """Votes files in, numbers out that SciPy and hands find too, and sentences for files that are damaged."""
 
 import copy
+import itertools
 import json
 import math
 import os
@@ -14,6 +15,7 @@ from scipy import optimize, stats
 
 from ampsim import AmpsimError
 from ampsim.cli import main as cli
+from ampsim.report import votes
 from ampsim.report.votes import summaries
 
 PAGE = {"id": "abc", "title": "minute against tcn", "excerpt": [0, 20]}
@@ -138,10 +140,115 @@ def test_who_misses_the_hidden_reference_is_left_out_and_named(save: Callable):
         save("b.json", ballot("Ben", mushra=[mushra(six, id="b")])),
     ]
     _, (found,) = summaries(paths, notice=pytest.fail)
-    assert (found.listeners, found.excluded) == (["Anna"], {"Ben": (1, 6)})
+    assert found.listeners == ["Anna"]
+    assert found.excluded == {"Ben": "the hidden reference got less than 90 in 1 of 6 excerpts"}
     (model,) = [each for each in found.ratings if each.stimulus == ("model", "minute")]
     assert model.mean == 50
     assert math.isnan(model.low)  # of one listener there is no interval
+
+
+def rated(rows: list[dict[str, float]], *, id: str) -> dict:
+    """A test with both anchors; a row for each excerpt of a page, ratings by name. Excerpts come in any order."""
+    kinds = {"amp": "reference", "low": "anchor", "mid": "mid_anchor"}
+    trials = [
+        {
+            "region": [5.0 * place, 5.0 * place + 5],
+            "ratings": [
+                {"kind": kinds.get(name, "model"), "name": name, "score": score} for name, score in row.items()
+            ],
+        }
+        for place, row in enumerate(rows)
+    ]
+    return {"id": id, "planned": len(trials), "trials": trials[::-1] if len(id) % 2 else trials}
+
+
+def page_of(save: Callable, listeners: dict[str, list[dict[str, float]]]) -> votes.Mushra:
+    paths = [save(f"{name}.json", ballot(name, mushra=[rated(rows, id=name)])) for name, rows in listeners.items()]
+    return summaries(paths, notice=pytest.fail)[1][0]
+
+
+def row(**scores: float) -> dict[str, float]:
+    return {"amp": 100, "low": 20, "mid": 60, "minute": 80} | scores
+
+
+def test_who_takes_the_mid_range_anchor_for_the_amp_is_left_out(save: Callable):
+    """91 is above 90, 90 is not; one of six excerpts is 17 %, one of seven is 14 %."""
+    steady = {name: [row()] * 7 for name in ("Ann", "Bob", "Cy", "Dee")}
+    found = page_of(save, steady | {"Eve": [row(mid=91)] + [row()] * 5, "Flo": [row(mid=91)] + [row(mid=90)] * 6})
+    assert list(found.excluded.items()) == []  # the first excerpt: two of six, more than a quarter
+    assert found.indistinct == 1
+    found = page_of(save, steady | {"Eve": [row(mid=91)] + [row()] * 5, "Flo": [row(mid=90)] * 6 + [row(mid=91)]})
+    assert found.excluded == {"Eve": "the mid-range anchor got more than 90 in 1 of 6 excerpts"}
+    assert found.indistinct == 0
+
+
+def test_an_anchor_that_hardly_differs_excludes_nobody_in_that_excerpt_and_still_in_others(save: Callable):
+    """A cabinet that ends at 5 kHz: most take the first excerpt's anchor for the amp. One takes all for it."""
+    found = page_of(
+        save,
+        {name: [row(mid=99), row(), row(), row()] for name in ("Ann", "Bob", "Cy", "Dee")}
+        | {"Eve": [row(mid=100)] * 4},
+    )
+    assert found.excluded == {"Eve": "the mid-range anchor got more than 90 in 3 of 4 excerpts"}
+    assert found.indistinct == 1
+
+
+def test_files_without_a_mid_range_anchor_are_read_and_exclude_nobody_for_it(save: Callable):
+    old = ballot("Anna", mushra=[mushra([(100, 99, 50)] * 3, id="a")])
+    _, (found,) = summaries([save("old.json", old | {"version": 1})], notice=pytest.fail)
+    assert (found.excluded, found.indistinct) == ({}, 0)
+
+
+def test_models_are_compared_in_pairs_by_the_same_listener(save: Callable):
+    """Listeners who differ by 50 points agree to a few about which is better: SciPy's paired t, times three pairs."""
+    ratings = {  # each listener's excerpts: minute, tcn, gru
+        "Anna": [(90, 80, 81), (94, 86, 84)],
+        "Ben": [(40, 33, 30), (44, 31, 36)],
+        "Cleo": [(70, 60, 63), (72, 58, 57)],
+        "Dan": [(55, 46, 45)],
+    }
+    rows = {name: [row(minute=a, tcn=b, gru=c) for a, b, c in of] for name, of in ratings.items()}
+    found = page_of(save, rows)
+    assert [(each.better, each.worse) for each in found.pairs] == [
+        (one, other) for one, other in itertools.combinations([n for (k, n) in order(found) if k == "model"], 2)
+    ]
+    means = {name: np.mean(of, axis=0) for name, of in ratings.items()}
+    pair = next(each for each in found.pairs if {each.better, each.worse} == {"minute", "tcn"})
+    differences = [mean[0] - mean[1] for mean in means.values()]
+    expected = stats.ttest_1samp(differences, 0)
+    assert (pair.listeners, pair.difference) == (4, pytest.approx(np.mean(differences)))
+    assert pair.p == pytest.approx(3 * expected.pvalue)
+    interval = expected.confidence_interval(1 - 0.05 / 3)
+    assert (pair.low, pair.high) == pytest.approx((interval.low, interval.high))
+    assert pair.p < 0.05 < stats.ttest_ind(*np.array(list(means.values())).T[:2]).pvalue  # not as strangers
+    assert next(each for each in found.pairs if {each.better, each.worse} == {"gru", "tcn"}).p > 0.05
+
+
+def order(found: votes.Mushra) -> list[votes.Stimulus]:
+    return [each.stimulus for each in found.ratings]
+
+
+def test_one_listener_says_nothing_about_others_and_equal_differences_are_no_certainty(save: Callable):
+    (pair,) = page_of(save, {"Anna": [row(tcn=70)] * 4}).pairs
+    assert (pair.difference, pair.listeners) == (10, 1)
+    assert math.isnan(pair.p)
+    (pair,) = page_of(save, {name: [row(tcn=79)] for name in ("Anna", "Ben")}).pairs
+    assert pair.low < 0 < pair.high  # whole numbers: 1 and 1 may be 0.6 and 1.4
+
+
+def test_equal_models_differ_in_one_page_of_twenty_however_many_excerpts_a_listener_rates():
+    """Taste: a listener likes a model in every excerpt alike, so that eight excerpts are no eight listeners."""
+    random = np.random.default_rng(8)
+    models = [("model", str(k)) for k in range(4)]
+    wrong = pooled = 0
+    for _ in range(400):
+        taste = 8 * random.standard_normal((6, 1, 4)) + 3 * random.standard_normal((6, 8, 4))
+        found = votes.compared(models, [[dict(zip(models, each, strict=True)) for each in of] for of in taste])
+        wrong += any(pair.p < 0.05 for pair in found)
+        every = (taste[..., 0] - taste[..., 1]).ravel()
+        pooled += stats.ttest_1samp(every, 0).pvalue < 0.05
+    assert wrong <= 0.06 * 400
+    assert pooled > 0.3 * 400
 
 
 def test_the_command_shows_both(save: Callable, capsys: pytest.CaptureFixture):
@@ -184,7 +291,7 @@ DAMAGED = {
     "nested without end": ("[" * 100_000, "it is nested too deep"),
     "a list": ("[]", "holds no votes"),
     "of another kind": ({"format": "something else"}, "holds no votes"),
-    "of a later version": (changed(lambda v: v.update(version=2)), "is of version 2, and this ampsim reads 1"),
+    "of a later version": (changed(lambda v: v.update(version=3)), "is of version 3, and this ampsim reads 1 and 2"),
     "without a page": (changed(lambda v: v.pop("page")), "the file has no page"),
     "with a page that is text": (
         changed(lambda v: v.update(page="x")),
@@ -224,6 +331,10 @@ DAMAGED = {
     "without a reference": (
         changed(lambda v: v["mushra"][0]["trials"][0]["ratings"].pop(1)),
         "ratings of excerpt 1 of MUSHRA test 1: the hidden reference is not rated, or more than once",
+    ),
+    "with a region that is no time": (
+        changed(lambda v: v["mushra"][0]["trials"][0].update(region=["x", 2])),
+        "region 1 of excerpt 1 of MUSHRA test 1",
     ),
     "with nothing finished": (ballot("Anna"), "these files hold no finished test"),
 }

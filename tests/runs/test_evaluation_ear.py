@@ -35,14 +35,17 @@ def test_scores_are_those_of_the_signals():
 
 def test_floors_of_a_recording_and_no_noise_floor_where_the_guitar_never_rests():
     rested, busy = take(), take(pause_s=0)
-    found = floors([Span(rested, 0, 4 * RATE)], [Span(rested, 4 * RATE, 6 * RATE)], future=4)
+    found = floors(
+        [Span(rested, 0, 3 * RATE)], [Span(rested, 3 * RATE, 4 * RATE)], [Span(rested, 4 * RATE, 6 * RATE)], future=4
+    )
     true = 1e-6 / np.mean(rested.target[4 * RATE :] ** 2)  # of the split that is scored, which has no rest itself
     assert 0.8 * true < found["noise_at_least_esr"] < true < found["noise_at_most_esr"] < 1.2 * true
     # The best gain for tanh(3x) leaves its distortion; NumPy's least squares on one tap knows how much.
     test, heard = rested.target[4 * RATE :], rested.input[4 * RATE :]
     gain = np.sum(test * heard) / np.sum(heard**2)
     assert found["linear_floor_esr"] == pytest.approx(esr(test, gain * heard), rel=0.15)
-    assert set(floors([Span(busy, 0, 4 * RATE)], [Span(busy, 4 * RATE, 6 * RATE)], future=4)) == {"linear_floor_esr"}
+    later = [Span(busy, 4 * RATE, 6 * RATE)]
+    assert set(floors([Span(busy, 0, 4 * RATE)], later, later, future=4)) == {"linear_floor_esr"}
 
 
 def test_the_linear_floor_hears_what_was_played_before_the_test():
@@ -52,7 +55,8 @@ def test_the_linear_floor_hears_what_was_played_before_the_test():
     taps = filters.normal(size=1500) * np.exp(-np.arange(1500) / 400)
     target = np.convolve(played, 0.05 * taps)[: len(played)].astype(np.float32)
     linear = AudioPair(played, target, RATE, "linear")
-    found = floors([Span(linear, 0, 6 * RATE)], [Span(linear, 7 * RATE, 7 * RATE + RATE // 2)], future=1)
+    train, validation = [Span(linear, 0, 5 * RATE)], [Span(linear, 5 * RATE, 6 * RATE)]
+    found = floors(train, validation, [Span(linear, 7 * RATE, 7 * RATE + RATE // 2)], future=1)
     assert found["linear_floor_esr"] < 1e-3  # with silence in place of what was played before: 0.007
 
 

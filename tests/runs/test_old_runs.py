@@ -47,14 +47,20 @@ def test_scores_and_rendering_are_what_they_were(store: Path, name: str):
     signal = virtual_amp.guitar(0.2, 44100, seed=5)
     np.testing.assert_allclose(run.play(signal, 44100)[4000:4016], expected["rendered"], rtol=1e-4, atol=1e-7)
     again = run.evaluate(notice=lambda _: None)
-    for score in ("esr", "a_weighted_esr", "mse", "linear_floor_esr"):
+    for score in ("esr", "a_weighted_esr", "mse"):
         np.testing.assert_allclose(again[score], expected["scores"][score], rtol=1e-3, err_msg=score)
+    # Its filter had 2,048 taps and learnt the short recording by heart; now validation says how many.
+    assert (
+        0.85 * expected["scores"]["linear_floor_esr"]
+        < again["linear_floor_esr"]
+        < expected["scores"]["linear_floor_esr"]
+    )
 
 
 def test_they_are_compared_with_each_other(store: Path):
     table = ampsim.compare(["lstm_0", "lstm_1"], folder=store).to_pandas()
     assert len(table) == 1  # one config, two seeds
-    mean = np.mean([EXPECTED[name]["scores"]["esr"] for name in ("lstm_0", "lstm_1")])
+    mean = np.sqrt(np.prod([EXPECTED[name]["scores"]["esr"] for name in ("lstm_0", "lstm_1")]))
     np.testing.assert_allclose(table["esr"], mean, rtol=1e-6)
 
 

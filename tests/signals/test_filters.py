@@ -42,6 +42,20 @@ def test_the_a_weighting_filter_keeps_to_the_curve_at_any_rate(sample_rate):
     np.testing.assert_allclose(20 * np.log10(np.abs(response)), filters.a_weight_db(frequency), atol=0.1)
 
 
+@pytest.mark.parametrize("sample_rate", [8000, 16000, 44100, 48000, 96000, 192000])
+def test_the_a_weighting_filter_is_as_near_to_the_standard_as_it_says(sample_rate):
+    """IEC 61672-1, equation E.6, at 2,000 frequencies."""
+    frequency = np.geomspace(20, 0.49 * sample_rate, 2000)
+    square = frequency**2
+    expected = 12194.217**2 * square**2 / ((square + 20.598997**2) * (square + 12194.217**2))
+    expected /= np.sqrt((square + 107.65265**2) * (square + 737.86223**2))
+    _, response = dsp.freqz(filters.a_weighting(sample_rate), worN=frequency, fs=sample_rate)
+    error = 20 * np.log10(np.abs(response) / expected) - 2.0  # 2.0 dB: the standard's gain at 1 kHz
+    assert np.abs(error[frequency >= 80]).max() < 0.025
+    assert np.abs(error[frequency >= 31.5]).max() < 0.19
+    assert np.interp([40, 25, 20], frequency, error) == pytest.approx([-0.18, 0.81, 2.2], abs=0.03)
+
+
 def test_the_low_pass_is_the_papers_first_order_filter():
     frequency = np.array([100.0, 1000, 5000, 15000])
     _, weighted = dsp.freqz(filters.a_weighting(44100), worN=frequency, fs=44100)
