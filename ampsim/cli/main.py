@@ -79,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except AmpsimError as error:
         if os.environ.get("AMPSIM_DEBUG"):
             traceback.print_exc()
-        print(f"ampsim: {printable(str(error))}", file=sys.stderr)
+        print("ampsim: " + "\n".join(printable(str(sentence)) for sentence in error.args), file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("\nampsim: interrupted", file=sys.stderr)

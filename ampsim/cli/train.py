@@ -39,6 +39,7 @@ def train(words: list[str]) -> None:
         lines = [f"  {group:<11}{', '.join(settings.choices(group))}\n" for group in settings.groups()]
         print(HELP.format(choices="".join(lines)), end="")
         return
+    words = [settings.as_meant(word) for word in words]
     overrides, multirun = settings.split_flags(words)
     plan = planned(overrides, multirun)
     config = plan.configs[0] if plan else settings.composed(overrides)
@@ -100,7 +101,7 @@ def train_many(plan: "Plan", words: list[str]) -> None:
     def progress(standing: Any) -> None:
         for row in standing.ended:
             esr = row.metrics.get("best_validation_esr")
-            came_to = row.note if esr is None else f"validation ESR {esr:.4f}"
+            came_to = " ".join(row.note.split()) if esr is None else f"validation ESR {esr:.4f}"
             say(console, ", ".join([f"{row.name}: {row.status} after {duration(row.duration_s)}", came_to]))
         line.show(standing_line(standing))
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from packaging.requirements import InvalidRequirement, Requirement
 
 from ampsim import AmpsimError, __version__
+from ampsim.files import expanded
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -102,7 +103,7 @@ def name_folders(words: Sequence[str]) -> list[str]:
         AmpsimError: a folder does not exist.
     """
     values = [word.partition("=")[2] for word in words if word.startswith("plugins=")]
-    folders = [folder for value in values for folder in value.split(",")]
+    folders = [each for value in values for each in ([value] if expanded(value).is_dir() else value.split(","))]
     if folders:
         kept = [entry for entry in os.environ.get(VARIABLE, "").split(os.pathsep) if entry]
         named = [str(existing(Path(), folder, "plugins=")) for folder in folders]
@@ -112,7 +113,7 @@ def name_folders(words: Sequence[str]) -> list[str]:
 
 def disregard_settings_beside(config: Path) -> None:
     """An ampsim.toml that came with someone's config is not this user's, though it may lie in the current folder."""
-    _elsewhere.add(config.expanduser().resolve().parent)
+    _elsewhere.add(expanded(config).resolve().parent)
 
 
 def named_folders() -> tuple[Path, ...]:
@@ -142,7 +143,7 @@ def in_settings(path: Path) -> list[str]:
 
 
 def existing(base: Path, entry: str, where: str) -> Path:
-    folder = (base / Path(entry).expanduser()).resolve()
+    folder = (base / expanded(entry)).resolve()
     if not entry or not folder.is_dir():
         raise AmpsimError(f"{where}{entry}: there is no such folder; name one that holds a package with a conf/ inside")
     return folder

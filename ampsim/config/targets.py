@@ -251,6 +251,16 @@ def without(config: dict[str, Any], keys: Sequence[str]) -> dict[str, Any]:
 
 
 def assignments(overrides: Sequence[str]) -> dict[str, str]:
-    """The words `key=value` of a command by key; a value as it was meant, without Hydra's backslashes."""
+    """The words `key=value` of a command by key; a value as it was meant, without Hydra's quotes and backslashes."""
     words = (word.lstrip("+").partition("=") for word in overrides if not word.startswith("~"))
-    return {key: re.sub(r"\\([\\()\[\]{}:=,\s])", r"\1", value) for key, _, value in words}
+    return {key: unquoted(value) for key, _, value in words}
+
+
+def unquoted(value: str) -> str:
+    quoted = re.fullmatch(r"(['\"])((?:(?!\1)[^\\]|\\.)*)\1", value, re.DOTALL)
+    if not quoted:
+        return re.sub(r"\\([\\()\[\]{}:=,\s])", r"\1", value)
+    # Backslashes count where they stand before the quote that ends the text; `\\${` is no reference.
+    found = re.sub(rf"(\\*)\\{quoted[1]}", lambda it: it[1][::2] + quoted[1], quoted[2]).replace(r"\${", "${")
+    trailing = len(found) - len(found.rstrip("\\"))
+    return found[: len(found) - trailing // 2]

@@ -13,6 +13,7 @@ from typing import Any
 
 from ampsim import __version__
 from ampsim.doctor.response import BANDS_HZ
+from ampsim.files import content_policy
 from ampsim.recordings.findings import Diagnosis, Finding
 from ampsim.signals.audio import clock
 
@@ -38,7 +39,9 @@ def summary(found: Diagnosis) -> str:
 def as_html(found: Diagnosis) -> str:
     """The page; whatever comes from a file's name is escaped."""
     template = resources.files("ampsim.doctor").joinpath("page.html").read_text(encoding="utf-8")
+    style = template.partition("<style>")[2].partition("</style>")[0]
     return Template(template).substitute(
+        policy=content_policy(style),
         title=escape(found.name),
         summary=escape(summary(found)),
         findings="\n".join(map(item, found.findings)),

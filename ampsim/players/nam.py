@@ -10,6 +10,7 @@ import numpy as np
 from scipy import signal
 
 from ampsim import AmpsimError
+from ampsim.files import expanded
 from ampsim.players.documents import Weights, read_json, understood, whole
 from ampsim.players.player import ACTIVATIONS, Array, Player, Recurrent, sigmoid
 from ampsim.signals.audio import Signal
@@ -60,7 +61,7 @@ def read(path: str | Path, *, precision: Any = np.float32) -> Capture:
     Raises:
         AmpsimError: the file cannot be read, is no capture, or holds what this reader does not play.
     """
-    path = Path(path).expanduser()
+    path = expanded(path)
     document = read_json(path, "NAM capture")
     player, architecture = parsed(path, document, precision)
     metadata = document.get("metadata")

@@ -113,9 +113,9 @@ def passed(take: AudioPair, source: Source, notice: Notice) -> tuple[AudioPair, 
         findings = [each for each in findings if each.topic != "drift"]
     errors = [each.sentence for each in findings if each.severity == "error"]
     if any(each.topic == "finite" for each in findings):
-        raise AmpsimError("\n".join(errors))
+        raise AmpsimError(*errors)
     if errors and source.checks == "strict":
-        raise AmpsimError("\n".join(errors) + "\n(data.checks=warn goes on with a recording as it is)")
+        raise AmpsimError(*errors, "(data.checks=warn goes on with a recording as it is)")
     for each in findings:
         if each.severity in ("error", "warning"):
             notice(f"warning: {each.sentence}")

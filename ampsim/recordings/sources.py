@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from ampsim import AmpsimError
+from ampsim.files import expanded
 from ampsim.recordings import virtual_amp
 from ampsim.recordings.pairs import AudioPair, FileRecord
 from ampsim.signals.audio import AudioFile, clock, read
@@ -166,7 +167,7 @@ def listed(key: str, paths: str | Sequence[str]) -> list[Path]:
     names = [paths] if isinstance(paths, str) else list(paths)
     if not names or not all(isinstance(name, str) and name for name in names):
         raise AmpsimError(f"{key} names no file")
-    return [Path(name).expanduser() for name in names]
+    return [expanded(name) for name in names]
 
 
 def record(file: AudioFile) -> FileRecord:

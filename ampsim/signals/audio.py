@@ -13,7 +13,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from ampsim import AmpsimError
-from ampsim.files import atomic, refuse_existing, refuse_irregular
+from ampsim.files import atomic, expanded, refuse_existing, refuse_irregular
 
 Signal = NDArray[np.float32]
 
@@ -52,7 +52,7 @@ def read(path: str | Path) -> AudioFile:
     Raises:
         AmpsimError: the file is missing, not readable, not audio or empty.
     """
-    path = Path(path).expanduser()
+    path = expanded(path)
     with opened(path) as file:
         try:
             samples = file.read(dtype="float32", always_2d=True)
@@ -145,7 +145,7 @@ def written(
         AmpsimError: the file exists and `overwrite` is off, the folder is not there or not writable, or the ending
             names no format that ampsim writes.
     """
-    path = Path(path).expanduser()
+    path = expanded(path)
     refuse_output(path, overwrite=overwrite)
     ending = path.suffix.lower()
     try:
@@ -166,7 +166,7 @@ def destinations(source: Path, destination: Path, *, overwrite: bool = False) ->
     Raises:
         AmpsimError: nothing to read, an output that exists, or an output folder that is the input folder.
     """
-    source, destination = source.expanduser(), destination.expanduser()
+    source, destination = expanded(source), expanded(destination)
     if not source.exists():
         raise AmpsimError(f"{source} does not exist (looked from {Path.cwd()})")
     if source.is_dir():

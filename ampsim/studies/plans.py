@@ -70,10 +70,10 @@ def planned(overrides: Sequence[str], *, multirun: bool) -> Plan | None:
         space = {each.get_key_element(): axis(each) for each in parsed if each.is_sweep_override()}
         fixed = [str(each.input_line) for each in parsed if not each.is_sweep_override()]
         del sweeper["_target_"]
-        search = checked_search(sweeper, space)
         first = [f"{key}={extremes(one)[0]}" for key, one in space.items()]
         edges = [[*first, f"{key}={value}"] for key, one in space.items() for value in extremes(one)]
         configs = composed_all([[*fixed, *words] for words in [first, *edges]])
+        search = checked_search(sweeper, space)  # after a typo was found, since what it asks loads SciPy
         return Plan(**common, jobs=[fixed], configs=configs[:1], search=search, space=space)
     with told(overrides):
         jobs = combinations(parsed)

@@ -25,7 +25,9 @@ def objectives() -> dict[str, str]:
     from ampsim.metrics.scores import BUILT_IN  # which loads SciPy: a typo in a command need not wait for it
 
     return {"validation_loss": "minimize"} | {
-        f"validation_{score.name}" if score.validated else score.name: "maximize" if score.larger_is_better else "minimize"
+        f"validation_{score.name}" if score.validated else score.name: "maximize"
+        if score.larger_is_better
+        else "minimize"
         for score in BUILT_IN
         if score.validated or score.kind == "cost"
     }

@@ -6,6 +6,7 @@ import pytest
 
 from ampsim import AmpsimError
 from ampsim.config import targets
+from ampsim.config.run_config import assignment
 from ampsim.config.targets import assignments, build, flattened, nearest
 from ampsim.recordings.sources import Stereo
 from ampsim.training.schedules import Cosine
@@ -203,6 +204,14 @@ def test_nearest_offers_the_closest_name_or_all_of_them():
 def test_flattened_joins_keys_by_dots():
     nested = {"a": 1, "b": {"c": [1, 2], "d": {"e": None}}, "f": {}}
     assert flattened(nested) == {"a": 1, "b.c": [1, 2], "b.d.e": None, "f": {}}
+
+
+@pytest.mark.parametrize(
+    "text", ["take #1.wav", "it's.wav", "a\\", "a\\'b\\\\", "${x}", 'say "x"', "'", "null", "a,b", "größer\n.wav"]
+)
+def test_what_the_api_quotes_is_told_as_it_was_given(text: str):
+    assert assignments(assignment("data.path", text)) == {"data.path": text}
+    assert assignments(['+name="a b"']) == {"name": "a b"}
 
 
 @pytest.mark.parametrize(
