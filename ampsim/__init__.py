@@ -44,11 +44,6 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or category(c) == "Zs" else ascii(c)[1:-1] for c in text)
 
 
-def shortened(text: str, length: int = 120) -> str:
-    """A text, or its beginning where it is longer: whoever typed thousands of digits need not read them again."""
-    return text if len(text) <= length else f"{text[:length]}..."
-
-
 def __getattr__(name: str) -> Any:
     """The public API, which is loaded when it is first asked for."""
     if name in ("doctor", "runs"):  # which are folders too: one object, whichever way it is reached

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -52,6 +53,7 @@ PLACES = {
     "ui": ("ampsim.cli.runs", ()),
     "votes": ("ampsim.cli.listeners", ("report",)),
 }
+OVERLONG = re.compile(r"(\S{200})\S{800,}")  # thousands of digits, which nobody needs to read again
 COMMANDS = [name for name, (_, wings) in PLACES.items() if all(find_spec(f"ampsim.{wing}") for wing in wings)]
 
 
@@ -79,7 +81,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except AmpsimError as error:
         if os.environ.get("AMPSIM_DEBUG"):
             traceback.print_exc()
-        print("ampsim: " + "\n".join(printable(str(sentence)) for sentence in error.args), file=sys.stderr)
+        sentences = (printable(OVERLONG.sub(r"\1...", str(sentence))) for sentence in error.args)
+        print("ampsim: " + "\n".join(sentences), file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("\nampsim: interrupted", file=sys.stderr)

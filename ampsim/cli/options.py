@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
-from ampsim import AmpsimError, shortened
+from ampsim import AmpsimError
 from ampsim.config.targets import nearest
 from ampsim.files import expanded
 from ampsim.runs import locations
@@ -152,9 +152,7 @@ def parsed(options: type, words: Sequence[str]) -> Any:
     for word in words:
         name, equals, value = word.partition("=")
         if not equals or name not in known:
-            raise AmpsimError(
-                f"`{shortened(word)}` is not understood{nearest(name, list(known))} (options are key=value)"
-            )
+            raise AmpsimError(f"`{word}` is not understood{nearest(name, list(known))} (options are key=value)")
         values[name] = str(expanded(value)) if value and name in FILES else converted(name, value, known[name].type)
     missing = [each.name for each in known.values() if each.default is MISSING and each.name not in values]
     if missing:
@@ -171,5 +169,5 @@ def converted(name: str, value: str, kind: Any) -> Any:
         try:
             return int(value)
         except ValueError:  # Python reads no number of thousands of digits
-            raise AmpsimError(f"{name}={shortened(value)}: it is a whole number") from None
+            raise AmpsimError(f"{name}={value}: it is a whole number") from None
     return value

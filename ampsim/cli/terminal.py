@@ -67,6 +67,9 @@ class TerminalObserver(ProgressLine, Observer):
     def notice(self, text: str) -> None:
         say(self.console, text)
 
+    def doing(self, what: str) -> None:
+        self.show(f"{what} ...")
+
     def progress(self, progress: Progress) -> None:
         self.training(progress)
 

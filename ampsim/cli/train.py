@@ -129,7 +129,7 @@ def train_many(plan: "Plan", words: list[str]) -> None:
 def train_one(config: dict[str, Any], overrides: list[str]) -> None:
     from ampsim import api
     from ampsim.cli.display import score_table
-    from ampsim.cli.terminal import TerminalObserver, duration
+    from ampsim.cli.terminal import TerminalObserver, duration, worded
 
     started = time.perf_counter()
     console = new_console()
@@ -145,6 +145,8 @@ def train_one(config: dict[str, Any], overrides: list[str]) -> None:
     console.print()
     console.print(score_table(run.scores, f"{run.name} on the test split"))
     console.print()
+    for doubt in run.result.doubts:
+        console.print(worded(f"this run may have learnt nothing: {doubt}", style="bold yellow"), soft_wrap=True)
     where = store_words(tracking)
     of = f"{shlex.quote(run.name)}{where}" + (
         f" experiment={shlex.quote(tracking['experiment'])}" if tracking["experiment"] != "ampsim" else ""

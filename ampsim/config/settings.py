@@ -85,7 +85,7 @@ def told(overrides: Sequence[str]) -> Iterator[None]:
     """What Hydra finds wrong with the overrides, as a sentence."""
     try:
         yield
-    except (HydraException, OmegaConfBaseException, ValueError) as error:
+    except (HydraException, OmegaConfBaseException, ValueError, OverflowError) as error:
         raise AmpsimError(explained(error, overrides)) from error
 
 
@@ -131,6 +131,8 @@ def as_meant(word: str) -> str:
         pieces = (value[1:-1] if listed else value).split(",")
         text = ",".join(piece if read_as(f"{key}={piece}") is not None else worded(piece.strip()) for piece in pieces)
         return f"{key}=[{text}]" if listed else f"{key}={text}"
+    if names == [] and not key.lstrip("+").startswith("data.") and value != "null":
+        return f"{key}={worded(value)}"  # these are text: a folder 2024, a run 7
     if names is not None and (not names or not there(value) or (names == [value] and "${" not in value)):
         return word
     if names and names != [value] and all(map(there, names)):

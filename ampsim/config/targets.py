@@ -27,6 +27,7 @@ BASES = {
     "optimizer": ("keras.optimizers.Optimizer",),
     "schedule": ("ampsim.training.schedules.Schedule",),
 }
+WHOLE = ("ampsim.losses.loss.Sum",)  # the others are only derived from
 INSIDE = {**BASES, "optimizer": (*BASES["optimizer"], "keras.optimizers.schedules.LearningRateSchedule")}
 # What parts were called in versions before 0.2; saved configs name them so.
 RENAMED = {
@@ -72,7 +73,13 @@ def built(section: Any, part: str, bases: dict[str, tuple[str, ...]], extra: dic
     refuse_wrong_types(target, section["_target_"], arguments)
     try:
         return target(**arguments)
-    except (TypeError, ValueError) as error:
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        TypeError,
+        ValueError,
+    ) as error:  # of values that make no sense
         raise AmpsimError(f"{section['_target_']}: {error}") from error
 
 
@@ -118,6 +125,10 @@ def located(path: Any, part: str, bases: dict[str, tuple[str, ...]]) -> type:
 def refuse_other_kind(target: type, path: str, part: str, bases: dict[str, tuple[str, ...]], of_plugin: str) -> None:
     """Refuse a class that is not what its section builds, before an instance of it is made."""
     names = bases[part] if part else tuple(name for each in INSIDE.values() for name in each)
+    if any(target is base_class(name) for name in names if name not in WHOLE):
+        raise AmpsimError(
+            f"the config asks for `_target_: {path}`, which is what such parts are derived from and no part itself"
+        )
     if not issubclass(target, tuple(base for base in map(base_class, names) if base is not None)):
         wanted = " or ".join(names) if part else "a part of a run"
         raise AmpsimError(

@@ -17,6 +17,8 @@ from ampsim.files import content_policy
 from ampsim.recordings.findings import Diagnosis, Finding
 from ampsim.signals.audio import clock
 
+WORDS = {"error": "error", "warning": "warning", "note": "remark"}  # a note is what a guitar plays
+
 
 def as_json(found: Diagnosis) -> str:
     """Name, sample rate, duration and findings; a number that is not finite becomes null."""
@@ -29,8 +31,8 @@ def as_json(found: Diagnosis) -> str:
 
 def summary(found: Diagnosis) -> str:
     counts = ", ".join(
-        f"{number} {severity if number == 1 else f'{severity}s'}"
-        for severity in ("error", "warning", "note")
+        f"{number} {word if number == 1 else f'{word}s'}"
+        for severity, word in WORDS.items()
         if (number := found.count(severity))
     )
     return f"{clock(found.duration_s)} at {found.sample_rate:,} Hz: {counts or 'nothing to mend'}"
@@ -54,8 +56,9 @@ def as_html(found: Diagnosis) -> str:
 
 
 def item(finding: Finding) -> str:
+    word = WORDS.get(finding.severity, finding.severity)
     fix = f"<em>{escape(finding.fix)}</em>" if finding.fix else ""
-    return f'<li class="{finding.severity}"><b>{finding.severity}</b> <span>{escape(finding.text)}</span>{fix}</li>'
+    return f'<li class="{finding.severity}"><b>{word}</b> <span>{escape(finding.text)}</span>{fix}</li>'
 
 
 def figures(found: Diagnosis) -> Iterator[tuple[Any, str]]:

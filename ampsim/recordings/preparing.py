@@ -95,6 +95,10 @@ def quick(pair: AudioPair) -> tuple[list[Finding], Timing | None]:
 
     Returns the findings, and the timing where the recording is fit to have one.
     """
+    if pair.duration_s < FRAME_S:
+        text = f"{pair.name} holds {len(pair.input):,} samples ({1000 * pair.duration_s:.3g} ms), and levels are compared over "
+        text += f"{1000 * FRAME_S:.0f} ms"
+        return [Finding("error", "length", text, "record two or three minutes")], None
     found = [*channels.broken(pair)]
     if found:
         return [*found, *(each for each in channels.clipping(pair) if each.severity == "error")], None

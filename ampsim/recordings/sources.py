@@ -45,8 +45,11 @@ class Source:
             raise ValueError(f'data.checks is "strict" or "warn", not {self.checks!r}')
         if self.drift not in ("ignore", "correct"):
             raise ValueError(f'data.drift is "ignore" or "correct", not {self.drift!r}')
-        if set(self.splits) != set(SPLITS):
-            raise ValueError(f"data.splits names {', '.join(SPLITS)}, and not {', '.join(map(str, self.splits))}")
+        if not isinstance(self.splits, dict) or set(self.splits) != set(SPLITS):
+            raise ValueError(f"data.splits names {', '.join(SPLITS)}, and not {str(self.splits)[:200]}")
+        for name, share in self.splits.items():
+            if isinstance(share, list) and not all(isinstance(take, str) for take in share):
+                raise ValueError(f"data.splits.{name} is a list of takes by their file names, not {str(share)[:200]}")
 
     def load(self) -> list[AudioPair]:
         raise NotImplementedError
@@ -164,7 +167,7 @@ class VirtualAmp(Source):
 
 def listed(key: str, paths: str | Sequence[str]) -> list[Path]:
     """One path or several, `~` expanded; an empty list or a folder's worth of nothing is refused."""
-    names = [paths] if isinstance(paths, str) else list(paths)
+    names = paths if isinstance(paths, list | tuple) else [paths]
     if not names or not all(isinstance(name, str) and name for name in names):
         raise AmpsimError(f"{key} names no file")
     return [expanded(name) for name in names]

@@ -12,7 +12,7 @@ from ampsim.config.run_config import RunConfig
 from ampsim.config.targets import build
 from ampsim.recordings.preparing import Recording, prepare
 from ampsim.runs.artifacts import record_result, record_setting, validation_scores
-from ampsim.runs.evaluation import evaluate, floors
+from ampsim.runs.evaluation import doubts, evaluate, floors
 from ampsim.runs.lifecycle import begin, closing, first_interrupt
 from ampsim.runs.locks import alone
 from ampsim.runs.tracking import Store, TrackedRun
@@ -31,6 +31,7 @@ class Result:
     validated: dict[str, float]
     state: State
     stopped: bool = False  # by Ctrl-C, before its budget was spent
+    doubts: tuple[str, ...] = ()  # why it may have learnt nothing
 
     @property
     def name(self) -> str:
@@ -80,6 +81,7 @@ def run(
     for fault in plugins.load():
         notice(fault)
     recording = recording or prepare(build(config["data"], "data"), notice=notice)
+    observer.doing("preparing the training")
     fit = Fit.of(config, recording)
     notice(str(fit))
     store = Store(**config.tracking)
@@ -91,16 +93,23 @@ def run(
         trainer = fit.trainer(checkpoint=checkpoint, resume=config["training"]["resume"], pace=pace)
         with first_interrupt(notice) if interruptible else nullcontext(lambda: False) as interrupted:
             state = trainer.fit(Recorder(tracked, observer, interrupted))
+        observer.doing("rendering and scoring the test split")
         fit.model.save(folder / "model.keras")
         evaluation = evaluate(fit.model, fit.splits["test"])
+        doubtful = doubts(trainer, evaluation)
+        if doubtful or "doubts" in tracked.tags:  # of a run that goes on, those from before
+            tracked.log_tags({"doubts": "; ".join(doubtful)})
+        for doubt in doubtful:
+            notice(f"warning: {doubt}")
         evaluation.scores.update(floors(fit.splits["train"], fit.splits["test"], future=fit.model.future))
+        observer.doing("drawing figures and keeping the results")
         record_result(tracked, folder, state, evaluation, recording.sample_rate)
         validated = validation_scores(trainer.renderer, fit.splits["validation"], state)
         tracked.log_metrics(validated, step=state.step)
         tracked.finish("KILLED" if trainer.stopped else "FINISHED")
     if not trainer.stopped:
         shutil.rmtree(checkpoint.parent, ignore_errors=True)
-    return Result(tracked, store, evaluation.scores, validated, state, stopped=trainer.stopped)
+    return Result(tracked, store, evaluation.scores, validated, state, trainer.stopped, tuple(doubtful))
 
 
 @dataclass(frozen=True)
@@ -113,6 +122,9 @@ class Recorder(Observer):
 
     def notice(self, text: str) -> None:
         self.observer.notice(text)
+
+    def doing(self, what: str) -> None:
+        self.observer.doing(what)
 
     def progress(self, progress: Progress) -> None:
         self.observer.progress(progress)
