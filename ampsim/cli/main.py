@@ -10,7 +10,7 @@ from importlib import import_module
 from importlib.util import find_spec
 
 from ampsim import AmpsimError, __version__, printable
-from ampsim.config.plugins import name_folders
+from ampsim.config.plugins import name_folders, set_aside
 from ampsim.config.targets import nearest
 
 HELP = """\
@@ -75,7 +75,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         elif command == "--version":
             print(__version__)
         elif command in COMMANDS:
-            found(command)(name_folders(rest))
+            rest = name_folders(rest)
+            if not {"--help", "-h"} & set(rest):
+                for fault in set_aside():
+                    print(printable(f"ampsim: warning: {fault}"), file=sys.stderr)
+            found(command)(rest)
         else:
             raise AmpsimError(f"there is no command `{command}`{nearest(command, COMMANDS)}")
     except AmpsimError as error:

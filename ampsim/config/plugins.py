@@ -112,7 +112,10 @@ def name_folders(words: Sequence[str]) -> list[str]:
 
 
 def disregard_settings_beside(config: Path) -> None:
-    """An ampsim.toml that came with someone's config is not this user's, though it may lie in the current folder."""
+    """An ampsim.toml beside someone's config came with it and is not this user's, though it may lie in the current folder.
+
+    No other folder's counts either: only that of the folder in which the user types the command.
+    """
     _elsewhere.add(expanded(config).resolve().parent)
 
 
@@ -278,10 +281,21 @@ def load() -> list[str]:
         A sentence for each plugin with a fault. The others work, and each is told once a process.
     """
     here = found()
-    faults = [*here.sentences, *(fault for plugin in here.plugins for fault in imported(plugin))]
-    fresh = [fault for fault in faults if fault not in _reported]
-    _reported.update(fresh)
-    return fresh
+    return fresh([*here.sentences, *(fault for plugin in here.plugins for fault in imported(plugin))])
+
+
+def set_aside() -> list[str]:
+    """A sentence for each plugin that was found and cannot be used, each told once a process; runs no code of theirs."""
+    try:
+        return fresh(found().sentences)
+    except AmpsimError as error:  # ampsim.toml is at fault, which a command that needs it says again
+        return fresh(error.args)
+
+
+def fresh(faults: Sequence[str]) -> list[str]:
+    told = [fault for fault in faults if fault not in _reported]
+    _reported.update(told)
+    return told
 
 
 @lru_cache(maxsize=64)

@@ -10,6 +10,7 @@ from ampsim.recordings.pairs import AudioPair, Delay, FileRecord, Span, aligned,
 from ampsim.recordings.sources import Source, Split
 from ampsim.recordings.splits import split
 from ampsim.signals.alignment import Timing, resampled, timing
+from ampsim.signals.linear import FRAME_S
 
 Notice = Callable[[str], None]
 SHORTEST_S = 2.0  # with less, only the samples themselves are looked at
