@@ -221,7 +221,11 @@ WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "
 
 
 def refuse_wrong_types(target: type, path: str, arguments: dict[str, Any]) -> None:
-    """Refuse text for a number and the like, where a parameter is annotated as something so plain."""
+    """Refuse text for a number and the like, where a parameter is annotated as something so plain; Keras annotates none,
+    and would take anything for the optimizer inside another."""
+    inner = arguments.get("inner_optimizer")
+    if is_optimizer(target) and inner is not None and not is_optimizer(type(inner)):
+        raise AmpsimError(f"{path}: inner_optimizer has no _target_ that names an optimizer")
     for name, parameter in parameters_of(target)[0].items():
         union = isinstance(parameter.annotation, UnionType)
         kinds = get_args(parameter.annotation) if union else (parameter.annotation,)

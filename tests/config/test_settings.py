@@ -1,5 +1,7 @@
 """Configs composed by Hydra as they come from the command line, and the sentences about what is wrong with them."""
 
+import copy
+import json
 import shlex
 import sys
 from pathlib import Path
@@ -10,6 +12,7 @@ import yaml
 from ampsim import AmpsimError
 from ampsim.config import saved, settings
 from ampsim.config.settings import composed
+from ampsim.config.targets import build, flattened
 
 CONF = Path(__file__).parents[2] / "conf"
 STEREO = ["data=stereo", "data.path=take.wav"]
@@ -356,6 +359,60 @@ def test_what_is_no_config_is_refused(tmp_path: Path, text: str, sentence: str):
         saved.read_config(written(tmp_path, text=text))
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+ODD = [None, "x", -1, float("nan"), 10**30, [[1]], {"a": {"b": []}}]
+
+
+@pytest.mark.parametrize("section", ["data", "loss", "optimizer", "schedule", "training", "tracking", "seed", "name"])
+def test_whatever_stands_at_a_key_is_taken_or_refused_in_a_sentence(section: str, tmp_path: Path):
+    """Every key, and every section of keys, with values that nobody means: no other exception comes of any."""
+    (tmp_path / "take.wav").write_bytes(b"RIFF")
+    base = composed(["data=stereo", f"data.path={tmp_path / 'take.wav'}", "optimizer=adam"])
+    keys = flattened({section: base[section]})
+    keys |= {key.rpartition(".")[0]: None for key in keys if "." in key}
+    refusals = 0
+    for key in keys:
+        for value in ODD:
+            config, (*sections, last) = copy.deepcopy(base), key.split(".")
+            inner = config
+            for each in sections:
+                inner = inner[each]
+            inner[last] = value
+            try:
+                (tmp_path / "config.yaml").write_text(json.dumps(config), encoding="utf-8")  # which is YAML too
+                checked, _ = saved.read_config(tmp_path / "config.yaml")
+                if section in ("data", "loss", "optimizer", "schedule"):
+                    built = build(checked[section], section)
+                    built.load() if section == "data" else built
+            except AmpsimError as error:
+                refusals += bool(str(error))
+    assert refusals >= len(keys)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ([f"training.batch_size={10**30}"], "training.batch_size is a number of 30 digits"),
+        ([f"training.seconds={10**400}"], "too large"),
+        ([f"model.channels={-(10**30)}"], "model.channels is a number of 30 digits"),
+        ([f"+loss.terms.x=[1,{10**20}]"], "loss.terms.x.1 is a number of 20 digits"),
+    ],
+)
+def test_a_number_that_no_machine_holds_is_refused(words: list[str], sentence: str):
+    assert sentence in refused(words)
+
+
+def test_digits_without_end_in_a_file_are_refused(tmp_path: Path):
+    with pytest.raises(AmpsimError, match=r"config\.yaml"):
+        saved.read_config(written(tmp_path, text=f"seed: {'9' * 5000}\n"))
+
+
+@pytest.mark.parametrize(("word", "text"), [("name=7", "7"), ("name=true", "true"), ("tracking.experiment=1e3", "1e3")])
+def test_a_name_that_looks_like_a_number_is_text(word: str, text: str):
+    key = word.partition("=")[0]
+    assert flattened(composed([settings.as_meant(word)]))[key] == text
+    assert composed([settings.as_meant("name=null")])["name"] is None
 
 
 def test_what_is_no_text_or_not_there_is_refused(tmp_path: Path):

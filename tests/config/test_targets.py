@@ -233,6 +233,40 @@ def test_an_argument_of_a_wrong_type_is_refused(section: dict, sentence: str):
     assert sentence in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("part", "path"),
+    [
+        ("data", "ampsim.players.documents.Weights"),
+        ("data", "ampsim.captures.documents.Weights"),
+        ("data", "ampsim.recordings.findings.Finding"),
+        ("model", "ampsim.models.layers.Levels"),
+        ("data", "ampsim.recordings.sources.Source"),
+        ("model", "ampsim.models.AmpModel"),
+        ("loss", "ampsim.losses.Loss"),
+        ("schedule", "ampsim.training.schedules.Schedule"),
+        ("optimizer", "keras.optimizers.Optimizer"),
+    ],
+)
+def test_what_is_no_part_or_only_the_base_of_parts_is_not_built(part: str, path: str):
+    with pytest.raises(AmpsimError, match=f"_target_: {path}`"):
+        build({"_target_": path}, part)
+
+
+SCHEDULE = {"_target_": "keras.optimizers.schedules.CosineDecay", "initial_learning_rate": 1, "decay_steps": 3}
+
+
+@pytest.mark.parametrize(
+    "inner", ["x", 1, {}, [], {"class_name": "Adam", "module": "os", "config": {}}, SCHEDULE], ids=str
+)
+def test_the_optimizer_inside_another_is_one(inner: object):
+    with pytest.raises(AmpsimError, match="inner_optimizer has no _target_ that names an optimizer"):
+        build({"_target_": "keras.optimizers.LossScaleOptimizer", "inner_optimizer": inner}, "optimizer")
+    adam = {"_target_": "keras.optimizers.Adam"}
+    assert build(
+        {"_target_": "keras.optimizers.LossScaleOptimizer", "inner_optimizer": adam}, "optimizer"
+    ).inner_optimizer
+
+
 def test_a_whole_number_is_a_number():
     assert build({"_target_": "ampsim.training.schedules.Cosine", "final": 1}) == Cosine(final=1)
 

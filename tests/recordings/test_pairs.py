@@ -8,7 +8,9 @@ from numpy.testing import assert_array_equal
 from synthetic import RATE, amp, filtered_noise, guitar, noise, pair, shifted, write_pcm
 
 from ampsim import AmpsimError
+from ampsim.doctor import diagnosed, loaded
 from ampsim.recordings.pairs import AudioPair, Span, aligned, estimate_delay
+from ampsim.recordings.preparing import prepare
 from ampsim.recordings.sources import Pair, Stereo, VirtualAmp
 from ampsim.recordings.splits import split
 from ampsim.signals import audio
@@ -329,3 +331,17 @@ def test_two_signals_that_have_nothing_in_common_have_no_clear_delay():
     noise, other = random.standard_normal((2, 200_000)).astype(np.float32)
     assert estimate_delay([AudioPair(noise, other, 8000, "a")]).confidence < 10
     assert estimate_delay([AudioPair(noise, np.roll(noise, 9), 8000, "a")]).confidence > 25
+
+
+@pytest.mark.parametrize(("samples", "rate"), [(1, 44100), (2, 8000), (399, 8000), (2000, 44100), (2204, 44100)])
+def test_a_take_shorter_than_a_level_takes_is_refused_with_how_short_it_is(samples: int, rate: int, tmp_path: Path):
+    sound = noise(samples)
+    stereo = write_pcm(tmp_path / "take.wav", [sound, 0.5 * sound], rate=rate)
+    direct, amp = (write_pcm(tmp_path / name, [sound], rate=rate) for name in ("in.wav", "out.wav"))
+    for source in (Stereo(path=str(stereo)), Pair(input=str(direct), target=str(amp), delay=0)):
+        with pytest.raises(
+            AmpsimError, match=rf"holds {samples:,} samples \(.* ms\), and levels are compared over 50 ms"
+        ):
+            prepare(source, notice=lambda text: None)
+    found = diagnosed(*loaded(str(stereo)))
+    assert [each.topic for each in found.findings if each.severity == "error"] == ["length"]
