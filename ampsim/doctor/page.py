@@ -14,10 +14,10 @@ from typing import Any
 from ampsim import __version__
 from ampsim.doctor.response import BANDS_HZ
 from ampsim.files import content_policy
-from ampsim.recordings.findings import Diagnosis, Finding
+from ampsim.recordings.findings import Diagnosis, Finding, Severity
 from ampsim.signals.audio import clock
 
-WORDS = {"error": "error", "warning": "warning", "note": "remark"}  # a note is what a guitar plays
+WORDS: dict[Severity, str] = {"error": "error", "warning": "warning", "note": "remark"}  # a note is what a guitar plays
 
 
 def as_json(found: Diagnosis) -> str:

@@ -167,7 +167,7 @@ class VirtualAmp(Source):
 
 def listed(key: str, paths: str | Sequence[str]) -> list[Path]:
     """One path or several, `~` expanded; an empty list or a folder's worth of nothing is refused."""
-    names = paths if isinstance(paths, list | tuple) else [paths]
+    names: list[Any] = list(paths) if isinstance(paths, list | tuple) else [paths]
     if not names or not all(isinstance(name, str) and name for name in names):
         raise AmpsimError(f"{key} names no file")
     return [expanded(name) for name in names]

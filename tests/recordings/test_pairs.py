@@ -336,8 +336,8 @@ def test_two_signals_that_have_nothing_in_common_have_no_clear_delay():
 @pytest.mark.parametrize(("samples", "rate"), [(1, 44100), (2, 8000), (399, 8000), (2000, 44100), (2204, 44100)])
 def test_a_take_shorter_than_a_level_takes_is_refused_with_how_short_it_is(samples: int, rate: int, tmp_path: Path):
     sound = noise(samples)
-    stereo = write_pcm(tmp_path / "take.wav", [sound, 0.5 * sound], rate=rate)
-    direct, amp = (write_pcm(tmp_path / name, [sound], rate=rate) for name in ("in.wav", "out.wav"))
+    stereo = write_pcm(tmp_path / "take.wav", [sound, 0.5 * sound], sample_rate=rate)
+    direct, amp = (write_pcm(tmp_path / name, [sound], sample_rate=rate) for name in ("in.wav", "out.wav"))
     for source in (Stereo(path=str(stereo)), Pair(input=str(direct), target=str(amp), delay=0)):
         with pytest.raises(
             AmpsimError, match=rf"holds {samples:,} samples \(.* ms\), and levels are compared over 50 ms"
