@@ -96,11 +96,7 @@ def run(
         observer.doing("rendering and scoring the test split")
         fit.model.save(folder / "model.keras")
         evaluation = evaluate(fit.model, fit.splits["test"])
-        doubtful = doubts(trainer, evaluation)
-        if doubtful or "doubts" in tracked.tags:  # of a run that goes on, those from before
-            tracked.log_tags({"doubts": "; ".join(doubtful)})
-        for doubt in doubtful:
-            notice(f"warning: {doubt}")
+        doubtful = record_doubts(tracked, doubts(trainer, evaluation), notice)
         evaluation.scores.update(floors(fit.splits["train"], fit.splits["test"], future=fit.model.future))
         observer.doing("drawing figures and keeping the results")
         record_result(tracked, folder, state, evaluation, recording.sample_rate)
@@ -109,7 +105,15 @@ def run(
         tracked.finish("KILLED" if trainer.stopped else "FINISHED")
     if not trainer.stopped:
         shutil.rmtree(checkpoint.parent, ignore_errors=True)
-    return Result(tracked, store, evaluation.scores, validated, state, trainer.stopped, tuple(doubtful))
+    return Result(tracked, store, evaluation.scores, validated, state, trainer.stopped, doubtful)
+
+
+def record_doubts(tracked: TrackedRun, found: list[str], notice: Callable[[str], None]) -> tuple[str, ...]:
+    if found or "doubts" in tracked.tags:  # of a run that goes on, those from before
+        tracked.log_tags({"doubts": "; ".join(found)})
+    for doubt in found:
+        notice(f"warning: {doubt}")
+    return tuple(found)
 
 
 @dataclass(frozen=True)
