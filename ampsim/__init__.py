@@ -5,6 +5,7 @@ import sys
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
+from unicodedata import category
 
 if TYPE_CHECKING:
     from ampsim.api import compare, doctor, load, open, render, reproduce, runs, sweep, train
@@ -19,9 +20,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 class AmpsimError(Exception):
-    """Something the person who typed the command can mend; its text says what, where and what to do."""
+    """Something the person who typed the command can mend; each argument is a sentence that says what, where and what to
+    do."""
 
     exit_code = 2
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.args))
 
 
 class DivergedError(AmpsimError):
@@ -35,8 +40,8 @@ class PrunedError(AmpsimError):
 
 
 def printable(text: str) -> str:
-    """A text of which nothing steers the terminal: names in it may come from files of others."""
-    return "".join(c if c.isprintable() or c in "\n\t" else "?" for c in text)
+    """One line of which nothing steers the terminal or begins another line: names in it may come from files of others."""
+    return "".join(c if c.isprintable() or category(c) == "Zs" else ascii(c)[1:-1] for c in text)
 
 
 def __getattr__(name: str) -> Any:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ampsim import AmpsimError
 from ampsim.config.run_config import RunConfig, assignment, titled
+from ampsim.files import expanded
 
 if TYPE_CHECKING:
     import pandas
@@ -294,6 +295,7 @@ def opened_store(folder: str | Path, uri: str | None, experiment: str) -> "Store
     """The store, which must be there already."""
     from ampsim.runs.locations import refuse_empty, refuse_unreachable
 
+    folder = expanded(folder)
     refuse_unreachable(uri)
     refuse_empty(folder, uri)
     from ampsim.runs.tracking import Store
@@ -348,6 +350,7 @@ def train(
         AmpsimError: the recording or a setting is at fault.
         DivergedError: the loss became NaN or infinite.
     """
+    from ampsim.config.settings import as_meant
     from ampsim.recordings.preparing import Recording
 
     words = [word for key, value in settings.items() for word in assignment(key, value)]
@@ -358,7 +361,7 @@ def train(
         words = [*prepared.words, *words]
     elif recording is not None:
         words = [*data_words(recording, None, None, {}), *words]  # type: ignore[arg-type]
-    config = RunConfig.compose([*words, *overrides])
+    config = RunConfig.compose([*words, *map(as_meant, overrides)])
     return trained(config, name=name, recording=prepared, observer=observer, interruptible=interruptible)
 
 
@@ -510,10 +513,11 @@ def sweep(
         AmpsimError: a job cannot be composed or built (none is begun then), or the same sweep is running now. A job that
             fails does not raise: its row says so.
     """
+    from ampsim.config.settings import as_meant
     from ampsim.studies import plans
 
     words = [word for key, value in settings.items() for word in swept_over(key, value)]
-    words += overrides
+    words += map(as_meant, overrides)
     plan = plans.planned(words, multirun=True)
     assert plan is not None
     return swept(plan, command=shlex.join(["ampsim", "train", "-m", *words]), notice=notice, progress=progress)
@@ -610,9 +614,10 @@ class Comparison:
         """
         from ampsim.comparing import comparison
 
-        comparison.refuse_existing(Path(folder), overwrite=overwrite)
-        comparison.write(self.store, self.ranking, Path(folder), title=self.title)
-        return [Path(folder) / name for name in comparison.FILES]
+        folder = expanded(folder)
+        comparison.refuse_existing(folder, overwrite=overwrite)
+        comparison.write(self.store, self.ranking, folder, title=self.title)
+        return [folder / name for name in comparison.FILES]
 
     def _repr_html_(self) -> str:
         notes = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in self.sentences)
@@ -680,11 +685,11 @@ def reproduce(
     else:
         from ampsim.runs.tracking import Store
 
-        path = Path(config).expanduser()
+        path = expanded(config)
         saved, notes = RunConfig.read(path)
         store = Store(folder, uri=uri or None, experiment=experiment)
         original = reproduction.of_file(path, dict(saved.sections))
-    moved = None if data is None else Path(data).expanduser()
+    moved = None if data is None else expanded(data)
     with watched(observer) as watching:
         for note in notes:
             watching.notice(note)

@@ -5,16 +5,18 @@ import math
 import os
 import stat
 import uuid
+from base64 import b64encode
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from ampsim import AmpsimError
 
 __all__ = [
-    *("atomic", "memory_limit", "read_json", "read_text", "refuse_existing", "refuse_irregular", "refuse_larger"),
-    "write_text",
+    *("atomic", "content_policy", "expanded", "memory_limit", "read_json", "read_text", "refuse_existing"),
+    *("refuse_irregular", "refuse_larger", "write_text"),
 ]
 
 # What one thing that comes from elsewhere, a file or a setting, may take of the memory: two hours of stereo at 48 kHz.
@@ -62,6 +64,14 @@ def write_text(path: Path, text: str, *, overwrite: bool = False) -> None:
             temporary.write_bytes(text.encode(errors="replace"))
         except OSError as error:
             raise AmpsimError(f"{path} cannot be written: {reason(error)}") from error
+
+
+def content_policy(style: str, script: str = "") -> str:
+    """The content security policy of a page with this one style and script: no name on it can act or fetch anything."""
+    allowed = {"style": style, "script": script}
+    digests = {name: b64encode(sha256(text.encode()).digest()).decode() for name, text in allowed.items() if text}
+    parts = ["default-src 'none'", *(f"{name}-src 'sha256-{digest}'" for name, digest in digests.items())]
+    return "; ".join([*parts, "img-src data:"])
 
 
 def refuse_existing(path: Path, *, overwrite: bool, inputs: Iterable[str | Path] = ()) -> None:
@@ -221,3 +231,8 @@ def refuse_irregular(path: Path, kind: str) -> None:
 def reason(error: OSError | ValueError) -> str:
     """What the system says of an error, without the number and the paths that Python adds."""
     return getattr(error, "strerror", None) or str(error)
+
+
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """With `~` or `~user` at its beginning as that home; where there is no such user, `~x.wav` is a file like any other."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - Path.expanduser raises RuntimeError for such a name

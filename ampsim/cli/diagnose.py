@@ -1,11 +1,9 @@
 """`ampsim doctor`: what is wrong with a recording."""
 
-from pathlib import Path
-
 from ampsim import AmpsimError
 from ampsim.cli.options import Doctor, parsed
 from ampsim.cli.terminal import new_console, say
-from ampsim.files import refuse_existing, write_text
+from ampsim.files import expanded, refuse_existing, write_text
 
 
 def doctor(words: list[str]) -> None:
@@ -14,7 +12,7 @@ def doctor(words: list[str]) -> None:
     from ampsim.cli.display import findings_table
     from ampsim.doctor import page
 
-    outputs = [Path(name).expanduser() for name in (options.json, options.html) if name]
+    outputs = [expanded(name) for name in (options.json, options.html) if name]
     for path in outputs:
         refuse_existing(path, overwrite=options.overwrite, inputs=filter(None, (options.input, options.target)))
     if len(outputs) > len({path.absolute() for path in outputs}):
@@ -25,10 +23,11 @@ def doctor(words: list[str]) -> None:
             options.input, options.target, input_channel=options.input_channel, target_channel=options.target_channel
         )
     console.print(findings_table(found.findings))
-    say(console, f"\n{found.name}, {page.summary(found)}")
+    console.print()
+    say(console, f"{found.name}, {page.summary(found)}")
     for name, make in ((options.json, page.as_json), (options.html, page.as_html)):
         if name:
-            write_text(Path(name).expanduser(), make(found), overwrite=options.overwrite)
+            write_text(expanded(name), make(found), overwrite=options.overwrite)
             say(console, f"-> {name}")
     if found.count("error"):
         raise SystemExit(AmpsimError.exit_code)

@@ -21,7 +21,7 @@ def findings_table(findings: Sequence[Any]) -> Table:
         mark, style = MARKS[each.severity]
         text = worded(each.text)
         if each.fix and each.severity != "ok":
-            text.append(f"\n→ {each.fix}", style="dim")
+            text.append("\n").append(worded(f"→ {each.fix}", style="dim"))
         table.add_row(Text(mark, style=style), text)
     return table
 

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -9,7 +10,7 @@ from importlib import import_module
 from importlib.util import find_spec
 
 from ampsim import AmpsimError, __version__, printable
-from ampsim.config.plugins import name_folders
+from ampsim.config.plugins import name_folders, set_aside
 from ampsim.config.targets import nearest
 from ampsim.runs.machine import TerminatedError, on_termination
 
@@ -53,6 +54,7 @@ PLACES = {
     "ui": ("ampsim.cli.runs", ()),
     "votes": ("ampsim.cli.listeners", ("report",)),
 }
+OVERLONG = re.compile(r"(\S{200})\S{800,}")  # thousands of digits, which nobody needs to read again
 COMMANDS = [name for name, (_, wings) in PLACES.items() if all(find_spec(f"ampsim.{wing}") for wing in wings)]
 
 
@@ -74,7 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except AmpsimError as error:
         if os.environ.get("AMPSIM_DEBUG"):
             traceback.print_exc()
-        print(f"ampsim: {printable(str(error))}", file=sys.stderr)
+        sentences = (printable(OVERLONG.sub(r"\1...", str(sentence))) for sentence in error.args)
+        print("ampsim: " + "\n".join(sentences), file=sys.stderr)
         return error.exit_code
     except TerminatedError as error:
         print(f"\nampsim: {error}", file=sys.stderr)
@@ -110,7 +113,11 @@ def act_on(command: str, words: list[str]) -> None:
     elif command == "--version":
         print(__version__)
     elif command in COMMANDS:
-        found(command)(name_folders(words))
+        words = name_folders(words)
+        if not {"--help", "-h"} & set(words):
+            for fault in set_aside():
+                print(printable(f"ampsim: warning: {fault}"), file=sys.stderr)
+        found(command)(words)
     else:
         raise AmpsimError(f"there is no command `{command}`{nearest(command, COMMANDS)}")
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from ampsim import AmpsimError
 from ampsim.config.targets import nearest
+from ampsim.files import expanded
 from ampsim.runs import locations
 
 
@@ -15,6 +16,10 @@ def needed(text: str) -> Any:
 
 def option(default: Any, text: str) -> Any:
     return field(default=default, metadata={"help": text})
+
+
+# Options that name a file or a folder, wherever a command has them: `~` at the beginning is the home.
+FILES = ("folder", "input", "target", "output", "capture", "config", "data", "json", "html")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,7 +153,7 @@ def parsed(options: type, words: Sequence[str]) -> Any:
         name, equals, value = word.partition("=")
         if not equals or name not in known:
             raise AmpsimError(f"`{word}` is not understood{nearest(name, list(known))} (options are key=value)")
-        values[name] = converted(name, value, known[name].type)
+        values[name] = str(expanded(value)) if value and name in FILES else converted(name, value, known[name].type)
     missing = [each.name for each in known.values() if each.default is MISSING and each.name not in values]
     if missing:
         raise AmpsimError(f"{missing[0]} has no value: add {missing[0]}=... to the command")
@@ -163,6 +168,6 @@ def converted(name: str, value: str, kind: Any) -> Any:
     if kind is int:
         try:
             return int(value)
-        except ValueError:
+        except ValueError:  # Python reads no number of thousands of digits
             raise AmpsimError(f"{name}={value}: it is a whole number") from None
     return value

@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-from ampsim import AmpsimError
+from ampsim import AmpsimError, printable
 from ampsim.cli.options import Evaluate, Export, Register, Render, Sync, Ui, parsed, refuse_empty
 from ampsim.cli.terminal import load, new_console, say
 from ampsim.config.targets import nearest
@@ -109,7 +109,7 @@ def sync(words: list[str]) -> None:
         raise AmpsimError(f"{Path(options.folder).absolute()} holds no run that waits to be sent: say folder=...")
     from ampsim.runs import tracking
 
-    tracking.sync(Path(options.folder), notice=print)
+    tracking.sync(Path(options.folder), notice=lambda text: print(printable(text)))
 
 
 def ui(words: list[str]) -> None:
@@ -118,7 +118,8 @@ def ui(words: list[str]) -> None:
     from ampsim.runs.locations import serve_page
 
     def ready() -> None:
-        print(f"http://127.0.0.1:{options.port} shows the runs in {options.folder}; Ctrl-C ends it", flush=True)
+        told = f"http://127.0.0.1:{options.port} shows the runs in {options.folder}; Ctrl-C ends it"
+        print(printable(told), flush=True)
 
     code = serve_page(options.folder, options.uri or None, options.port, ready=ready)
     raise AmpsimError(f"MLflow's page ended by itself (exit code {code}); what it said stands above")

@@ -5,6 +5,7 @@ from pathlib import Path
 from ampsim import AmpsimError
 from ampsim.cli.options import Compare, Reproduce, parsed, refuse_empty
 from ampsim.cli.terminal import new_console, say
+from ampsim.files import expanded
 from ampsim.runs.machine import quiet_stderr
 
 
@@ -47,7 +48,7 @@ def reproduce(words: list[str]) -> None:
     from ampsim.config.run_config import RunConfig
 
     if options.config:
-        RunConfig.read(Path(options.config).expanduser())  # its faults are told before anything is loaded
+        RunConfig.read(expanded(options.config))  # its faults are told before anything is loaded
     else:
         refuse_empty(options)
     console = new_console()
@@ -66,6 +67,7 @@ def reproduce(words: list[str]) -> None:
         )
     console.print(score_table(run.scores, f"{run.name} on the test split"))
     console.print()
-    say(console, str(verdict))
+    for line in str(verdict).splitlines():
+        say(console, line)
     if verdict.word == "different":
         raise reproduction.DifferentError(f"{run.name} is not what {run.tracked.tags['reproduces']} was")

@@ -19,7 +19,7 @@ PLAIN_EVERY_S = 10.0  # between two lines where no terminal can redraw one
 
 
 def worded(text: str, **options: Any) -> Text:
-    """A text as it is: no markup in it, and nothing that steers the terminal, since names may come from elsewhere."""
+    """A line of text as it is: no markup in it, and nothing that steers the terminal (see `printable`)."""
     return Text(printable(text), **options)
 
 
@@ -66,6 +66,9 @@ class TerminalObserver(ProgressLine, Observer):
 
     def notice(self, text: str) -> None:
         say(self.console, text)
+
+    def doing(self, what: str) -> None:
+        self.show(f"{what} ...")
 
     def progress(self, progress: Progress) -> None:
         self.training(progress)

@@ -40,6 +40,7 @@ def train(words: list[str]) -> None:
         lines = [f"  {group:<11}{', '.join(settings.choices(group))}\n" for group in settings.groups()]
         print(HELP.format(choices="".join(lines)), end="")
         return
+    words = [settings.as_meant(word) for word in words]
     overrides, multirun = settings.split_flags(words)
     plan = planned(overrides, multirun)
     config = plan.configs[0] if plan else settings.composed(overrides)
@@ -101,7 +102,7 @@ def train_many(plan: "Plan", words: list[str]) -> None:
     def progress(standing: Any) -> None:
         for row in standing.ended:
             esr = row.metrics.get("best_validation_esr")
-            came_to = row.note if esr is None else f"validation ESR {esr:.4f}"
+            came_to = " ".join(row.note.split()) if esr is None else f"validation ESR {esr:.4f}"
             say(console, ", ".join([f"{row.name}: {row.status} after {duration(row.duration_s)}", came_to]))
         line.show(standing_line(standing))
 
@@ -129,7 +130,7 @@ def train_many(plan: "Plan", words: list[str]) -> None:
 def train_one(config: dict[str, Any], overrides: list[str]) -> None:
     from ampsim import api
     from ampsim.cli.display import score_table
-    from ampsim.cli.terminal import TerminalObserver, duration
+    from ampsim.cli.terminal import TerminalObserver, duration, worded
 
     started = time.perf_counter()
     console = new_console()
@@ -150,6 +151,8 @@ def train_one(config: dict[str, Any], overrides: list[str]) -> None:
     console.print()
     console.print(score_table(run.scores, f"{run.name} on the test split"))
     console.print()
+    for doubt in run.result.doubts:
+        console.print(worded(f"this run may have learnt nothing: {doubt}", style="bold yellow"), soft_wrap=True)
     where = store_words(tracking)
     of = f"{shlex.quote(run.name)}{where}" + (
         f" experiment={shlex.quote(tracking['experiment'])}" if tracking["experiment"] != "ampsim" else ""

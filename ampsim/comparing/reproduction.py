@@ -15,6 +15,7 @@ from ampsim.comparing.noise import LEVEL, POWER, detectable
 from ampsim.comparing.ranking import Trial, natural
 from ampsim.config.run_config import NOT_OF_THE_RUN, RunConfig
 from ampsim.config.targets import build, files_of, flattened
+from ampsim.files import expanded
 from ampsim.metrics.scores import SCORES, headlines, of_test, renamed
 from ampsim.models.saving import load
 from ampsim.recordings.pairs import AudioPair
@@ -232,7 +233,7 @@ def moved(data: dict[str, Any], folder: Path | None) -> dict[str, Any]:
 def recording(original: Original, data: dict[str, Any]) -> list[AudioPair]:
     """The takes, once every file of theirs is there."""
     for path in named(data):
-        if not Path(path).expanduser().exists():
+        if not expanded(path).exists():
             raise AmpsimError(
                 f"{path}, which {original.name} was trained on, is not there: data=/folder says where it is now"
             )

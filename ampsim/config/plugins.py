@@ -19,7 +19,7 @@ from pathlib import Path
 from packaging.requirements import InvalidRequirement, Requirement
 
 from ampsim import AmpsimError, __version__
-from ampsim.files import read_text
+from ampsim.files import expanded, read_text
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -104,7 +104,7 @@ def name_folders(words: Sequence[str]) -> list[str]:
         AmpsimError: a folder does not exist.
     """
     values = [word.partition("=")[2] for word in words if word.startswith("plugins=")]
-    folders = [folder for value in values for folder in value.split(",")]
+    folders = [each for value in values for each in ([value] if expanded(value).is_dir() else value.split(","))]
     if folders:
         kept = [entry for entry in os.environ.get(VARIABLE, "").split(os.pathsep) if entry]
         named = [str(existing(Path(), folder, "plugins=")) for folder in folders]
@@ -113,8 +113,11 @@ def name_folders(words: Sequence[str]) -> list[str]:
 
 
 def disregard_settings_beside(config: Path) -> None:
-    """An ampsim.toml that came with someone's config is not this user's, though it may lie in the current folder."""
-    _elsewhere.add(config.expanduser().resolve().parent)
+    """An ampsim.toml beside someone's config came with it and is not this user's, though it may lie in the current folder.
+
+    No other folder's counts either: only that of the folder in which the user types the command.
+    """
+    _elsewhere.add(expanded(config).resolve().parent)
 
 
 def named_folders() -> tuple[Path, ...]:
@@ -144,7 +147,7 @@ def in_settings(path: Path) -> list[str]:
 
 
 def existing(base: Path, entry: str, where: str) -> Path:
-    folder = (base / Path(entry).expanduser()).resolve()
+    folder = (base / expanded(entry)).resolve()
     if not entry or not folder.is_dir():
         raise AmpsimError(f"{where}{entry}: there is no such folder; name one that holds a package with a conf/ inside")
     return folder
@@ -279,10 +282,21 @@ def load() -> list[str]:
         A sentence for each plugin with a fault. The others work, and each is told once a process.
     """
     here = found()
-    faults = [*here.sentences, *(fault for plugin in here.plugins for fault in imported(plugin))]
-    fresh = [fault for fault in faults if fault not in _reported]
-    _reported.update(fresh)
-    return fresh
+    return fresh([*here.sentences, *(fault for plugin in here.plugins for fault in imported(plugin))])
+
+
+def set_aside() -> list[str]:
+    """A sentence for each plugin that was found and cannot be used, each told once a process; runs no code of theirs."""
+    try:
+        return fresh(found().sentences)
+    except AmpsimError as error:  # ampsim.toml is at fault, which a command that needs it says again
+        return fresh(error.args)
+
+
+def fresh(faults: Sequence[str]) -> list[str]:
+    told = [fault for fault in faults if fault not in _reported]
+    _reported.update(told)
+    return told
 
 
 @lru_cache(maxsize=64)

@@ -11,7 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ampsim import AmpsimError
 from ampsim.config.plugins import disregard_settings_beside
-from ampsim.config.schema import Training, checked
+from ampsim.config.schema import Training, checked, refuse_endless
 from ampsim.config.targets import RENAMED, nearest, refuse_foreign
 from ampsim.files import read_text
 
@@ -38,7 +38,10 @@ def read_config(path: Path) -> tuple[dict[str, Any], list[str]]:
             type; a `_target_` is none that a config may name.
     """
     disregard_settings_beside(path)
-    config = read_yaml(path)
+    try:
+        config = read_yaml(path)
+    except ValueError as error:  # a whole number of thousands of digits
+        raise AmpsimError(f"{path}: a value in it cannot be read ({error})") from error
     try:
         for name in (*PARTS, "training"):
             if not isinstance(config.get(name), dict):
@@ -55,8 +58,7 @@ def read_config(path: Path) -> tuple[dict[str, Any], list[str]]:
             ours = target.startswith(("ampsim.", "keras."))  # what a plugin's class is, `build` checks: that imports it
             if ours and not target.startswith(places):
                 raise AmpsimError(f"{name} asks for `_target_: {config[name]['_target_']}`, which is no {name}")
-        if not isinstance(config.get("name"), str | None):
-            raise AmpsimError(f"name={config['name']!r}: it is text or null")
+        refuse_endless(config)
         training, notes = typed_training(config["training"], str(path))
         return checked({**config, "training": training, "seed": config.get("seed")}), notes
     except AmpsimError as error:

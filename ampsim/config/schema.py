@@ -41,12 +41,16 @@ class Sweep:
     threads: int | None = None
 
 
+LARGEST = 2**63 - 1
 AT_LEAST = {"segment_length": 1, "batch_size": 1, "steps_per_call": 1, "patience": 1, "checkpoint_every_s": 0}
 ABOVE_ZERO = ("epochs", "seconds", "validate_every")
 
 
 def checked(config: dict[str, Any]) -> dict[str, Any]:
     """The config, once the closed section's numbers make sense."""
+    refuse_endless(config)
+    if not isinstance(config.get("name"), str | None):
+        raise AmpsimError(f"name={config['name']!r}: it is text or null")
     training, seed = config["training"], config["seed"]
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
         raise AmpsimError(f"seed={seed}: it is a whole number from 0 to {2**32 - 1}")
@@ -62,3 +66,13 @@ def checked(config: dict[str, Any]) -> dict[str, Any]:
     if training["epochs"] is None and training["seconds"] is None:
         raise AmpsimError("a run needs a budget: set training.epochs or training.seconds")
     return config
+
+
+def refuse_endless(value: Any, key: str = "") -> None:
+    """Refuse a number that no machine's integers hold, before arithmetic stumbles over it."""
+    if isinstance(value, dict | list):
+        pairs = value.items() if isinstance(value, dict) else enumerate(value)
+        for name, inner in pairs:
+            refuse_endless(inner, f"{key}.{name}".lstrip("."))
+    elif isinstance(value, int) and not -LARGEST <= value <= LARGEST:
+        raise AmpsimError(f"{key} is a number of {math.log10(abs(value)):.0f} digits: give it one that makes sense")

@@ -1,6 +1,8 @@
 """Composes and checks a config before anything heavy is loaded: the border to Hydra and OmegaConf."""
 
+import os
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,14 +14,17 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep, QuotedString
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import OmegaConf
 from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue, OmegaConfBaseException
 
 from ampsim import AmpsimError
 from ampsim.config.plugins import config_folder, found
+from ampsim.config.run_config import worded
 from ampsim.config.schema import Sweep, Training, checked
 from ampsim.config.targets import files_of, flattened, nearest
+from ampsim.files import expanded
 
 FLAGS = (
     "overrides",
@@ -81,7 +86,7 @@ def told(overrides: Sequence[str]) -> Iterator[None]:
     """What Hydra finds wrong with the overrides, as a sentence."""
     try:
         yield
-    except (HydraException, OmegaConfBaseException, ValueError) as error:
+    except (HydraException, OmegaConfBaseException, ValueError, OverflowError) as error:
         raise AmpsimError(explained(error, overrides)) from error
     except yaml.MarkedYAMLError as error:  # in a file of a plugin's
         mark = error.problem_mark
@@ -111,13 +116,71 @@ def split_flags(words: Sequence[str]) -> tuple[list[str], bool]:
     return overrides, bool(known.multirun)
 
 
-def refuse_unreadable(override: str) -> None:
+# ---- Words as they are typed ----------------------------------------------------------------------------------------
+
+# Keys whose values are names of files, folders and runs, which hold what means something else in Hydra's grammar.
+NAMES = re.compile(r"\+{0,2}(data\.[\w.]+|tracking\.\w+|name|hydra\.sweeper\.(storage|study))")
+
+
+def as_meant(word: str) -> str:
+    """A word of a command, with a name in quotes that Hydra's grammar would refuse or read as something else:
+    `data.path=take #2.wav`, and `data.path=a,b.wav` where there is a file of that name.
+
+    Raises:
+        AmpsimError: it names a file that is there, and other files too.
+    """
+    key, equals, value = word.partition("=")
+    if not equals or not NAMES.fullmatch(key):
+        return word
+    names = read_as(word)
+    if names is None and not there(value):
+        listed = value[:1] == "[" and value[-1:] == "]"
+        pieces = (value[1:-1] if listed else value).split(",")
+        text = ",".join(piece if read_as(f"{key}={piece}") is not None else worded(piece.strip()) for piece in pieces)
+        return f"{key}=[{text}]" if listed else f"{key}={text}"
+    if names == [] and not key.lstrip("+").startswith("data.") and value != "null":
+        return f"{key}={worded(value)}"  # these are text: a folder 2024, a run 7
+    if names is not None and (not names or not there(value) or (names == [value] and "${" not in value)):
+        return word
+    if names and names != [value] and all(map(there, names)):
+        others = " and ".join(f"`{name}`" for name in names)
+        raise AmpsimError(
+            f"`{word}` may mean the file `{value}` or {others}, and all are there: for the first, type "
+            f"{typed(key, value)}; for the other, move the first away"
+        )
+    return f"{key}={worded(value)}"
+
+
+def read_as(word: str) -> list[str] | None:
+    """The texts that Hydra reads in a word's value, none for a number and the like; None where it reads nothing."""
     try:
-        readable = bool(OverridesParser.create().parse_override(override).key_or_group)
-    except HydraException:
-        readable = False
-    if not readable:
-        raise AmpsimError(f"`{override}` is not understood: write key=value, and quote a value with spaces or brackets")
+        override = OverridesParser.create().parse_override(word)
+        value: Any = override.value()
+    except (HydraException, ValueError, RecursionError):  # a whole number of thousands of digits; brackets as many
+        return None
+    if not override.key_or_group:
+        return None
+    values = value.list if isinstance(value, ChoiceSweep) else value if isinstance(value, list) else [value]
+    return [
+        each.text if isinstance(each, QuotedString) else each for each in values if isinstance(each, str | QuotedString)
+    ]
+
+
+def there(name: str) -> bool:
+    return bool(name) and os.path.lexists(os.path.expanduser(name))  # noqa: PTH111 - which refuses no name
+
+
+def typed(key: str, text: str) -> str:
+    """The word that gives a key this very text, as a shell takes it."""
+    return shlex.quote(f'{key}="{text}"' if not set(text) & set('"\\$') else f"{key}={worded(text)}")
+
+
+def refuse_unreadable(override: str) -> None:
+    if read_as(override) is None:
+        key, equals, value = override.partition("=")
+        shown = f"{override[:200]} ..." if len(override) > 200 else override
+        hint = f"; as a text, quote the value: {typed(key, value)}" if equals and key and len(override) < 200 else ""
+        raise AmpsimError(f"`{shown}` is not understood: write key=value{hint}")
 
 
 def plain(config: Any) -> dict[str, Any]:
@@ -130,19 +193,28 @@ def plain(config: Any) -> dict[str, Any]:
     data = resolved["data"]
     for section in (data, data["recording"]) if isinstance(data.get("recording"), dict) else (data,):
         for key in files_of(section):
-            value = section.get(key)
-            if isinstance(value, str):
-                section[key] = absolute(value)
-            elif isinstance(value, list):
-                section[key] = [absolute(item) if isinstance(item, str) else item for item in value]
+            if isinstance(value := section.get(key), list):
+                section[key] = [absolute(named(f"data.{key}", item)) for item in value]
+            elif value is not None:
+                section[key] = absolute(named(f"data.{key}", value))
     if not isinstance(resolved["tracking"]["folder"], str):
         raise AmpsimError("tracking.folder names no folder")
     resolved["tracking"]["folder"] = absolute(resolved["tracking"]["folder"])
     return resolved
 
 
+def named(key: str, value: Any) -> str:
+    if not isinstance(value, str):
+        example = str(value) if isinstance(value, int | float) else "take.wav"
+        raise AmpsimError(
+            f"{key}={str(value)[:80]}: it names a file; a name that looks like something else is quoted: "
+            f"{typed(key, example)}"
+        )
+    return value
+
+
 def absolute(path: str) -> str:
-    return str(Path(path).expanduser().absolute())
+    return str(expanded(path).absolute())
 
 
 def explained(error: Exception, overrides: Sequence[str]) -> str:
@@ -160,6 +232,13 @@ def explained(error: Exception, overrides: Sequence[str]) -> str:
         if group == "hydra/launcher" and choice in LAUNCHERS:
             return f"hydra/launcher={choice} needs a library: pip install 'ampsim[{LAUNCHERS[choice]}]'"
         return f"there is no {group} `{choice}`{nearest(choice, choices(group))}"
+    if found := re.match(r"(?:Ambiguous value for argument|Sweep parameters) '([^=]+)=(.*)'", first):
+        return (
+            f"`{found[1]}={found[2]}` has several values, which `ampsim train -m` tries one after another; as one name with "
+            f"commas or brackets in it, type {typed(found[1], found[2])}"
+        )
+    if found := re.match(r"Interpolation key '(.*)' not found", first):
+        return f"${{{found[1]}}} refers to a key of the config, which has no `{found[1]}`; as text, write \\${{{found[1]}}}"
     if found := re.match(r"Could not override '(hydra\.[^']+)'", first):
         return f"the config has no `{found[1]}`; `ampsim train --cfg hydra` shows what Hydra's sections hold"
     if found := re.match(r"Could not override '([^']+)'", first):

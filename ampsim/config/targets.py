@@ -27,6 +27,7 @@ BASES = {
     "optimizer": ("keras.optimizers.Optimizer",),
     "schedule": ("ampsim.training.schedules.Schedule",),
 }
+WHOLE = ("ampsim.losses.loss.Sum",)  # the others are only derived from
 INSIDE = {**BASES, "optimizer": (*BASES["optimizer"], "keras.optimizers.schedules.LearningRateSchedule")}
 # What parts were called in versions before 0.2; saved configs name them so.
 RENAMED = {
@@ -72,7 +73,13 @@ def built(section: Any, part: str, bases: dict[str, tuple[str, ...]], extra: dic
     refuse_wrong_types(target, section["_target_"], arguments)
     try:
         return target(**arguments)
-    except (TypeError, ValueError) as error:
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        TypeError,
+        ValueError,
+    ) as error:  # of values that make no sense
         raise AmpsimError(f"{section['_target_']}: {error}") from error
 
 
@@ -118,6 +125,10 @@ def located(path: Any, part: str, bases: dict[str, tuple[str, ...]]) -> type:
 def refuse_other_kind(target: type, path: str, part: str, bases: dict[str, tuple[str, ...]], of_plugin: str) -> None:
     """Refuse a class that is not what its section builds, before an instance of it is made."""
     names = bases[part] if part else tuple(name for each in INSIDE.values() for name in each)
+    if any(target is base_class(name) for name in names if name not in WHOLE):
+        raise AmpsimError(
+            f"the config asks for `_target_: {path}`, which is what such parts are derived from and no part itself"
+        )
     if not issubclass(target, tuple(base for base in map(base_class, names) if base is not None)):
         wanted = " or ".join(names) if part else "a part of a run"
         raise AmpsimError(
@@ -210,7 +221,11 @@ WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "
 
 
 def refuse_wrong_types(target: type, path: str, arguments: dict[str, Any]) -> None:
-    """Refuse text for a number and the like, where a parameter is annotated as something so plain."""
+    """Refuse text for a number and the like, where a parameter is annotated as something so plain; Keras annotates none,
+    and would take anything for the optimizer inside another."""
+    inner = arguments.get("inner_optimizer")
+    if is_optimizer(target) and inner is not None and not is_optimizer(type(inner)):
+        raise AmpsimError(f"{path}: inner_optimizer has no _target_ that names an optimizer")
     for name, parameter in parameters_of(target)[0].items():
         union = isinstance(parameter.annotation, UnionType)
         kinds = get_args(parameter.annotation) if union else (parameter.annotation,)
@@ -251,6 +266,16 @@ def without(config: dict[str, Any], keys: Sequence[str]) -> dict[str, Any]:
 
 
 def assignments(overrides: Sequence[str]) -> dict[str, str]:
-    """The words `key=value` of a command by key; a value as it was meant, without Hydra's backslashes."""
+    """The words `key=value` of a command by key; a value as it was meant, without Hydra's quotes and backslashes."""
     words = (word.lstrip("+").partition("=") for word in overrides if not word.startswith("~"))
-    return {key: re.sub(r"\\([\\()\[\]{}:=,\s])", r"\1", value) for key, _, value in words}
+    return {key: unquoted(value) for key, _, value in words}
+
+
+def unquoted(value: str) -> str:
+    quoted = re.fullmatch(r"(['\"])((?:(?!\1)[^\\]|\\.)*)\1", value, re.DOTALL)
+    if not quoted:
+        return re.sub(r"\\([\\()\[\]{}:=,\s])", r"\1", value)
+    # Backslashes count where they stand before the quote that ends the text; `\\${` is no reference.
+    found = re.sub(rf"(\\*)\\{quoted[1]}", lambda it: it[1][::2] + quoted[1], quoted[2]).replace(r"\${", "${")
+    trailing = len(found) - len(found.rstrip("\\"))
+    return found[: len(found) - trailing // 2]

@@ -13,8 +13,11 @@ from typing import Any
 
 from ampsim import __version__
 from ampsim.doctor.response import BANDS_HZ
-from ampsim.recordings.findings import Diagnosis, Finding
+from ampsim.files import content_policy
+from ampsim.recordings.findings import Diagnosis, Finding, Severity
 from ampsim.signals.audio import clock
+
+WORDS: dict[Severity, str] = {"error": "error", "warning": "warning", "note": "remark"}  # a note is what a guitar plays
 
 
 def as_json(found: Diagnosis) -> str:
@@ -28,8 +31,8 @@ def as_json(found: Diagnosis) -> str:
 
 def summary(found: Diagnosis) -> str:
     counts = ", ".join(
-        f"{number} {severity if number == 1 else f'{severity}s'}"
-        for severity in ("error", "warning", "note")
+        f"{number} {word if number == 1 else f'{word}s'}"
+        for severity, word in WORDS.items()
         if (number := found.count(severity))
     )
     return f"{clock(found.duration_s)} at {found.sample_rate:,} Hz: {counts or 'nothing to mend'}"
@@ -38,7 +41,9 @@ def summary(found: Diagnosis) -> str:
 def as_html(found: Diagnosis) -> str:
     """The page; whatever comes from a file's name is escaped."""
     template = resources.files("ampsim.doctor").joinpath("page.html").read_text(encoding="utf-8")
+    style = template.partition("<style>")[2].partition("</style>")[0]
     return Template(template).substitute(
+        policy=content_policy(style),
         title=escape(found.name),
         summary=escape(summary(found)),
         findings="\n".join(map(item, found.findings)),
@@ -51,8 +56,9 @@ def as_html(found: Diagnosis) -> str:
 
 
 def item(finding: Finding) -> str:
+    word = WORDS.get(finding.severity, finding.severity)
     fix = f"<em>{escape(finding.fix)}</em>" if finding.fix else ""
-    return f'<li class="{finding.severity}"><b>{finding.severity}</b> <span>{escape(finding.text)}</span>{fix}</li>'
+    return f'<li class="{finding.severity}"><b>{word}</b> <span>{escape(finding.text)}</span>{fix}</li>'
 
 
 def figures(found: Diagnosis) -> Iterator[tuple[Any, str]]:

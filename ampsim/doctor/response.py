@@ -197,7 +197,7 @@ def memory(pair: AudioPair) -> tuple[list[Finding], dict[str, Array]]:
         f"{f', {future} of them ahead' if future > 1 else ''}"
     )
     fix = (
-        f"with model=dense, model.window={window} model.future={future} is a start; distortion, sag and a room may "
+        "a model should see at least that far (`ampsim train` tells how far each one sees); distortion, sag and a room may "
         "remember longer than a filter shows"
     )
     arrays = {

@@ -14,7 +14,7 @@ from ampsim.export.litert import LiteRT
 from ampsim.export.nam import GEAR_TYPES, TONE_TYPES, Nam
 from ampsim.export.onnx import Onnx
 from ampsim.export.rtneural import RTNeural
-from ampsim.files import atomic, refuse_existing
+from ampsim.files import atomic, expanded, refuse_existing
 from ampsim.models import AmpModel
 from ampsim.models.forms import CannotHoldError
 
@@ -129,7 +129,7 @@ def refusal(model: AmpModel, each: Format) -> str:
 
 
 def destinations(formats: Sequence[Format], output: Path, name: str) -> list[Path]:
-    output = output.expanduser()
+    output = expanded(output)
     endings = [each.ending for each in formats]
     if len(formats) == 1 and output.suffix and not output.is_dir():
         if output.suffix.lower() != endings[0]:

@@ -34,6 +34,8 @@ class Sum:
     """Named terms, added up by their weights."""
 
     def __init__(self, *, terms: dict[str, Loss]) -> None:
+        if not isinstance(terms, dict):
+            raise ValueError("loss.terms holds a loss by each name, as in {esr: {_target_: ampsim.losses.ESR}}")
         for name, term in terms.items():
             if not isinstance(term, Loss):
                 raise ValueError(f"loss.terms.{name} has no _target_ that names a loss")

@@ -11,6 +11,7 @@ import numpy as np
 from scipy import signal
 
 from ampsim import AmpsimError, files
+from ampsim.files import expanded
 from ampsim.players import rtneural
 from ampsim.players.documents import MOST_LAYERS, Weights, read_json, understood, whole
 from ampsim.players.player import ACTIVATIONS, Array, Player, Recurrent, sigmoid
@@ -75,7 +76,7 @@ def read(path: str | Path, *, precision: Any = np.float32) -> Capture:
     Raises:
         AmpsimError: the file cannot be read, is no capture, or holds what this reader does not play.
     """
-    path = Path(path).expanduser()
+    path = expanded(path)
     document = read_json(path, "NAM capture")
     if rtneural.is_chain(document):
         found = rtneural.of_document(path, document)

@@ -10,6 +10,7 @@ from ampsim.recordings.pairs import AudioPair, Delay, FileRecord, Span, aligned,
 from ampsim.recordings.sources import Source, Split
 from ampsim.recordings.splits import split
 from ampsim.signals.alignment import Timing, resampled, timing
+from ampsim.signals.linear import FRAME_S
 
 Notice = Callable[[str], None]
 SHORTEST_S = 2.0  # with less, only the samples themselves are looked at
@@ -105,6 +106,10 @@ def quick(pair: AudioPair) -> tuple[list[Finding], Timing | None]:
     Returns the findings, and the timing where the recording is fit to have one.
     """
     found = [Finding("note", "files", text) for text in pair.notes]
+    if pair.duration_s < FRAME_S:
+        text = f"{pair.name} holds {len(pair.input):,} samples ({1000 * pair.duration_s:.3g} ms), and levels are compared over "
+        text += f"{1000 * FRAME_S:.0f} ms"
+        return [*found, Finding("error", "length", text, "record two or three minutes")], None
     if broken := [*channels.broken(pair)]:
         return [*found, *broken, *(each for each in channels.clipping(pair) if each.severity == "error")], None
     found += [*channels.clipping(pair), *channels.offset(pair), *channels.dropouts(pair), *match.swap(pair)]
@@ -124,9 +129,9 @@ def passed(
         findings = [each for each in findings if each.topic != "drift"]
     errors = [each.sentence for each in findings if each.severity == "error"]
     if any(each.topic == "finite" for each in findings):
-        raise AmpsimError("\n".join(errors))
+        raise AmpsimError(*errors)
     if errors and source.checks == "strict":
-        raise AmpsimError("\n".join(errors) + "\n(data.checks=warn goes on with a recording as it is)")
+        raise AmpsimError(*errors, "(data.checks=warn goes on with a recording as it is)")
     for each in findings:
         if each.severity in ("error", "warning"):
             notice(f"warning: {each.sentence}")

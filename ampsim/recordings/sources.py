@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from ampsim import AmpsimError
-from ampsim.files import refuse_larger
+from ampsim.files import expanded, refuse_larger
 from ampsim.recordings import virtual_amp
 from ampsim.recordings.channels import alike, silent
 from ampsim.recordings.pairs import AudioPair, FileRecord
@@ -48,8 +48,11 @@ class Source:
             raise ValueError(f'data.checks is "strict" or "warn", not {self.checks!r}')
         if self.drift not in ("ignore", "correct"):
             raise ValueError(f'data.drift is "ignore" or "correct", not {self.drift!r}')
-        if set(self.splits) != set(SPLITS):
-            raise ValueError(f"data.splits names {', '.join(SPLITS)}, and not {', '.join(map(str, self.splits))}")
+        if not isinstance(self.splits, dict) or set(self.splits) != set(SPLITS):
+            raise ValueError(f"data.splits names {', '.join(SPLITS)}, and not {str(self.splits)[:200]}")
+        for name, share in self.splits.items():
+            if isinstance(share, list) and not all(isinstance(take, str) for take in share):
+                raise ValueError(f"data.splits.{name} is a list of takes by their file names, not {str(share)[:200]}")
 
     def load(self) -> list[AudioPair]:
         raise NotImplementedError
@@ -201,10 +204,10 @@ def mono(file: AudioFile) -> tuple[Signal, tuple[str, ...]]:
 
 def listed(key: str, paths: str | Sequence[str]) -> list[Path]:
     """One path or several, `~` expanded; an empty list or a folder's worth of nothing is refused."""
-    names = [paths] if isinstance(paths, str) else list(paths)
+    names: list[Any] = list(paths) if isinstance(paths, list | tuple) else [paths]
     if not names or not all(isinstance(name, str) and name for name in names):
         raise AmpsimError(f"{key} names no file")
-    return [Path(name).expanduser() for name in names]
+    return [expanded(name) for name in names]
 
 
 def record(file: AudioFile) -> FileRecord:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from scipy import ndimage, signal
 
 from ampsim import AmpsimError
-from ampsim.files import atomic
+from ampsim.files import atomic, expanded
 from ampsim.signals.filters import minimum_phase
 
 Audio = NDArray[np.float32]
@@ -93,7 +93,7 @@ def record(*, cache: str | os.PathLike[str] | None = None, **settings: float) ->
 
 def _cache_folder(cache: str | os.PathLike[str] | None) -> Path:
     folder = cache or os.environ.get("AMPSIM_CACHE") or "~/.cache/ampsim"
-    return Path(os.path.expanduser(folder))  # noqa: PTH111 - unlike Path.expanduser, works for a user without a home
+    return expanded(folder)
 
 
 def _fingerprint(settings: dict[str, float]) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ampsim import AmpsimError, __version__
-from ampsim.files import refuse_existing, write_text
+from ampsim.files import content_policy, expanded, refuse_existing, write_text
 from ampsim.metrics import esr, esr_over_time, loudness
 from ampsim.metrics.scores import SCORES
 from ampsim.report.plots import COLOURS, MODEL_COLOURS
@@ -62,7 +62,7 @@ def listening_page(
     Raises:
         AmpsimError: the file exists or cannot be written, there is no model, or the signals are not of one length.
     """
-    path = Path(path).expanduser()
+    path = expanded(path)
     refuse_existing(path, overwrite=overwrite)
     names = {name: f"{name} (model)" if name in ("direct", "amp") else name for name in models}
     scored = {names[name]: of for name, of in (scores or {}).items() if name in names}
@@ -251,16 +251,10 @@ def filled(data: dict[str, Any], islands: list[str]) -> str:
         "title": html.escape(data["title"]),
         "script": script,
         "style": style,
-        "script_hash": fingerprint(script),
-        "style_hash": fingerprint(style),
+        "policy": content_policy(style, script),
         # Inside a script element only `<` can end or open anything.
         "data": json.dumps(data, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c"),
         "audio": "\n".join(f'<script type="text/plain" class="audio">{island}</script>' for island in islands),
     }
     template = folder.joinpath("page.html").read_text(encoding="utf-8")
     return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], template)
-
-
-def fingerprint(text: str) -> str:
-    """As a content security policy names an element's text."""
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

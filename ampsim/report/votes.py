@@ -14,7 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from scipy import stats
 
 from ampsim import AmpsimError, printable
-from ampsim.files import read_json
+from ampsim.files import expanded, read_json
 
 CONFIDENCE = 0.95
 LARGEST = 10_000_000  # bytes of a votes file; a listener's are a few thousand
@@ -344,7 +344,7 @@ def read(path: Path, unnamed: str) -> list[Test]:
     Raises:
         AmpsimError: the file cannot be read or is not what a listening page saves.
     """
-    votes = read_json(path.expanduser(), "votes file", LARGEST)
+    votes = read_json(expanded(path), "votes file", LARGEST)
     if not isinstance(votes, dict) or votes.get("format") != "ampsim-votes":
         raise AmpsimError(f"{path} holds no votes: name JSON files that a listening page saved")
     if votes.get("version") not in (1, 2):  # 1 has no mid-range anchor

@@ -22,6 +22,10 @@ from ampsim.models import AmpModel
 from ampsim.models.rendering import Renderer
 from ampsim.recordings.pairs import Span
 from ampsim.signals.audio import Signal, refuse_unsound
+from ampsim.training.trainer import Trainer
+
+FEW_STEPS = 100  # of the optimizer: a net has hardly left where it began
+NEAR_WIRE = 0.05  # ESR below which a recording leaves a model nothing to learn but a gain
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,37 @@ def evaluate(model: AmpModel, spans: list[Span]) -> Evaluation:
     }
     harmonics = fingerprint(renderer, sample_rate, before_s=before_s, after_s=after_s)
     return Evaluation(found, block_sums(pairs, sample_rate), signals, harmonics, aliasing)
+
+
+def doubts(trainer: Trainer, evaluation: Evaluation) -> list[str]:
+    """Why a run may have learnt nothing though nothing failed, each with what to do about it; usually none."""
+    state, budget, esr = trainer.state, trainer.budget, evaluation.scores["esr"]
+    validated = [row["validation_loss"] for row in state.intervals if "validation_loss" in row]
+    direct, amp = (evaluation.signals[name].astype(np.float64) for name in ("direct", "amp"))
+    energies = float(direct @ direct * (amp @ amp))
+    gain_esr = 1 - float(direct @ amp) ** 2 / energies if energies else 1.0  # least squares with a single number
+    found = []
+    if state.step < FEW_STEPS:
+        given = f"{budget.seconds:g} s" if budget.epochs is None else f"{budget.epochs:g} epochs"
+        more = "training.seconds" if budget.epochs is None else "training.epochs"
+        found.append(
+            f"the budget of {given} gave {state.step} optimizer step{'' if state.step == 1 else 's'}, too few to learn an "
+            f"amp: raise {more}, choose a smaller model, or train while the machine has less to do"
+        )
+    if budget.learning_rate == 0:
+        found.append("the learning rate was 0, so that no step changed anything: set optimizer.learning_rate")
+    elif len(validated) > 2 and validated[0] == min(validated):
+        found.append("no validation was better than the first: lower optimizer.learning_rate")
+    if esr >= 1:
+        found.append(
+            f"an ESR of {esr:.2g} is no better than silence: train longer, and check the recording (ampsim doctor)"
+        )
+    elif esr >= gain_esr and esr > NEAR_WIRE:
+        found.append(
+            f"an ESR of {esr:.2g} is no better than the direct signal at another volume ({gain_esr:.2g}): train longer, and "
+            "check the recording (ampsim doctor)"
+        )
+    return found
 
 
 def floors(train: list[Span], validation: list[Span], test: list[Span], *, future: int) -> dict[str, float]:

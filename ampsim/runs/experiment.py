@@ -11,7 +11,7 @@ from ampsim.config.run_config import RunConfig
 from ampsim.config.targets import build
 from ampsim.recordings.preparing import Recording, prepare
 from ampsim.runs.artifacts import record_result, record_setting, validation_scores
-from ampsim.runs.evaluation import evaluate, floors
+from ampsim.runs.evaluation import doubts, evaluate, floors
 from ampsim.runs.lifecycle import asked_to_end, begin, closing
 from ampsim.runs.locks import alone
 from ampsim.runs.tracking import Store, TrackedRun
@@ -30,6 +30,7 @@ class Result:
     validated: dict[str, float]
     state: State
     stopped: bool = False  # by Ctrl-C, before its budget was spent
+    doubts: tuple[str, ...] = ()  # why it may have learnt nothing
 
     @property
     def name(self) -> str:
@@ -79,6 +80,7 @@ def run(
     for fault in plugins.load():
         notice(fault)
     recording = recording or prepare(build(config["data"], "data"), notice=notice)
+    observer.doing("preparing the training")
     fit = Fit.of(config, recording)
     notice(str(fit))
     store = Store(**config.tracking)
@@ -90,17 +92,28 @@ def run(
         trainer = fit.trainer(checkpoint=checkpoint, resume=config["training"]["resume"], pace=pace)
         with asked_to_end(notice, interruptible=interruptible) as asked:
             state = trainer.fit(Recorder(tracked, observer, asked))
+        observer.doing("rendering and scoring the test split")
         fit.model.save(folder / "model.keras")
         evaluation = evaluate(fit.model, fit.splits["test"])
+        doubtful = record_doubts(tracked, doubts(trainer, evaluation), notice)
         splits = [fit.splits[name] for name in ("train", "validation", "test")]
         evaluation.scores.update(floors(*splits, future=fit.model.future))
+        observer.doing("drawing figures and keeping the results")
         record_result(tracked, folder, state, evaluation, recording.sample_rate)
         validated = validation_scores(trainer.renderer, fit.splits["validation"], state)
         tracked.log_metrics(validated, step=state.step)
         tracked.finish("KILLED" if trainer.stopped else "FINISHED")
     if not trainer.stopped:
         shutil.rmtree(checkpoint.parent, ignore_errors=True)
-    return Result(tracked, store, evaluation.scores, validated, state, stopped=trainer.stopped)
+    return Result(tracked, store, evaluation.scores, validated, state, trainer.stopped, doubtful)
+
+
+def record_doubts(tracked: TrackedRun, found: list[str], notice: Callable[[str], None]) -> tuple[str, ...]:
+    if found or "doubts" in tracked.tags:  # of a run that goes on, those from before
+        tracked.log_tags({"doubts": "; ".join(found)})
+    for doubt in found:
+        notice(f"warning: {doubt}")
+    return tuple(found)
 
 
 @dataclass(frozen=True)
@@ -113,6 +126,9 @@ class Recorder(Observer):
 
     def notice(self, text: str) -> None:
         self.observer.notice(text)
+
+    def doing(self, what: str) -> None:
+        self.observer.doing(what)
 
     def progress(self, progress: Progress) -> None:
         self.observer.progress(progress)

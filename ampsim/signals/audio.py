@@ -14,7 +14,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from ampsim import AmpsimError
-from ampsim.files import atomic, refuse_existing, refuse_irregular, refuse_larger
+from ampsim.files import atomic, expanded, refuse_existing, refuse_irregular, refuse_larger
 
 Signal = NDArray[np.float32]
 
@@ -54,7 +54,7 @@ def read(path: str | Path) -> AudioFile:
     Raises:
         AmpsimError: the file is missing, not readable, not audio or empty, or takes more memory than `files.memory_limit`.
     """
-    path = Path(path).expanduser()
+    path = expanded(path)
     with opened(path) as file:
         refuse_larger(f"{path} ({clock(file.frames / file.samplerate)})", 4 * file.frames * file.channels)
         # Channel after channel in memory, so that each can be used without a copy.
@@ -152,7 +152,7 @@ def written(
         AmpsimError: the file exists and `overwrite` is off, the folder is not there or not writable, or the ending
             names no format that ampsim writes.
     """
-    path = Path(path).expanduser()
+    path = expanded(path)
     refuse_output(path, overwrite=overwrite)
     ending = path.suffix.lower()
     try:
@@ -178,7 +178,7 @@ def destinations(
     Raises:
         AmpsimError: nothing to read, an output that exists or is read, or an output folder that is the input folder.
     """
-    source, destination = source.expanduser(), destination.expanduser()
+    source, destination = expanded(source), expanded(destination)
     if not source.exists():
         raise AmpsimError(f"{source} does not exist (looked from {Path.cwd()})")
     if source.is_dir():

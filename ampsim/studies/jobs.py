@@ -23,7 +23,7 @@ from multiprocessing.connection import Connection, wait
 from types import SimpleNamespace
 from typing import Any
 
-from ampsim import AmpsimError, DivergedError, PrunedError
+from ampsim import AmpsimError, DivergedError, PrunedError, printable
 from ampsim.config.targets import build
 from ampsim.runs.machine import ENDING, TerminatedError, on_termination, quiet_stderr
 from ampsim.training.observer import Observer
@@ -261,7 +261,7 @@ class JobObserver(Observer):
         self.sender, self.judge, self.reported = sender, judge, 0.0
 
     def notice(self, text: str) -> None:
-        print(text, flush=True)
+        print(printable(text), flush=True)
 
     def progress(self, progress: Progress) -> None:
         if time.monotonic() - self.reported > REPORT_EVERY_S:

@@ -22,7 +22,7 @@ from ampsim.config.settings import conf, groups, plain, refuse_unreadable, told,
 from ampsim.config.targets import nearest
 from ampsim.runs.machine import usable_cores
 from ampsim.studies import launchers
-from ampsim.studies.search import OBJECTIVES, SAMPLERS, Axis, SearchOptions
+from ampsim.studies.search import SAMPLERS, Axis, SearchOptions, objectives
 
 SEARCH = f"{SearchOptions.__module__}.{SearchOptions.__name__}"  # `_target_` of hydra/sweeper=optuna
 
@@ -74,10 +74,10 @@ def planned(overrides: Sequence[str], *, multirun: bool) -> Plan | None:
         space = {each.get_key_element(): axis(each) for each in parsed if each.is_sweep_override()}
         fixed = [str(each.input_line) for each in parsed if not each.is_sweep_override()]
         del sweeper["_target_"]
-        search = checked_search(sweeper, space)
         first = [f"{key}={extremes(one)[0]}" for key, one in space.items()]
         edges = [[*first, f"{key}={value}"] for key, one in space.items() for value in extremes(one)]
         configs = composed_all([[*fixed, *words] for words in [first, *edges]])
+        search = checked_search(sweeper, space)  # after a typo was found, since what it asks loads SciPy
         return Plan(**common, jobs=[fixed], configs=configs[:1], search=search, space=space)
     with told(overrides):
         jobs = combinations(parsed)
@@ -174,12 +174,12 @@ def checked_search(options: dict[str, Any], space: dict[str, Axis]) -> SearchOpt
     if not space:
         raise AmpsimError("a search needs something to seek: for instance model.units=range(8,64,step=8)")
     if not search.objectives:
-        raise AmpsimError(f"a search needs hydra.sweeper.objectives: {', '.join(OBJECTIVES)}")
+        raise AmpsimError(f"a search needs hydra.sweeper.objectives: {', '.join(objectives())}")
     for name in search.objectives:
         if name.startswith("test_"):
             raise AmpsimError(f"a search never chooses by a test figure such as {name}: the test split would be learnt")
-        if name not in OBJECTIVES:
-            raise AmpsimError(f"there is no objective `{name}`{nearest(name, list(OBJECTIVES))}")
+        if name not in objectives():
+            raise AmpsimError(f"there is no objective `{name}`{nearest(name, list(objectives()))}")
     if search.sampler not in SAMPLERS:
         raise AmpsimError(f"there is no sampler `{search.sampler}`{nearest(search.sampler, list(SAMPLERS))}")
     for name in ("n_trials", "batch"):

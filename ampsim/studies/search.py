@@ -4,23 +4,30 @@ import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 from ampsim import AmpsimError, PrunedError
-from ampsim.metrics.scores import BUILT_IN
 from ampsim.report.pareto import front
 from ampsim.studies.jobs import Job, Outcome
 
-# What a search may choose by: from the validation split, or about the model alone. And which way is better.
-OBJECTIVES = {"validation_loss": "minimize"} | {
-    f"validation_{score.name}" if score.validated else score.name: "maximize" if score.larger_is_better else "minimize"
-    for score in BUILT_IN
-    if score.validated or score.kind == "cost"
-}
 SAMPLERS = ("tpe", "random")
 STARTUP_TRIALS = 5  # that nothing is pruned before, so that there is a median to be worse than
+
+
+@lru_cache(maxsize=1)
+def objectives() -> dict[str, str]:
+    """What a search may choose by, from the validation split or about the model alone, and which way is better."""
+    from ampsim.metrics.scores import BUILT_IN  # which loads SciPy: a typo in a command need not wait for it
+
+    return {"validation_loss": "minimize"} | {
+        f"validation_{score.name}" if score.validated else score.name: "maximize"
+        if score.larger_is_better
+        else "minimize"
+        for score in BUILT_IN
+        if score.validated or score.kind == "cost"
+    }
 
 
 @dataclass(frozen=True)
@@ -111,13 +118,13 @@ class Search:
             self.study = optuna.create_study(
                 study_name=name,
                 storage=storage,
-                directions=[OBJECTIVES[each] for each in self.options.objectives],
+                directions=[objectives()[each] for each in self.options.objectives],
                 load_if_exists=True,
             )
         except Exception as error:  # each kind of storage has errors of its own
             said = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise AmpsimError(f"the storage {self.storage} of the search does not serve: {said}") from error
-        directions = [OBJECTIVES[each] for each in self.options.objectives]
+        directions = [objectives()[each] for each in self.options.objectives]
         if (there := [each.name.lower() for each in self.study.directions]) != directions:
             raise AmpsimError(
                 f"the study {name} in {self.storage} was made to {' and '.join(there)}, and these objectives ask to "
@@ -164,7 +171,7 @@ class Search:
     def tell(self, trial: Any, outcome: Outcome) -> None:
         states = self.optuna.trial.TrialState
         if outcome.status == "finished":
-            self.study.tell(trial, [outcome.values[VALUES[name]] for name in self.options.objectives])
+            self.study.tell(trial, [outcome.values[stored(name)] for name in self.options.objectives])
         elif outcome.status in ("pruned", "diverged") and len(self.options.objectives) == 1:
             self.study.tell(trial, state=states.PRUNED)  # TPE learns from these that the place is bad
         else:
@@ -181,8 +188,8 @@ class Search:
 
     def best(self, metrics: Sequence[Mapping[str, float]]) -> list[int]:
         """The numbers of those that none of the others betters in every objective."""
-        signs = [1 if OBJECTIVES[name] == "minimize" else -1 for name in self.options.objectives]
-        names = [STORED[name] for name in self.options.objectives]
+        signs = [1 if objectives()[name] == "minimize" else -1 for name in self.options.objectives]
+        names = [stored(name, cost="test_") for name in self.options.objectives]
         points = {
             number: [sign * one[name] for sign, name in zip(signs, names, strict=True)]
             for number, one in enumerate(metrics)
@@ -191,9 +198,9 @@ class Search:
         return [list(points)[place] for place in front(list(points.values()))]
 
 
-# Objectives as a run's outcome and as its metrics in the store name them.
-VALUES = {name: f"best_{name}" if name.startswith("validation") else name for name in OBJECTIVES}
-STORED = {name: f"best_{name}" if name.startswith("validation") else f"test_{name}" for name in OBJECTIVES}
+def stored(objective: str, *, cost: str = "") -> str:
+    """An objective as a run's outcome names it and, with the prefix of test figures, as its metrics in the store do."""
+    return f"best_{objective}" if objective.startswith("validation") else f"{cost}{objective}"
 
 
 def open_storage(storage: str) -> Any:

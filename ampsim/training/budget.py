@@ -12,6 +12,8 @@ from ampsim.training.state import State
 class Budget:
     """Ends a fit after its epochs, its seconds or its patience, whichever is reached first.
 
+    Its seconds begin once the training step is compiled, so that a slow compiler takes nothing from the training.
+
     Args:
         epoch_steps: optimizer steps in an epoch.
         epochs, seconds: one of them may be None.
@@ -54,6 +56,11 @@ class Budget:
             state.pace.append(round(clock_s, 4) if self.pace is None else self.pace[number])
             clock_s = state.pace[-1]
         state.elapsed_s = clock_s
+
+    def remaining_s(self, state: State) -> float:
+        """The seconds that are left, as far as the pace until now tells."""
+        done = self.done(state)
+        return state.elapsed_s * (1 - done) / max(done, 1e-9)
 
     def rate(self, state: State, *, step: int) -> float:
         """The learning rate of a step; 0 where the optimizer has a schedule of its own and ignores it."""

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from ampsim import AmpsimError
 from ampsim.config.run_config import RunConfig
 from ampsim.config.targets import build
 from ampsim.losses import Sum
@@ -47,9 +48,21 @@ class Fit:
         strategy = distribution(config["training"]["devices"])
         make_deterministic(config["seed"])
         with strategy.scope():
-            with bounded_weights(f"the model ({config['model']['_target_'].rpartition('.')[2]})"):
-                model: AmpModel = build(config["model"], "model", sample_rate=recording.sample_rate)
-                model.build()
+            try:
+                with bounded_weights(f"the model ({config['model']['_target_'].rpartition('.')[2]})"):
+                    model: AmpModel = build(config["model"], "model", sample_rate=recording.sample_rate)
+                    model.build()
+            except (
+                ArithmeticError,
+                MemoryError,
+                TypeError,
+                ValueError,
+                tf.errors.OpError,
+            ) as error:  # Keras', of odd sizes
+                reason = str(error).strip().partition("\n")[0]
+                raise AmpsimError(
+                    f"this model cannot be built: {reason}; see the sizes in its section `model`"
+                ) from error
             optimizer = build(config["optimizer"], "optimizer")
         # The model states its memory; the splits keep that much apart.
         splits = recording.split(gap=model.receptive_field)

@@ -12,6 +12,9 @@ class Observer:
     def notice(self, text: str) -> None:
         """A sentence for the user: what was found in the recording, what the run goes on with."""
 
+    def doing(self, what: str) -> None:
+        """What the run is at while no progress is told: compiling, validating, scoring and the like."""
+
     def progress(self, progress: Progress) -> None:
         """Called after every call of the compiled training function, which may be many times a second."""
 

@@ -16,7 +16,7 @@ class State:
     """Where a run stands, apart from its weights; what a checkpoint holds as JSON."""
 
     step: int = 0  # optimizer steps taken
-    elapsed_s: float = 0.0  # wall time spent fitting, compilation and validation included
+    elapsed_s: float = 0.0  # wall time spent fitting, with validation and without compilation
     best_loss: float = math.inf
     best_step: int = 0
     stale: int = 0  # validations since the best

@@ -2,7 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import keras
@@ -24,6 +25,7 @@ from ampsim.training.observer import Observer
 from ampsim.training.segments import Segments
 from ampsim.training.state import Progress, State
 
+NOTABLE_S = 2.0  # of compiling, from which it is told
 SOLVED_LENGTH, SOLVED_STRETCHES = 200_000, 8  # samples of training audio that a model may solve for weights from
 
 
@@ -133,17 +135,14 @@ class Trainer:
             DivergedError: the loss became NaN or infinite. The model is left with its best weights.
         """
         observer = observer or Observer()
-        started = saved = time.perf_counter() - self.state.elapsed_s
+        if not self.budget.finished(self.state):
+            self.warm_up(observer)
+        saved = time.perf_counter()
+        started = saved - self.state.elapsed_s
         while not self.budget.finished(self.state):
             before = time.perf_counter()
-            try:
+            with self.enough_memory():
                 samples = self.call()
-            except tf.errors.ResourceExhaustedError as error:
-                self.set_weights(self.best)
-                raise AmpsimError(
-                    "the memory does not suffice for a training step: lower training.batch_size or "
-                    "training.segment_length, or make the model smaller"
-                ) from error
             now = time.perf_counter()
             self.budget.spend(self.state, now - started)
             try:
@@ -171,6 +170,7 @@ class Trainer:
         It comes after the last checkpoint and is no step of the training: one that goes on does without it.
         """
         began = time.perf_counter()
+        observer.doing("finishing the weights")
         if not self.model.solve(self.segments.stretches(SOLVED_LENGTH, SOLVED_STRETCHES)):
             return
         validation = self.validate()
@@ -181,6 +181,30 @@ class Trainer:
         row = {"step": self.state.best_step, "epoch": self.state.step / self.epoch_steps, **validation}
         self.state.intervals.append(row | {"elapsed_s": elapsed_s + time.perf_counter() - began})
         observer.interval(self.state.intervals[-1])
+
+    def warm_up(self, observer: Observer) -> None:
+        """Compile the training function by a call without a step: the clock of the budget begins after it."""
+        observer.doing("compiling the training step")
+        began = time.perf_counter()
+        starts = tf.zeros((self.steps_per_call, self.batch_size), tf.int32)
+        with self.enough_memory():
+            self.run_steps(starts, tf.zeros(self.steps_per_call), tf.constant(0))
+        took_s = time.perf_counter() - began
+        if self.budget.seconds is not None and took_s > max(NOTABLE_S, 0.1 * self.budget.seconds):
+            observer.notice(
+                f"compiling the training step took {took_s:.0f} s; the {self.budget.seconds:g} s of training begin now"
+            )
+
+    @contextmanager
+    def enough_memory(self) -> Iterator[None]:
+        try:
+            yield
+        except tf.errors.ResourceExhaustedError as error:
+            self.set_weights(self.best)
+            raise AmpsimError(
+                "the memory does not suffice for a training step: lower training.batch_size or training.segment_length, or "
+                "make the model smaller"
+            ) from error
 
     def call(self) -> int:
         """Take the next steps in one call of the compiled function; the samples trained on."""
@@ -253,11 +277,10 @@ class Trainer:
         return self.order[1][step : step + min(left, self.steps_per_call)]
 
     def progress(self, samples_per_s: float) -> Progress:
-        done = self.budget.done(self.state)
-        remaining = self.state.elapsed_s * (1 - done) / max(done, 1e-9)
         steps_into_interval = (self.state.step - 1) % self.epoch_steps % self.interval_steps + 1
         loss = self.state.sums[0] / steps_into_interval
-        return Progress(done, self.state.step / self.epoch_steps, loss, samples_per_s, remaining)
+        epoch, left_s = self.state.step / self.epoch_steps, self.budget.remaining_s(self.state)
+        return Progress(self.budget.done(self.state), epoch, loss, samples_per_s, left_s)
 
     # ---- intervals and validation ----
 
@@ -275,6 +298,8 @@ class Trainer:
         row["elapsed_s"] = self.state.elapsed_s
         row["learning_rate"] = float(keras.ops.convert_to_numpy(self.optimizer.learning_rate))
         due = number % self.intervals_per_validation == 0 or self.budget.done(self.state) >= 1
+        if due or stop:
+            observer.doing("validating")
         if due:
             self.keep_best(row)
         self.state.sums = []

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from synthetic import RATE, guitar, noise, write_pcm
 
-from ampsim import AmpsimError, __version__
+from ampsim import AmpsimError, __version__, printable
+from ampsim.cli import display, options, terminal, train
 from ampsim.cli import main as cli
-from ampsim.cli import options, train
 from ampsim.config import settings
 from ampsim.config.run_config import RunConfig, titled
+from ampsim.recordings.findings import Finding
 
 LIGHT = """
 import contextlib, io, json, sys
@@ -28,10 +29,20 @@ for words in json.loads(sys.argv[1]):
             code = cli.main(words)
         except SystemExit as stop:
             code = stop.code or 0
-    loaded = sorted({"tensorflow", "keras", "mlflow", "matplotlib", "soxr"} & set(sys.modules))
+    loaded = sorted(set(sys.argv[2].split()) & set(sys.modules))
     found.append([code, output.getvalue(), errors.getvalue(), loaded])
 print(json.dumps(found))
 """
+HEAVY = "tensorflow keras mlflow matplotlib soxr"
+TYPOS = {
+    "a command": ["trian"],
+    "a choice": ["train", "model=dens"],
+    "a group": ["train", "modle=dense"],
+    "a key of a sweep": ["train", "-m", "sed=0,1"],
+    "a key of a search": ["train", "-m", "hydra/sweeper=optuna", "model.layrs=1,2"],
+    "an option": ["evaluate", "rnu=last"],
+    "an option of the doctor": ["doctor", "inptu=x.wav"],
+}
 QUICK = {
     "help": ["--help"],
     "no word at all": [],
@@ -75,7 +86,7 @@ QUICK = {
 def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list]:
     """Exit code, output, errors and what was loaded, for each of QUICK in one process of its own."""
     folder = tmp_path_factory.mktemp("cli")
-    command = [sys.executable, "-c", LIGHT, json.dumps(list(QUICK.values()))]
+    command = [sys.executable, "-c", LIGHT, json.dumps(list(QUICK.values())), HEAVY]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
     assert list(folder.iterdir()) == []  # and nothing is written
     return dict(zip(QUICK, json.loads(done.stdout.splitlines()[-1]), strict=True))
@@ -84,6 +95,15 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list]:
 @pytest.mark.parametrize("name", QUICK)
 def test_what_can_be_answered_at_once_loads_nothing_heavy(answers: dict[str, list], name: str):
     assert answers[name][3] == []
+
+
+def test_a_typo_waits_for_no_numbers(tmp_path: Path):
+    numbers = f"{HEAVY} numpy scipy pandas soundfile optuna"
+    command = [sys.executable, "-c", LIGHT, json.dumps(list(TYPOS.values())), numbers]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    for name, (code, _, errors, loaded) in zip(TYPOS, json.loads(done.stdout.splitlines()[-1]), strict=True):
+        assert (name, code, loaded) == (name, 2, [])
+        assert "did you mean" in errors
 
 
 @pytest.mark.parametrize(
@@ -164,7 +184,52 @@ def test_an_interrupt_is_exit_code_130(monkeypatch: pytest.MonkeyPatch, capsys: 
     assert capsys.readouterr().err.endswith("ampsim: interrupted\n")
 
 
+STEERING = "x\nampsim: all is well\r\x1b[2J\x9b31m\u202e\ud800.wav"
+ESCAPED = r"x\nampsim: all is well\r\x1b[2J\x9b31m\u202e\ud800.wav"
+
+
+def test_a_name_neither_steers_the_terminal_nor_begins_a_line(capsys: pytest.CaptureFixture):
+    for words in (["train", f"{STEERING}=1"], ["doctor", STEERING], ["votes", STEERING], [STEERING]):
+        assert cli.main(words) == 2
+        errors = capsys.readouterr().err
+        assert errors.startswith("ampsim: ")
+        assert errors.count("\n") == 1
+        assert ESCAPED in errors
+    terminal.say(terminal.new_console(), STEERING)
+    terminal.new_console().print(display.score_table({"esr": 0.5}, STEERING))
+    terminal.new_console().print(display.findings_table([Finding("error", "x", STEERING, STEERING)]))
+    shown = capsys.readouterr().out
+    assert not [line for line in shown.splitlines() if line.startswith("ampsim")]
+    assert all(c.isprintable() or c == "\n" for c in shown)
+    assert printable("ア ン\u3000プ 🎸 ö") == "ア ン\u3000プ 🎸 ö"
+
+
+def test_each_sentence_of_an_error_has_a_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
+    def failing(words: list[str]) -> None:
+        raise AmpsimError("one\nampsim: x", "two")
+
+    monkeypatch.setattr(train, "train", failing)
+    assert cli.main(["train"]) == 2
+    assert capsys.readouterr().err == "ampsim: one\\nampsim: x\ntwo\n"
+
+
 # ---- options ----
+
+
+def test_a_tilde_is_the_home_where_there_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    found = options.parsed(options.Render, ["input=~/a.wav", "output=~x.wav", "run=~", "folder=~/runs"])
+    assert (found.input, found.output, found.run) == (str(tmp_path / "a.wav"), "~x.wav", "~")
+    assert found.folder == str(tmp_path / "runs")
+
+
+def test_files_with_a_tilde_and_no_home_are_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for words in (["doctor", "input=~x.wav"], ["votes", "~x.json"], ["reproduce", "config=~x.yaml"]):
+        assert cli.main(words) == 2
+        assert "~x." in capsys.readouterr().err
+    assert cli.main(["render", "input=x", "output=y", f"channel={'9' * 5000}"]) == 2
+    assert len(capsys.readouterr().err) < 300
 
 
 def test_options_are_read_with_their_types():

@@ -1,5 +1,8 @@
 """Configs composed by Hydra as they come from the command line, and the sentences about what is wrong with them."""
 
+import copy
+import json
+import shlex
 import sys
 from pathlib import Path
 
@@ -9,6 +12,7 @@ import yaml
 from ampsim import AmpsimError
 from ampsim.config import saved, settings
 from ampsim.config.settings import composed
+from ampsim.config.targets import build, flattened
 
 CONF = Path(__file__).parents[2] / "conf"
 STEREO = ["data=stereo", "data.path=take.wav"]
@@ -99,6 +103,91 @@ def test_paths_become_absolute_seen_from_where_the_command_was_typed(tmp_path: P
 def test_a_file_name_of_any_kind_in_quotes(name: str):
     quoted = name.replace("'", "\\'")
     assert composed(["data=stereo", f"data.path='{quoted}'"])["data"]["path"] == str(Path(name).absolute())
+
+
+# Of real files; Hydra's grammar reads none of the first, and something else in the others.
+UNREADABLE = [
+    "amp #2.wav",
+    "(take 1).wav",
+    "[2x12].wav",
+    "a=b.wav",
+    "Bob's.wav",
+    "R&B.wav",
+    "アンプ.wav",
+    "~x.wav",
+    'a"b.wav',
+]
+READ_OTHERWISE = ["a,b.wav", "${x}.wav", " x.wav", "[2x12]", "choice(a,b)", "'q'", "a\\,b.wav"]
+
+
+@pytest.mark.parametrize("name", [*UNREADABLE, *READ_OTHERWISE])
+def test_a_file_name_is_taken_as_it_is_typed(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).touch()
+    words = ["data=stereo", settings.as_meant(f"data.path={name}"), settings.as_meant(f"tracking.folder={name}")]
+    found = composed(words)
+    assert found["data"]["path"] == found["tracking"]["folder"] == str(tmp_path / name)
+    assert [settings.as_meant(word) for word in words[:1]] == words[:1]
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_a_name_that_hydra_cannot_read_needs_no_file(name: str):
+    assert composed(["data=stereo", settings.as_meant(f"data.path={name}")])["data"]["path"] == str(
+        Path(name).absolute()
+    )
+    assert composed([settings.as_meant(f"name={name}")])["name"] == name
+
+
+def test_several_names_are_a_list_or_a_sweep_still(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    assert settings.as_meant("data.path=a.wav,b.wav") == "data.path=a.wav,b.wav"
+    assert settings.as_meant("data.path=a.wav,b #2.wav") == "data.path=a.wav,'b #2.wav'"
+    listed = settings.as_meant("data.path=[größer.wav,b.wav]")
+    assert composed(["data=stereo", listed])["data"]["path"] == [str(tmp_path / n) for n in ("größer.wav", "b.wav")]
+
+
+def test_a_word_that_may_mean_one_file_and_two_is_refused_with_what_to_type(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "b.wav", "a,b.wav"):
+        (tmp_path / name).touch()
+    with pytest.raises(AmpsimError, match=r"may mean the file `a,b\.wav` or `a` and `b\.wav`") as caught:
+        settings.as_meant("data.path=a,b.wav")
+    (word,) = shlex.split(str(caught.value).partition("type ")[2].partition(";")[0])
+    assert composed(["data=stereo", word])["data"]["path"] == str(tmp_path / "a,b.wav")
+
+
+@pytest.mark.parametrize(
+    "word", ["model.layers=[1", "data.delay=5", "data.splits={train:0.8}", "seed=0,1", "model=dense"]
+)
+def test_what_names_nothing_is_left_alone(word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "5").touch()
+    assert settings.as_meant(word) == word
+
+
+@pytest.mark.parametrize(
+    ("word", "sentence"),
+    [
+        ("data.path=7", "data.path=7: it names a file"),
+        ("data.path=[true]", "data.path=True: it names a file"),
+        ("data.path=a,b.wav", "has several values"),
+        ("data.path=${x}.wav", "${x} refers to a key of the config"),
+        ("seed=" + "9" * 5000, "is not understood"),
+        ("data.path=" + "[" * 3000, "is not understood"),
+    ],
+)
+def test_what_names_no_file_is_told_in_one_short_sentence(word: str, sentence: str):
+    found = refused(["data=stereo", word])
+    assert sentence in found
+    assert "\n" not in found
+    assert len(found) < 500
+
+
+def test_the_advice_to_quote_can_be_typed_as_it_stands():
+    advice = refused(["data=stereo", "data.path=a b[.wav"]).rpartition("quote the value: ")[2]
+    assert composed(["data=stereo", *shlex.split(advice)])["data"]["path"] == str(Path("a b[.wav").absolute())
 
 
 @pytest.mark.parametrize(
@@ -280,6 +369,60 @@ def test_what_is_no_config_is_refused(tmp_path: Path, text: str, sentence: str):
         saved.read_config(written(tmp_path, text=text))
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+ODD = [None, "x", -1, float("nan"), 10**30, [[1]], {"a": {"b": []}}]
+
+
+@pytest.mark.parametrize("section", ["data", "loss", "optimizer", "schedule", "training", "tracking", "seed", "name"])
+def test_whatever_stands_at_a_key_is_taken_or_refused_in_a_sentence(section: str, tmp_path: Path):
+    """Every key, and every section of keys, with values that nobody means: no other exception comes of any."""
+    (tmp_path / "take.wav").write_bytes(b"RIFF")
+    base = composed(["data=stereo", f"data.path={tmp_path / 'take.wav'}", "optimizer=adam"])
+    keys = flattened({section: base[section]})
+    keys |= {key.rpartition(".")[0]: None for key in keys if "." in key}
+    refusals = 0
+    for key in keys:
+        for value in ODD:
+            config, (*sections, last) = copy.deepcopy(base), key.split(".")
+            inner = config
+            for each in sections:
+                inner = inner[each]
+            inner[last] = value
+            try:
+                (tmp_path / "config.yaml").write_text(json.dumps(config), encoding="utf-8")  # which is YAML too
+                checked, _ = saved.read_config(tmp_path / "config.yaml")
+                if section in ("data", "loss", "optimizer", "schedule"):
+                    built = build(checked[section], section)
+                    built.load() if section == "data" else built
+            except AmpsimError as error:
+                refusals += bool(str(error))
+    assert refusals >= len(keys)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ([f"training.batch_size={10**30}"], "training.batch_size is a number of 30 digits"),
+        ([f"training.seconds={10**400}"], "too large"),
+        ([f"model.channels={-(10**30)}"], "model.channels is a number of 30 digits"),
+        ([f"+loss.terms.x=[1,{10**20}]"], "loss.terms.x.1 is a number of 20 digits"),
+    ],
+)
+def test_a_number_that_no_machine_holds_is_refused(words: list[str], sentence: str):
+    assert sentence in refused(words)
+
+
+def test_digits_without_end_in_a_file_are_refused(tmp_path: Path):
+    with pytest.raises(AmpsimError, match=r"config\.yaml"):
+        saved.read_config(written(tmp_path, text=f"seed: {'9' * 5000}\n"))
+
+
+@pytest.mark.parametrize(("word", "text"), [("name=7", "7"), ("name=true", "true"), ("tracking.experiment=1e3", "1e3")])
+def test_a_name_that_looks_like_a_number_is_text(word: str, text: str):
+    key = word.partition("=")[0]
+    assert flattened(composed([settings.as_meant(word)]))[key] == text
+    assert composed([settings.as_meant("name=null")])["name"] is None
 
 
 def test_what_is_no_text_or_not_there_is_refused(tmp_path: Path):

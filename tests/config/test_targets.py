@@ -6,6 +6,7 @@ import pytest
 
 from ampsim import AmpsimError
 from ampsim.config import targets
+from ampsim.config.run_config import assignment
 from ampsim.config.targets import assignments, build, flattened, nearest
 from ampsim.recordings.sources import Stereo
 from ampsim.training.schedules import Cosine
@@ -206,6 +207,14 @@ def test_flattened_joins_keys_by_dots():
 
 
 @pytest.mark.parametrize(
+    "text", ["take #1.wav", "it's.wav", "a\\", "a\\'b\\\\", "${x}", 'say "x"', "'", "null", "a,b", "größer\n.wav"]
+)
+def test_what_the_api_quotes_is_told_as_it_was_given(text: str):
+    assert assignments(assignment("data.path", text)) == {"data.path": text}
+    assert assignments(['+name="a b"']) == {"name": "a b"}
+
+
+@pytest.mark.parametrize(
     ("section", "sentence"),
     [
         (
@@ -222,6 +231,40 @@ def test_an_argument_of_a_wrong_type_is_refused(section: dict, sentence: str):
     with pytest.raises(AmpsimError) as caught:
         build(section)
     assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("part", "path"),
+    [
+        ("data", "ampsim.players.documents.Weights"),
+        ("data", "ampsim.captures.documents.Weights"),
+        ("data", "ampsim.recordings.findings.Finding"),
+        ("model", "ampsim.models.layers.Levels"),
+        ("data", "ampsim.recordings.sources.Source"),
+        ("model", "ampsim.models.AmpModel"),
+        ("loss", "ampsim.losses.Loss"),
+        ("schedule", "ampsim.training.schedules.Schedule"),
+        ("optimizer", "keras.optimizers.Optimizer"),
+    ],
+)
+def test_what_is_no_part_or_only_the_base_of_parts_is_not_built(part: str, path: str):
+    with pytest.raises(AmpsimError, match=f"_target_: {path}`"):
+        build({"_target_": path}, part)
+
+
+SCHEDULE = {"_target_": "keras.optimizers.schedules.CosineDecay", "initial_learning_rate": 1, "decay_steps": 3}
+
+
+@pytest.mark.parametrize(
+    "inner", ["x", 1, {}, [], {"class_name": "Adam", "module": "os", "config": {}}, SCHEDULE], ids=str
+)
+def test_the_optimizer_inside_another_is_one(inner: object):
+    with pytest.raises(AmpsimError, match="inner_optimizer has no _target_ that names an optimizer"):
+        build({"_target_": "keras.optimizers.LossScaleOptimizer", "inner_optimizer": inner}, "optimizer")
+    adam = {"_target_": "keras.optimizers.Adam"}
+    assert build(
+        {"_target_": "keras.optimizers.LossScaleOptimizer", "inner_optimizer": adam}, "optimizer"
+    ).inner_optimizer
 
 
 def test_a_whole_number_is_a_number():

@@ -1,5 +1,7 @@
 """The doctor finds each fault that was put into a recording, with its size, and none in a recording that has none."""
 
+import base64
+import hashlib
 import json
 import re
 from collections.abc import Callable
@@ -442,6 +444,10 @@ def test_doctor_writes_text_json_and_a_page(tmp_path: Path, capsys: pytest.Captu
     assert "<b>Verst" not in html
     assert re.findall(r'(?:src|href)="(?!data:)', html) == []  # needs nothing beside it
     assert html.count("<figure>") == 5
+    style = html.partition("<style>")[2].partition("</style>")[0]
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert f"content=\"default-src 'none'; style-src 'sha256-{digest}'; img-src data:\"" in html
+    assert not re.search(r"<script|\sstyle=|\son\w+=", html)  # which that policy would hold back
     code, output = run(words, capsys)
     assert code == 2
     assert "exists; say overwrite=true" in output

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from ampsim import AmpsimError
+from ampsim.cli import main as cli
 from ampsim.config import plugins, settings
 from ampsim.config.targets import build, locate
 
@@ -92,6 +93,56 @@ def test_ampsim_toml_names_folders_unless_it_came_with_a_config(tmp_path: Path, 
     assert [plugin.package for plugin in plugins.found().plugins] == ["tube_own"]
     plugins.disregard_settings_beside(Path("config.yaml"))
     assert plugins.found().plugins == ()
+
+
+def test_only_the_ampsim_toml_of_the_current_folder_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Not that beside a config, nor one above it, from wherever the command is typed."""
+    package(tmp_path / "theirs", "tube_theirs")
+    (tmp_path / "theirs" / "ampsim.toml").write_text('[plugins]\nfolders = ["."]\n')
+    inner = tmp_path / "theirs" / "run"
+    inner.mkdir()
+    for place in (tmp_path, inner):
+        monkeypatch.chdir(place)
+        for config in (inner / "config.yaml", tmp_path / "theirs" / "config.yaml"):
+            plugins.disregard_settings_beside(config)
+            assert plugins.named_folders() == ()
+    monkeypatch.chdir(tmp_path / "theirs")  # a user who works there and whose config lies elsewhere
+    monkeypatch.setattr(plugins, "_elsewhere", {inner.resolve()})
+    assert plugins.named_folders() == (tmp_path / "theirs",)
+    (tmp_path / "link").symlink_to(tmp_path / "theirs")
+    plugins.disregard_settings_beside(tmp_path / "link" / "config.yaml")
+    assert plugins.named_folders() == ()
+
+
+@pytest.mark.parametrize(
+    "words", [["train", "modle=dense"], ["doctor", "input=no.wav"], ["compare", "sweep=last"]], ids=str
+)
+def test_a_plugin_that_is_set_aside_is_told_once_by_every_command(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    monkeypatch.chdir(tmp_path)
+    distribution(tmp_path / "site", "tube_late", requires="ampsim>=99")
+    assert cli.main([*words]) == 2
+    warning, error = capsys.readouterr().err.splitlines()
+    assert warning.startswith("ampsim: warning: the plugin `tube_late` (tube_late 1.0) needs ampsim >=99")
+    assert error.startswith("ampsim: ")
+    assert cli.main([*words]) == 2
+    assert capsys.readouterr().err.splitlines() == [error]
+    monkeypatch.setattr(plugins, "_reported", set())
+    with pytest.raises(SystemExit):
+        cli.main(["doctor", "--help"])
+    assert capsys.readouterr().err == ""
+
+
+def test_a_settings_file_that_cannot_be_read_is_told_by_every_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ampsim.toml").write_text("[plugins\n")
+    assert cli.main(["doctor", "input=no.wav"]) == 2
+    warning, error = capsys.readouterr().err.splitlines()
+    assert "ampsim.toml cannot be read as TOML" in warning
+    assert "no.wav does not exist" in error
 
 
 def test_a_class_that_is_no_part_is_refused(tmp_path: Path):

@@ -9,8 +9,9 @@ from numpy.testing import assert_array_equal
 from synthetic import MARGIN, RATE, amp, filtered_noise, guitar, noise, pair, shifted, write_pcm
 
 from ampsim import AmpsimError
+from ampsim.doctor import diagnosed, loaded
 from ampsim.recordings.pairs import AudioPair, Span, aligned, estimate_delay
-from ampsim.recordings.preparing import checked
+from ampsim.recordings.preparing import checked, prepare
 from ampsim.recordings.sources import Pair, Stereo, VirtualAmp
 from ampsim.recordings.splits import split
 from ampsim.signals import audio
@@ -473,3 +474,17 @@ def test_soft_playing_and_rests_are_sound():
     softer[9 * RATE :] *= 0.02
     found = split([replace(take, target=softer), muted(pair(10.0, name="b"), 0, 2 * RATE)], SHARES, gap=10)
     assert set(found) == {"train", "validation", "test"}
+
+
+@pytest.mark.parametrize(("samples", "rate"), [(1, 44100), (2, 8000), (399, 8000), (2000, 44100), (2204, 44100)])
+def test_a_take_shorter_than_a_level_takes_is_refused_with_how_short_it_is(samples: int, rate: int, tmp_path: Path):
+    sound = noise(samples)
+    stereo = write_pcm(tmp_path / "take.wav", [sound, 0.5 * sound], sample_rate=rate)
+    direct, amp = (write_pcm(tmp_path / name, [sound], sample_rate=rate) for name in ("in.wav", "out.wav"))
+    for source in (Stereo(path=str(stereo)), Pair(input=str(direct), target=str(amp), delay=0)):
+        with pytest.raises(
+            AmpsimError, match=rf"holds {samples:,} samples \(.* ms\), and levels are compared over 50 ms"
+        ):
+            prepare(source, notice=lambda text: None)
+    found = diagnosed(*loaded(str(stereo)))
+    assert [each.topic for each in found.findings if each.severity == "error"] == ["length"]

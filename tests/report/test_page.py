@@ -1,6 +1,7 @@
 """The file as Python writes it: what is in it, how large, and that names in it stay names."""
 
 import base64
+import hashlib
 import io
 import json
 import re
@@ -165,6 +166,10 @@ def test_nothing_on_the_page_comes_from_elsewhere(page: Path):
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', text)
     assert policy
     assert policy[1].startswith("default-src 'none';")
+    for name, kind in (("style", "<style>"), ("script", "<script>")):
+        (inner,) = re.findall(rf"{kind}(.*?)</{name}>", text, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(inner.encode()).digest()).decode()
+        assert f"{name}-src 'sha256-{digest}'" in policy[1]
     addresses = set(re.findall(r"\b(?:https?|wss?)://[^\s\"'<]+", text))
     assert addresses == {"http://www.w3.org/2000/svg"}  # a name, which nobody asks
 

@@ -1,5 +1,7 @@
 """Scores of a model on held-out spans against the model run over the whole take by hand."""
 
+from types import SimpleNamespace
+
 import keras
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from synthetic import RATE, pair
 from ampsim import AmpsimError
 from ampsim.models import Dense, Fir
 from ampsim.recordings.pairs import Span
-from ampsim.runs.evaluation import evaluate
+from ampsim.runs.evaluation import doubts, evaluate
 
 TAKES = [pair(2.0, seed=1), pair(1.0, seed=2)]
 SPANS = [Span(TAKES[0], 3000, 9000), Span(TAKES[1], 0, 8000)]
@@ -53,3 +55,36 @@ def test_a_model_that_plays_no_numbers_is_not_scored():
     net.input_gain = 1e3
     with pytest.raises(AmpsimError, match=r"the model, given .*, plays NaN or infinity from 0:0\d\.\d on"):
         evaluate(net, SPANS)
+
+
+def doubted(*, esr: float, steps: int = 5000, losses: tuple[float, ...] = (0.5, 0.3, 0.2), rate: float = 0.01) -> str:
+    """What is doubted of a run on a direct signal and an amp that is 0.8 times it, and a part as strong that is not in it."""
+    direct, other = np.array([1.0, 0, 1, 0], np.float32), np.array([0, 0.8, 0, 0.8], np.float32)
+    state = SimpleNamespace(step=steps, intervals=[{"validation_loss": loss} for loss in losses])
+    budget = SimpleNamespace(seconds=30.0, epochs=None, learning_rate=rate)
+    signals = {"direct": direct, "amp": 0.8 * direct + other}
+    found = doubts(SimpleNamespace(state=state, budget=budget), SimpleNamespace(scores={"esr": esr}, signals=signals))
+    return " | ".join(found)
+
+
+def test_a_run_that_learnt_is_not_doubted():
+    assert doubted(esr=0.02) == doubted(esr=0.49) == doubted(esr=float("nan")) == ""  # a silent target has no ESR
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (
+            {"esr": 0.92, "steps": 2},
+            "the budget of 30 s gave 2 optimizer steps, too few to learn an amp: raise training.seconds",
+        ),
+        ({"esr": 0.1, "steps": 1}, "gave 1 optimizer step, too few"),
+        ({"esr": 0.1, "rate": 0}, "the learning rate was 0"),
+        ({"esr": 0.1, "losses": (0.2, 0.3, 0.4)}, "no validation was better than the first"),
+        ({"esr": 1.0}, "an ESR of 1 is no better than silence"),
+        ({"esr": 7.3}, "an ESR of 7.3 is no better than silence"),
+        ({"esr": 0.51}, "an ESR of 0.51 is no better than the direct signal at another volume (0.5)"),
+    ],
+)
+def test_a_run_that_may_have_learnt_nothing_is_doubted_with_what_to_do(arguments: dict, sentence: str):
+    assert sentence in doubted(**arguments)

@@ -33,6 +33,18 @@ def test_every_combination_is_a_job_with_its_config():
     assert (plan.workers, plan.threads, plan.search) == (1, None, None)
 
 
+def test_files_with_names_of_any_kind_are_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    plan = planned("data=stereo", settings.as_meant("data.path=größer.wav,b #2.wav"), "seed=0,1")
+    assert [config["data"]["path"] for config in plan.configs[::2]] == [
+        str(tmp_path / "größer.wav"),
+        str(tmp_path / "b #2.wav"),
+    ]
+    (tmp_path / "a,b.wav").touch()  # one take, whose name has a comma in it
+    plan = planned("data=stereo", settings.as_meant("data.path=a,b.wav"), "seed=0,1")
+    assert [config["data"]["path"] for config in plan.configs] == [str(tmp_path / "a,b.wav")] * 2
+
+
 def test_a_command_without_a_sweep_is_one_run():
     assert plans.planned(["seed=1"], multirun=False) is None
 

@@ -469,6 +469,64 @@ def test_progress_tells_how_far_the_fit_is():
     assert seen[-1].loss == pytest.approx(state.intervals[-1]["loss"])  # at an interval's end both are its mean
 
 
+class Clock:
+    """A clock that only moves when it is told to."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        monkeypatch.setattr("ampsim.training.trainer.time.perf_counter", lambda: self.now)
+
+    def taking(self, fit: Trainer, *, compile_s: float, call_s: float) -> None:
+        """Have the training function of a fit take so long by this clock."""
+        run_steps = fit.run_steps
+
+        def slow(starts: tf.Tensor, rates: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+            self.now += call_s if int(count) else compile_s
+            return run_steps(starts, rates, count)
+
+        fit.run_steps = slow
+
+
+def test_compiling_takes_nothing_from_a_budget_in_seconds_and_is_told(monkeypatch: pytest.MonkeyPatch):
+    fit, notices, doings = trainer(epochs=None, seconds=30), [], []
+    Clock(monkeypatch).taking(fit, compile_s=25, call_s=1)
+    state = fit.fit(Watcher(notice=notices.append, doing=doings.append))
+    assert (state.step, state.elapsed_s) == (30 * 4 - 2 * 5, 30)  # an epoch of 22 steps ends with a call of 2
+    assert state.pace == [float(second) for second in range(1, 31)]
+    assert notices == ["compiling the training step took 25 s; the 30 s of training begin now"]
+    assert doings[0] == "compiling the training step"
+    assert "validating" in doings
+
+
+def test_a_fit_whose_compiling_is_quick_or_that_counts_epochs_says_nothing_of_it(monkeypatch: pytest.MonkeyPatch):
+    for arguments, compile_s in (({"epochs": None, "seconds": 30.0}, 1), ({"epochs": 1}, 100)):
+        fit, notices = trainer(**arguments), []
+        Clock(monkeypatch).taking(fit, compile_s=compile_s, call_s=1)
+        fit.fit(Watcher(notice=notices.append))
+        assert notices == []
+
+
+def test_the_time_left_is_that_of_steps_and_not_of_compiling(monkeypatch: pytest.MonkeyPatch):
+    fit, seen = trainer(epochs=2), []
+    Clock(monkeypatch).taking(fit, compile_s=1000, call_s=1)
+    fit.fit(Watcher(progress=seen.append))
+    total_s = 44 / 4  # as long as every call takes four steps
+    assert seen[0].remaining_s == pytest.approx(total_s - 1)
+    assert [progress.remaining_s for progress in seen] == sorted((p.remaining_s for p in seen), reverse=True)
+
+
+def test_compiling_takes_no_step(unbroken: Trainer):
+    fit = trainer()
+    before = [variable.numpy() for variable in (*fit.model.variables, *fit.optimizer.variables)]
+    fit.warm_up(Observer())
+    after = [variable.numpy() for variable in (*fit.model.variables, *fit.optimizer.variables)]
+    for one, other in zip(before, after, strict=True):
+        assert_array_equal(one, other)
+    fit.fit()
+    for one, other in zip(weights(unbroken), weights(fit), strict=True):
+        assert_array_equal(one, other)
+
+
 # ---- learning rate ----
 
 
