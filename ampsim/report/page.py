@@ -52,10 +52,8 @@ def listening_page(
         models: a prediction, (num_samples,), by its model's or run's name, in the order in which to show them.
         title: what is compared; a run's name, for instance.
         source: what the signals are, in words.
-        scores: of each model by its name; the scores of `metrics.scores` make a table, floors are drawn too.
-        runs: the run's id of each model, which the votes then tell.
-        configs: a text to fold out, by a name.
-        facts: short facts for the page's head, by a word for them.
+        scores, runs: of each model by its name; its scores make a table, its run's id is told by the votes.
+        configs, facts: a text to fold out, by a name; short facts for the page's head, by a word for them.
         duration_s: of the excerpt; shorter where the page would grow beyond 1.6 MB a signal, and the page says so.
         start_s: where the excerpt begins; None finds the busiest part.
 
@@ -70,26 +68,22 @@ def listening_page(
     given = {name: signals[name] for name in ("direct", "amp")} | {names[name]: models[name] for name in models}
     everything, notes = audible(given)
     start, length, data, islands = excerpted(everything, sample_rate, duration_s, start_s)
-    total = len(everything["amp"])
-    if length < min(total, max(1, round(duration_s * sample_rate))):
+    if length < min(len(everything["amp"]), max(1, round(duration_s * sample_rate))):
         notes["short"] = f"The excerpt is shorter than {duration_s:g} s, so that this file stays small."
-    predictions = list(names.values())
+    data |= {"title": title, "from": source, "facts": dict(facts or {}), "configs": dict(configs or {})}
+    data |= {"notes": list(notes.values()), "floors": floors(list(scored.values()))}
+    data |= drawn(everything, list(names.values()), sample_rate, start, length)
+    data["table"] = table(scored, list(names.values()))
     for signal in data["signals"]:
         signal["run"] = run_of.get(signal["name"])
-    data |= {
-        "title": title,
-        "from": source,
-        "start": start / sample_rate,
-        "total": total / sample_rate,
-        "notes": list(notes.values()),
-        "facts": dict(facts or {}),
-        "configs": dict(configs or {}),
-        "curves": [curve(everything["amp"], everything[name], sample_rate, start, length) for name in predictions],
-        "floors": floors(list(scored.values())),
-        "table": table(scored, predictions),
-    }
     write_text(path, filled(signed(data, islands), islands), overwrite=overwrite)
     return path
+
+
+def drawn(signals: Mapping[str, Signal], predictions: list[str], rate: int, start: int, length: int) -> dict[str, Any]:
+    """What the page draws of the whole signals, and where in them the excerpt lies."""
+    curves = [curve(signals["amp"], signals[name], rate, start, length) for name in predictions]
+    return {"start": start / rate, "total": len(signals["amp"]) / rate, "curves": curves}
 
 
 def signed(data: dict[str, Any], islands: list[str]) -> dict[str, Any]:

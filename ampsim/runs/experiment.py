@@ -11,7 +11,7 @@ from ampsim.config.run_config import RunConfig
 from ampsim.config.targets import build
 from ampsim.recordings.preparing import Recording, prepare
 from ampsim.runs.artifacts import record_result, record_setting, validation_scores
-from ampsim.runs.evaluation import doubts, evaluate, floors
+from ampsim.runs.evaluation import Evaluation, doubts, evaluate, floors
 from ampsim.runs.lifecycle import asked_to_end, begin, closing
 from ampsim.runs.locks import alone
 from ampsim.runs.tracking import Store, TrackedRun
@@ -77,12 +77,8 @@ def run(
     """
     observer = observer or Observer()
     notice = observer.notice
-    for fault in plugins.load():
-        notice(fault)
-    recording = recording or prepare(build(config["data"], "data"), notice=notice)
-    observer.doing("preparing the training")
-    fit = Fit.of(config, recording)
-    notice(str(fit))
+    fit = prepared(config, recording, observer)
+    recording = fit.recording
     store = Store(**config.tracking)
     tracked, checkpoint = begin(store, config, recording.digests, name=name, tags=tags, notice=notice)
     refusal = f"another process has just gone on with {tracked.name}"
@@ -94,10 +90,8 @@ def run(
             state = trainer.fit(Recorder(tracked, observer, asked))
         observer.doing("rendering and scoring the test split")
         fit.model.save(folder / "model.keras")
-        evaluation = evaluate(fit.model, fit.splits["test"])
+        evaluation = scored(fit)
         doubtful = record_doubts(tracked, doubts(trainer, evaluation), notice)
-        splits = [fit.splits[name] for name in ("train", "validation", "test")]
-        evaluation.scores.update(floors(*splits, future=fit.model.future))
         observer.doing("drawing figures and keeping the results")
         record_result(tracked, folder, state, evaluation, recording.sample_rate)
         validated = validation_scores(trainer.renderer, fit.splits["validation"], state)
@@ -106,6 +100,25 @@ def run(
     if not trainer.stopped:
         shutil.rmtree(checkpoint.parent, ignore_errors=True)
     return Result(tracked, store, evaluation.scores, validated, state, trainer.stopped, doubtful)
+
+
+def prepared(config: RunConfig, recording: Recording | None, observer: Observer) -> Fit:
+    """What is to be trained, on the recording that the config names where none is given."""
+    for fault in plugins.load():
+        observer.notice(fault)
+    recording = recording or prepare(build(config["data"], "data"), notice=observer.notice)
+    observer.doing("preparing the training")
+    fit = Fit.of(config, recording)
+    observer.notice(str(fit))
+    return fit
+
+
+def scored(fit: Fit) -> Evaluation:
+    """The test split's evaluation, with the floors of the recording among its scores."""
+    found = evaluate(fit.model, fit.splits["test"])
+    splits = [fit.splits[name] for name in ("train", "validation", "test")]
+    found.scores.update(floors(*splits, future=fit.model.future))
+    return found
 
 
 def record_doubts(tracked: TrackedRun, found: list[str], notice: Callable[[str], None]) -> tuple[str, ...]:

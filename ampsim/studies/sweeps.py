@@ -80,13 +80,11 @@ def run(
     Args:
         jobs: of a search, one that stands for all.
         launcher: called with the jobs that are left, or with each batch of a search.
-        resume: None goes on with the newest unfinished sweep of the same jobs, True with a finished one too, False
-            with none.
+        resume: None goes on with the newest unfinished sweep of these jobs, True with a finished one too, False with none.
         progress: told now and then how the sweep stands.
 
     Raises:
-        AmpsimError: the store does not answer, a job cannot be built, the same sweep is running now, or the launcher
-            failed.
+        AmpsimError: the store does not answer, a job cannot be built, the sweep is running now, or the launcher failed.
     """
     start_warm(limits.threads)  # it imports TensorFlow while this process imports MLflow
     store = Store(**tracking)
@@ -99,15 +97,12 @@ def run(
         if search:
             study = search.open(identity, earlier.get(STUDY), parent=parent.id, alone=not lease.joined)
             parent.log_tags({STUDY: study})
-            left, total, done = [], search.options.n_trials, search.done
-        else:
-            left, total = unsettled(jobs, store, parent, earlier, notice), len(jobs)
-            done = total - len(left)
+        left = [] if search else unsettled(jobs, store, parent, earlier, notice)
+        total, done = (search.options.n_trials, search.done) if search else (len(jobs), len(jobs) - len(left))
         watch = Watch(store, parent, total, done, progress)
 
         def train(batch: Sequence[Job]) -> list[Outcome]:
-            if earlier:  # a job that was interrupted goes on from its checkpoint
-                batch = [replace(job, config=with_resume(job.config)) for job in batch]
+            batch = continued(batch) if earlier else batch
             judge = search.judge() if search else None
             return launcher(Task(tuple(batch), {PARENT: parent.id}, limits, judge), watch.training)
 
@@ -116,9 +111,19 @@ def run(
         result = conclude(store, parent, search.jobs if search else jobs, search, notice)
         if broken:
             raise ended_early(broken, parent.name) from broken
-        unfinished = [row for row in result.rows if row.status not in SETTLED]
-        parent.finish("FAILED" if unfinished and not search else "FINISHED")
+        parent.finish(outcome(result, search))
     return result
+
+
+def outcome(result: Result, search: Search | None) -> str:
+    """The parent's status; trials of a search may fail, which the search makes the best of."""
+    failed = not search and any(row.status not in SETTLED for row in result.rows)
+    return "FAILED" if failed else "FINISHED"
+
+
+def continued(jobs: Sequence[Job]) -> list[Job]:
+    """Jobs of which one that was interrupted goes on from its checkpoint."""
+    return [replace(job, config=with_resume(job.config)) for job in jobs]
 
 
 def carried_out(

@@ -82,10 +82,7 @@ class Trainer:
         # Training losses are logged every epoch, or at every validation where that is more often.
         self.interval_steps = max(1, round(min(validate_every, 1.0) * self.epoch_steps))
         self.steps_per_call = min(self.steps_per_call, self.interval_steps)  # more are never taken
-        heard = segments.segment_length + model.receptive_field - 1
-        step_bytes = 4 * self.batch_size * (heard + segments.segment_length)
-        order_bytes = 16 * self.batch_size * self.epoch_steps
-        refuse_larger(f"an epoch with training.batch_size={self.batch_size}", step_bytes + order_bytes)
+        self.refuse_large_batches()
         self.intervals_per_validation = max(1, round(validate_every))
         self.budget = Budget(
             epoch_steps=self.epoch_steps,
@@ -104,8 +101,13 @@ class Trainer:
         restored = self.checkpoint.restore(model, optimizer) if resume and self.checkpoint else None
         self.state, self.best = restored or (State(), [variable.numpy() for variable in model.variables])
         with self.strategy.scope():  # a copy on each device
-            self.input = tf.Variable(segments.input, trainable=False)
-            self.target = tf.Variable(segments.target, trainable=False)
+            self.input, self.target = (tf.Variable(x, trainable=False) for x in (segments.input, segments.target))
+
+    def refuse_large_batches(self) -> None:
+        heard = self.segments.segment_length + self.model.receptive_field - 1
+        step_bytes = 4 * self.batch_size * (heard + self.segments.segment_length)
+        order_bytes = 16 * self.batch_size * self.epoch_steps
+        refuse_larger(f"an epoch with training.batch_size={self.batch_size}", step_bytes + order_bytes)
 
     def compile(self, *, xla: bool, precision: str) -> None:
         """Prepare the optimizer and the functions that take steps, on one device or on several."""
