@@ -23,7 +23,7 @@ from ampsim.comparing.ranking import (
 from ampsim.files import atomic
 from ampsim.files import refuse_existing as refuse_file
 from ampsim.metrics import Blocks
-from ampsim.metrics.scores import is_ratio, larger_is_better, of_test
+from ampsim.metrics.scores import headlines, is_ratio, larger_is_better, of_test
 from ampsim.report import plots
 from ampsim.report.page import listening_page
 from ampsim.runs.tracking import ENDS, Store, TrackedRun
@@ -166,11 +166,13 @@ def summary(ranking: Ranking, title: str) -> str:
     """The comparison as Markdown."""
     metric, lines = ranking.metric, [f"# {title}: {len(ranking.groups)} configs by test {ranking.metric}", ""]
     others = [name for name in ranking.verdict.metrics if name != metric][:5]
+    kept = {name for group in ranking.groups for trial in group.trials for name in trial.scores}
+    others += [name for name in headlines() if name in kept and name not in (metric, *others)]
     lines += [f"| | config | seeds | {metric} | to the row above | {' | '.join(others)} |"]
     lines += ["|" + " --- |" * (5 + len(others))]
     for number, (group, change) in enumerate(rows(ranking), 1):
         cells = [str(number), group.label.replace("|", "\\|"), str(len(group.trials)), with_spread(group, metric)]
-        cells += [describe(change, metric) if number > 1 else "", *(f"{group.mean(name):.4g}" for name in others)]
+        cells += [describe(change, metric) if number > 1 else "", *(plain(group.mean(name)) for name in others)]
         lines.append(f"| {' | '.join(cells)} |")
     lines += ["", *(f"- {sentence}" for sentence in [*sentences(ranking), *ranking.notes])]
     lines += [f"- left out: {name} ({why})" for name, why in ranking.left_out]
@@ -179,10 +181,15 @@ def summary(ranking: Ranking, title: str) -> str:
 
 
 EXPLANATION = """\
-`±` is the standard deviation over the seeds. A tie: a bootstrap over half-second segments of the held-out signal and over
-the seeds, with 95 % intervals, does not tell a row from the one above. The share of the variance is eta squared: sum of
-squares between a factor's levels over the total, each run counting once; p is that of an analysis of variance. Where the
-set is not balanced or has no seeds, the share is held against what a factor of as many levels that does nothing gets."""
+`±` is the standard deviation over the seeds. A tie: a bootstrap over half-second segments of the held-out signal (for
+predicted MUSHRA, its excerpts of 3 s) and over the seeds, with 95 % intervals, does not tell a row from the one above. The
+share of the variance is eta squared: sum of squares between a factor's levels over the total, each run counting once; p is
+that of an analysis of variance. Where the set is not balanced or has no seeds, the share is held against what a factor of as
+many levels that does nothing gets."""
+
+
+def plain(value: float) -> str:
+    return f"{value:.4g}" if math.isfinite(value) else "–"
 
 
 def with_spread(group: Group, metric: str) -> str:

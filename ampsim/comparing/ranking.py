@@ -276,11 +276,12 @@ def shortened(keys: list[str]) -> dict[str, str]:
 def difference(first: Group, second: Group, metric: str) -> Difference | None:
     """How much larger `metric` is in the second group than in the first, and how sure that is.
 
-    A bootstrap (Efron and Tibshirani, 1993) draws the held-out signal's blocks of half a second anew, the same for both
-    groups, and the seeds of each, n - 1 out of n, which gives their mean its true variance (Rao and Wu, 1988). Three
-    seeds say little about their own spread, so the interval is Student's t with the degrees of freedom after Welch and
-    Satterthwaite, rather than the percentiles, which would tell every fourth equal pair apart. Seeds are no pairs: in
-    another net the same seed draws other weights. A group of one seed is given the spread of the other.
+    A bootstrap (Efron and Tibshirani, 1993) draws the held-out signal's blocks anew (half a second each, or the excerpts
+    of a rating), the same for both groups, and the seeds of each; both n - 1 out of n, which gives their mean its true
+    variance (Rao and Wu, 1988). Three seeds say little about their own spread, so the interval is Student's t with the
+    degrees of freedom after Welch and Satterthwaite, rather than the percentiles, which would tell every fourth equal
+    pair apart. Seeds are no pairs: in another net the same seed draws other weights. A group of one seed is given the
+    spread of the other.
 
     Returns:
         None where neither segments nor seeds can say anything.
@@ -293,7 +294,7 @@ def difference(first: Group, second: Group, metric: str) -> Difference | None:
     if not paired and not several:
         return None
     num_blocks = sums[0][0].shape[1] if paired and sums[0] else 0
-    weights = random.multinomial(num_blocks, np.full(num_blocks, 1 / num_blocks), DRAWS) if paired else None
+    weights = random.multinomial(num_blocks - 1, np.full(num_blocks, 1 / num_blocks), DRAWS) if paired else None
     one, other = (replicates(group, metric, part, weights, random) for group, part in zip(groups, sums, strict=True))
     relative = is_ratio(metric) and min(group.mean(metric) for group in groups) > 0
     scale = np.log if relative else np.asarray

@@ -93,6 +93,8 @@ def run(
             state = trainer.fit(Recorder(tracked, observer, interrupted))
         fit.model.save(folder / "model.keras")
         evaluation = evaluate(fit.model, fit.splits["test"])
+        for note in evaluation.notes:
+            notice(note)
         evaluation.scores.update(floors(fit.splits["train"], fit.splits["test"], future=fit.model.future))
         record_result(tracked, folder, state, evaluation, recording.sample_rate)
         validated = validation_scores(trainer.renderer, fit.splits["validation"], state)
