@@ -83,8 +83,8 @@ def predicted_mushra(pairs: Pairs, sample_rate: int) -> PredictedMushra:
     for target, prediction in pairs:
         resampled = [at_rate(signal, sample_rate) for signal in (target, prediction)]
         for start, one, other in excerpts(*resampled):
-            level = loudness(one, RATE) if one is not None else math.nan
-            if math.isnan(level):
+            level = math.nan if one is None else loudness(one, RATE)
+            if one is None or math.isnan(level):
                 left_out.append(before_s + start / RATE)
                 continue
             gain = 10 ** ((LOUDNESS_LUFS - level) / 20)

@@ -121,7 +121,7 @@ BUILT_IN = (
         "predicted_mushra",
         "predicted MUSHRA",
         "{:.1f}",
-        "mean rating, of 100, that a formula expects of listeners; no listening test",
+        "rating, of 100, that a formula expects of listeners; it replaces no listening test",
         larger_is_better=True,
         headline=True,
         column="predicted\nMUSHRA",

@@ -271,3 +271,38 @@ def test_the_metrics_disagree_about_groups():
     assert found.verdict.sentences[0] == (
         "layers=2 has the lower esr than layers=1 (0.05 against 0.1), yet the higher fluctuation_db (2 against 0.2)"
     )
+
+
+# ---- a score that is larger where it is better, and whose blocks are excerpts ----
+
+
+def rated(name: str, ratings: list[float], seed: int = 0) -> Trial:
+    kept = Blocks("same", [1], [1.0], [1.0], [1.0], [1.0], ratings)
+    return Trial(name, name, {"m": name, "seed": str(seed)}, {"predicted_mushra": float(np.mean(ratings))}, blocks=kept)
+
+
+def test_the_highest_rating_comes_first_and_excerpts_tell_ties():
+    good, alike, poor = (
+        rated("good", [95, 91, 97, 93]),
+        rated("alike", [97, 90, 95, 93]),
+        rated("poor", [75, 70, 79, 71]),
+    )
+    found = ranked([poor, alike, good], "predicted_mushra")
+    assert [group.trials[0].name for group in found.groups] == ["good", "alike", "poor"]
+    tie, apart = found.differences
+    assert tie.tie
+    assert not apart.tie
+    # By hand: Student's t on the paired differences of four excerpts, as wide as 2000 draws make it.
+    differences = np.array([75, 70, 79, 71]) - [97, 90, 95, 93]
+    expected = stats.ttest_1samp(differences, 0).confidence_interval(0.95)
+    assert apart.change == pytest.approx(-20)
+    assert (apart.low, apart.high) == pytest.approx((expected.low, expected.high), rel=0.05)
+
+
+def test_one_block_tells_nothing_apart_and_an_old_run_is_left_out():
+    old = Trial("old", "old", {"m": "old", "seed": "0"}, {"esr": 0.1})
+    found = ranked([rated("a", [95.0]), rated("b", [60.0]), old], "predicted_mushra")
+    assert found.differences == [None]
+    assert found.left_out == [("old", "has no predicted_mushra")]
+    short = [trial(n, "sgd", 0, 0.1 * n, blocks=blocks(np.array([0.1 * n]), np.array([1.0]))) for n in (1, 2)]
+    assert ranked(short, "esr").differences == [None]
