@@ -41,7 +41,8 @@ def ranking_table(ranking: Any, title: str, *, told: Any, spread: Any, width: in
     """A `ranking.Ranking`, best first; `told` puts a difference to the best into words, `spread` what the seeds do."""
     metric = ranking.metric
     others = [name for name in headlines() if name not in ("esr", metric)]
-    others = [name for name in others if name in ranking.groups[0].trials[0].scores] if width >= 130 else []
+    kept = {name for group in ranking.groups for trial in group.trials for name in trial.scores}
+    others = [name for name in others if name in kept] if width >= 130 else []
     table = Table(title=worded(title), title_justify="left", box=None, padding=(0, 2, 0, 0), header_style="bold")
     columns = [("", "right"), ("config", "left"), ("seeds", "right"), (named(metric), "right"), ("± SD", "left")]
     for header, side in [*columns, ("to the best (95 %)", "right"), *((named(name), "right") for name in others)]:

@@ -28,7 +28,7 @@ from ampsim.config.saved import LARGEST
 from ampsim.files import atomic, read_json, read_text
 from ampsim.files import refuse_existing as refuse_file
 from ampsim.metrics import Blocks
-from ampsim.metrics.scores import is_ratio, larger_is_better, of_test
+from ampsim.metrics.scores import headlines, is_ratio, larger_is_better, of_test
 from ampsim.report import plots
 from ampsim.report.page import listening_page
 from ampsim.runs.tracking import ENDS, Store, TrackedRun
@@ -235,11 +235,13 @@ def summary(ranking: Ranking, title: str) -> str:
     metric = ranking.metric
     lines = [f"# {as_markdown(title)}: {len(ranking.groups)} configs by test {as_markdown(metric)}", ""]
     others = [name for name in ranking.verdict.metrics if name != metric][:5]
+    kept = {name for group in ranking.groups for trial in group.trials for name in trial.scores}
+    others += [name for name in headlines() if name in kept and name not in (metric, *others)]
     header = ["", "config", "seeds", as_markdown(metric), "to the best", *map(as_markdown, others)]
     lines += [f"| {' | '.join(header)} |", "|" + " --- |" * len(header)]
     for number, (group, change) in enumerate(rows(ranking), 1):
         cells = [str(number), as_markdown(group.label), str(len(group.trials)), with_spread(group, metric)]
-        cells += [describe(change, metric) if number > 1 else "", *(f"{group.mean(name):.4g}" for name in others)]
+        cells += [describe(change, metric) if number > 1 else "", *(plain(group.mean(name)) for name in others)]
         lines.append(f"| {' | '.join(cells)} |")
     told = [*sentences(ranking), *ranking.notes, *(f"left out: {name} ({why})" for name, why in ranking.left_out)]
     lines += ["", *(f"- {as_markdown(sentence)}" for sentence in told)]
@@ -256,11 +258,16 @@ EXPLANATION = """\
 The mean is the geometric one for ratios such as ESR. `±` is the standard deviation over three or more seeds; of two, both
 values are shown. Intervals to the best hold for all configs at once (95 %): the studentized range, on the logarithm of a
 ratio, of the spread of the seeds, which all configs share unless Bartlett's test finds them unlike (then each has its own:
-Games and Howell), and of half-second segments of the held-out signal. A tie is an interval that holds 0; "equal within"
+Games and Howell), and of half-second segments of the held-out signal (of predicted
+MUSHRA, its excerpts of 3 s). A tie is an interval that holds 0; "equal within"
 is the margin that it lies in. The share of the variance is eta squared: sum of squares between a factor's levels over the
 total, each run counting once; p is that of an analysis of variance. Where the set is not balanced or has no seeds, the
 share is held against what a factor of as many levels that does nothing gets. Metrics disagree where each of the two tells
 two configs apart, in opposite order, corrected for the number of pairs and of metrics."""
+
+
+def plain(value: float) -> str:
+    return f"{value:.4g}" if math.isfinite(value) else "–"
 
 
 def with_spread(group: Group, metric: str) -> str:

@@ -8,6 +8,7 @@ from ampsim.metrics.blocks import Blocks, block_sums
 from ampsim.metrics.disagreements import Verdict, disagreements
 from ampsim.metrics.floors import GainCurve, LinearFloor, gain_curve, linear_floor
 from ampsim.metrics.fluctuation import fluctuation
+from ampsim.metrics.mushra import PredictedMushra, predicted_mushra
 from ampsim.metrics.noise import NoiseFloor, noise_floor
 from ampsim.metrics.probes import Aliasing, Fingerprint, aliasing_to_signal_ratio, fingerprint
 from ampsim.metrics.scores import Pairs, Score, register, registered_scores
@@ -49,6 +50,7 @@ __all__ = [
     "GainCurve",
     "LinearFloor",
     "NoiseFloor",
+    "PredictedMushra",
     "Score",
     "Verdict",
     "a_weighted_esr",
@@ -67,6 +69,7 @@ __all__ = [
     "loudness_difference",
     "multi_resolution_stft",
     "noise_floor",
+    "predicted_mushra",
     "register",
     "registered_scores",
     "waveform_scores",

@@ -56,7 +56,7 @@ class Score:
     quotient: tuple[str, str] | None = None
 
     def text(self, value: float) -> str:
-        return self.format.format(value)
+        return "–" if math.isnan(value) else self.format.format(value)
 
 
 # In the order in which tables show them.
@@ -116,6 +116,31 @@ BUILT_IN = (
         "prediction over the amp (BS.1770)",
         signed=True,
         compared=True,
+    ),
+    Score(
+        "predicted_mushra",
+        "predicted MUSHRA",
+        "{:.1f}",
+        "rating, of 100, that a formula expects of listeners; it replaces no listening test",
+        larger_is_better=True,
+        headline=True,
+        column="predicted\nMUSHRA",
+        validated=True,
+        quotient=("predicted_mushra", "excerpts"),
+    ),
+    Score(
+        "predicted_mushra_worst",
+        "worst excerpt",
+        "{:.1f}",
+        "predicted MUSHRA of the worst 3 s",
+        larger_is_better=True,
+    ),
+    Score(
+        "predicted_mushra_share_above_90",
+        "excerpts above 90",
+        "{:.0%}",
+        "share of 3 s excerpts that are predicted to be hard to tell from the amp",
+        larger_is_better=True,
     ),
     Score(
         "worst_second_esr",

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from ampsim.metrics import a_weighted_esr
+from ampsim.metrics import a_weighted_esr, predicted_mushra
 from ampsim.models.rendering import Renderer
 from ampsim.recordings.pairs import Span
 from ampsim.runs.evaluation import Evaluation
@@ -74,11 +74,12 @@ def record_result(tracked: TrackedRun, folder: Path, state: State, evaluation: E
 def validation_scores(renderer: Renderer, spans: list[Span], state: State) -> dict[str, float]:
     """What the weights that were kept score on the validation split: the figures that a choice between runs may use."""
     (best,) = [row for row in state.intervals if row["step"] == state.best_step]
-    pairs = [(span.target, renderer.span(span)) for span in spans]
+    pairs, sample_rate = [(span.target, renderer.span(span)) for span in spans], spans[0].take.sample_rate
     return {
         "best_validation_loss": best["validation_loss"],
         "best_validation_esr": best["validation_esr"],
-        "best_validation_a_weighted_esr": a_weighted_esr(pairs, spans[0].take.sample_rate),
+        "best_validation_a_weighted_esr": a_weighted_esr(pairs, sample_rate),
+        "best_validation_predicted_mushra": predicted_mushra(pairs, sample_rate).scores["predicted_mushra"],
     }
 
 

@@ -15,6 +15,7 @@ from ampsim.metrics import (
     fingerprint,
     linear_floor,
     noise_floor,
+    predicted_mushra,
     registered_scores,
     waveform_scores,
 )
@@ -31,13 +32,15 @@ NEAR_WIRE = 0.05  # ESR below which a recording leaves a model nothing to learn 
 @dataclass(frozen=True)
 class Evaluation:
     """Scores by name and the sums of blocks that they come from; the signals that they were taken from, one after
-    another: direct, amp, prediction; and what the model made of test tones."""
+    another: direct, amp, prediction; what the model made of test tones; and `notes`, sentences on scores that leave
+    something out."""
 
     scores: dict[str, float]
     blocks: Blocks
     signals: dict[str, Signal]
     fingerprint: Fingerprint
     aliasing: Aliasing
+    notes: list[str]
 
 
 def evaluate(model: AmpModel, spans: list[Span]) -> Evaluation:
@@ -53,7 +56,9 @@ def evaluate(model: AmpModel, spans: list[Span]) -> Evaluation:
     for span, prediction in zip(spans, predictions, strict=True):
         refuse_unsound(f"the model, given {span.take.name},", prediction, at=span.start, sample_rate=sample_rate)
     pairs = [(span.target, prediction) for span, prediction in zip(spans, predictions, strict=True)]
-    found = waveform_scores(pairs) | ear_scores(pairs, sample_rate) | registered_scores(pairs, sample_rate)
+    mushra = predicted_mushra(pairs, sample_rate)
+    found = waveform_scores(pairs) | ear_scores(pairs, sample_rate) | mushra.scores
+    found |= registered_scores(pairs, sample_rate)
     duration_s = sum(map(len, spans)) / sample_rate
     found |= {"real_time_factor": duration_s / seconds, "parameters": float(model.count_params())}
     # Test tones settle for as long as the model remembers.
@@ -66,7 +71,8 @@ def evaluate(model: AmpModel, spans: list[Span]) -> Evaluation:
         "prediction": np.concatenate(predictions),
     }
     harmonics = fingerprint(renderer, sample_rate, before_s=before_s, after_s=after_s)
-    return Evaluation(found, block_sums(pairs, sample_rate), signals, harmonics, aliasing)
+    blocks = block_sums(pairs, sample_rate, predicted_mushra=mushra.ratings)
+    return Evaluation(found, blocks, signals, harmonics, aliasing, mushra.notes)
 
 
 def doubts(trainer: Trainer, evaluation: Evaluation) -> list[str]:

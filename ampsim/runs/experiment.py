@@ -90,7 +90,7 @@ def run(
             state = trainer.fit(Recorder(tracked, observer, asked))
         observer.doing("rendering and scoring the test split")
         fit.model.save(folder / "model.keras")
-        evaluation = scored(fit)
+        evaluation = scored(fit, notice)
         doubtful = record_doubts(tracked, doubts(trainer, evaluation), notice)
         observer.doing("drawing figures and keeping the results")
         record_result(tracked, folder, state, evaluation, recording.sample_rate)
@@ -113,9 +113,11 @@ def prepared(config: RunConfig, recording: Recording | None, observer: Observer)
     return fit
 
 
-def scored(fit: Fit) -> Evaluation:
+def scored(fit: Fit, notice: Callable[[str], None]) -> Evaluation:
     """The test split's evaluation, with the floors of the recording among its scores."""
     found = evaluate(fit.model, fit.splits["test"])
+    for note in found.notes:
+        notice(note)
     splits = [fit.splits[name] for name in ("train", "validation", "test")]
     found.scores.update(floors(*splits, future=fit.model.future))
     return found

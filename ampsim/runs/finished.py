@@ -23,10 +23,10 @@ def score_again(tracked: TrackedRun, split_name: str, *, notice: Notice) -> dict
     model = load_model(tracked)
     spans = recording.split(gap=model.receptive_field)
     scored = spans[split_name]
-    return {
-        **evaluate(model, scored).scores,
-        **floors(spans["train"], spans["validation"], scored, future=model.future),
-    }
+    evaluation = evaluate(model, scored)
+    for note in evaluation.notes:
+        notice(note)
+    return {**evaluation.scores, **floors(spans["train"], spans["validation"], scored, future=model.future)}
 
 
 def load_model(tracked: TrackedRun) -> AmpModel:

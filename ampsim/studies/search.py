@@ -1,6 +1,7 @@
 """A search for good values: Optuna asks for jobs, a launcher trains them, and a bad one is ended early."""
 
 import hashlib
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -102,7 +103,7 @@ class Search:
         space = {key: asdict(axis) for key, axis in self.space.items()}
         return hashlib.sha256(repr([base, space, self.options.objectives]).encode()).hexdigest()[:12]
 
-    def open(self, identity: str, name: str | None, *, parent: str, alone: bool) -> str:
+    def open(self, identity: str, name: str | None, parent: str, *, alone: bool) -> str:
         """Open the study of an earlier sweep by its name, or another; returns the name.
 
         Args:
@@ -193,7 +194,7 @@ class Search:
         points = {
             number: [sign * one[name] for sign, name in zip(signs, names, strict=True)]
             for number, one in enumerate(metrics)
-            if all(name in one for name in names)
+            if all(math.isfinite(one.get(name, math.nan)) for name in names)
         }
         return [list(points)[place] for place in front(list(points.values()))]
 
@@ -226,6 +227,8 @@ def judging(storage: str, study: str, metric: str, trial_id: int) -> Callable[[d
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     pruner = optuna.pruners.MedianPruner(n_startup_trials=STARTUP_TRIALS)
     opened = optuna.load_study(study_name=study, storage=open_storage(storage), pruner=pruner)
+    # The pruner takes the study's word for which way is better, and an error is reported to a search for the largest too.
+    sign = -1 if opened.direction == optuna.study.StudyDirection.MAXIMIZE else 1
     trial = optuna.trial.Trial(opened, trial_id)
     validations = 0
 
@@ -233,7 +236,7 @@ def judging(storage: str, study: str, metric: str, trial_id: int) -> Callable[[d
         nonlocal validations
         if metric in row:
             validations += 1
-            trial.report(row[metric], validations)
+            trial.report(sign * row[metric], validations)
             if trial.should_prune():
                 raise PrunedError(
                     f"pruned at epoch {row['epoch']:.2f}: its {metric} {row[metric]:.4g} is worse than the median of others"

@@ -95,9 +95,7 @@ def run(
     parent, earlier = begin(store, identity, name, command, resume, lease)
     with closing(store, parent, lease):
         if search:
-            parent.log_tags(
-                {STUDY: search.open(identity, earlier.get(STUDY), parent=parent.id, alone=not lease.joined)}
-            )
+            parent.log_tags({STUDY: search.open(identity, earlier.get(STUDY), parent.id, alone=not lease.joined)})
         left = [] if search else unsettled(jobs, store, parent, earlier, notice)
         total, done = (search.options.n_trials, search.done) if search else (len(jobs), len(jobs) - len(left))
         watch = Watch(store, parent, total, done, progress)

@@ -398,3 +398,34 @@ def test_how_large_a_rank_correlation_chance_makes_is_that_of_all_orders():
         assert comparison.rank_correlation_by_chance(count) == pytest.approx(expected, abs=1e-3)
     coefficient = comparison.rank_correlation_by_chance(30)
     assert coefficient == pytest.approx(0.362, abs=0.01)
+
+
+# ---- a score that is larger where it is better, and whose blocks are excerpts ----
+
+
+def rated(name: str, ratings: list[float], seed: int = 0) -> Trial:
+    kept = Blocks("same", [1], [1.0], [1.0], [1.0], [1.0], ratings)
+    return Trial(name, name, {"m": name, "seed": str(seed)}, {"predicted_mushra": float(np.mean(ratings))}, blocks=kept)
+
+
+def test_the_highest_rating_comes_first_and_excerpts_tell_ties():
+    good, alike, poor = (
+        rated("good", [95, 91, 97, 93]),
+        rated("alike", [97, 90, 95, 93]),
+        rated("poor", [75, 70, 79, 71]),
+    )
+    found = ranked([poor, alike, good], "predicted_mushra")
+    assert [group.trials[0].name for group in found.groups] == ["good", "alike", "poor"]
+    tie, apart = found.differences  # each to the best
+    assert tie.tie
+    assert not apart.tie
+    assert apart.change == pytest.approx(-23)
+
+
+def test_one_block_tells_nothing_apart_and_an_old_run_is_left_out():
+    old = Trial("old", "old", {"m": "old", "seed": "0"}, {"esr": 0.1})
+    found = ranked([rated("a", [95.0]), rated("b", [60.0]), old], "predicted_mushra")
+    assert found.differences == [None]
+    assert found.left_out == [("old", "has no predicted_mushra")]
+    short = [trial(n, "sgd", 0, 0.1 * n, blocks=blocks(np.array([0.1 * n]), np.array([1.0]))) for n in (1, 2)]
+    assert ranked(short, "esr").differences == [None]

@@ -28,6 +28,7 @@ from ampsim.cli import main as cli
 from ampsim.config import settings
 from ampsim.config.run_config import RunConfig
 from ampsim.runs import experiment
+from ampsim.runs.tracking import TrackedRun
 from ampsim.studies.jobs import Outcome, isolated
 from ampsim.training.trainer import Trainer
 
@@ -126,7 +127,7 @@ PLACES = {
     "rename": (Path, "replace"),
     "request": (MlflowClient, "log_batch"),
     "commit": (Session, "commit"),
-    "artifacts": (MlflowClient, "log_artifacts"),
+    "artifacts": (TrackedRun, "send_artifacts"),
     "status": (MlflowClient, "set_terminated"),
 }
 

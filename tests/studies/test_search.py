@@ -213,3 +213,25 @@ def test_a_trial_worse_than_the_median_is_pruned_in_any_process(tmp_path: Path):
     pruned = "pruned at epoch 1.00: its validation_esr 0.9 is worse than the median of others"
     assert ended == ["finished"] * 5 + [pruned, "finished"]
     assert one.study.best_trial.number == 6
+
+
+@pytest.mark.parametrize("objective", ["real_time_factor", "validation_predicted_mushra"])
+def test_a_search_for_the_largest_prunes_the_highest_loss(tmp_path: Path, objective: str):
+    one = search_for(tmp_path, n_trials=7, objectives=[objective])
+    one.open("identity", None)
+    make = one.judge()
+    assert make is not None
+    for number in range(5):
+        trial = one.study.ask()
+        SPACE["x"].suggest(trial, "x")
+        make(search.id_of(trial))({"epoch": 0, "validation_loss": 0.5 + number / 100})
+        one.tell(trial, Outcome("finished", values={search.VALUES[objective]: 10.0}))
+    make(search.id_of(one.study.ask()))({"epoch": 0, "validation_loss": 0.1})
+    with pytest.raises(PrunedError, match=r"its validation_loss 0.9 is worse than the median"):
+        make(search.id_of(one.study.ask()))({"epoch": 0, "validation_loss": 0.9})
+
+
+def test_a_value_that_does_not_exist_is_never_best(tmp_path: Path):
+    one = search_for(tmp_path, objectives=["validation_predicted_mushra"])
+    key = "best_validation_predicted_mushra"
+    assert one.best([{key: float("nan")}, {key: 80.0}, {key: 95.0}]) == [2]
