@@ -67,7 +67,7 @@ class Checkpoint:
         if not self.path.exists():
             return None
         try:
-            with np.load(self.path, allow_pickle=False) as saved:
+            with self.path.open("rb") as file, np.load(file, allow_pickle=False) as saved:
                 state = State.restored(json.loads(bytes(saved["state"])))
                 best = [like(variable, saved[f"best_{index}"]) for index, variable in enumerate(model.variables)]
                 variables = [*model.variables, *optimizer.variables]

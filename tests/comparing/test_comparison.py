@@ -85,7 +85,7 @@ def test_its_table_figure_and_summary_are_kept_with_the_parent(store: Store):
     assert {file.path for file in client.list_artifacts(parent.id, "comparison")} == {
         f"comparison/{name}" for name in comparison.FILES
     }
-    rows = list(csv.DictReader(parent.file("comparison/comparison.csv").open(encoding="utf-8")))
+    rows = list(csv.DictReader(parent.file("comparison/comparison.csv").read_text(encoding="utf-8").splitlines()))
     assert [(row["rank"], row["model.layers"], row["num_seeds"], row["tie"]) for row in rows] == [
         ("1", "3", "2", ""),
         ("2", "2", "2", "True"),

@@ -30,10 +30,9 @@ def holder(folder: Path, seconds: float) -> subprocess.Popen:
 
 @pytest.fixture
 def held(tmp_path: Path) -> Iterator[subprocess.Popen]:
-    process = holder(tmp_path, 60)
-    yield process
-    process.kill()
-    process.wait()
+    with holder(tmp_path, 60) as process:
+        yield process
+        process.kill()
 
 
 def test_another_process_is_refused_and_told_of(held: subprocess.Popen, tmp_path: Path):
@@ -52,10 +51,10 @@ def test_a_lock_of_a_process_that_was_killed_is_free(held: subprocess.Popen, tmp
 
 
 def test_the_next_one_waits(tmp_path: Path):
-    process, start = holder(tmp_path, 0.5), time.monotonic()
-    with alone(tmp_path):
-        assert time.monotonic() - start > 0.2
-    process.wait()
+    with holder(tmp_path, 0.5):
+        start = time.monotonic()
+        with alone(tmp_path):
+            assert time.monotonic() - start > 0.2
 
 
 def test_looking_changes_nothing(tmp_path: Path):
