@@ -19,6 +19,7 @@ from ampsim.files import expanded
 from ampsim.metrics.scores import SCORES, headlines, of_test, renamed
 from ampsim.models.saving import load
 from ampsim.recordings.pairs import AudioPair
+from ampsim.recordings.preparing import prepare_as_then
 from ampsim.recordings.sources import Source
 from ampsim.runs import experiment
 from ampsim.runs.experiment import Result
@@ -55,6 +56,13 @@ class Original:
     @property
     def digests(self) -> list[str]:
         return [str(file.get("sha256")) for file in self.recording.get("files", [])]
+
+    @property
+    def delay(self) -> int | None:
+        """What was taken out of its recording, in samples."""
+        delay = self.recording.get("delay")
+        samples = delay.get("samples") if isinstance(delay, dict) else None
+        return samples if isinstance(samples, int) else None
 
 
 @dataclass(frozen=True)
@@ -175,6 +183,7 @@ def reproduce(
         )
     result = experiment.run(
         RunConfig(config),
+        recording=prepare_as_then(config["data"], original.delay, notice=notice),
         name=f"{name_of(original, config)}-again",
         observer=observer,
         pace=pace,

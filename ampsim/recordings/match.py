@@ -29,7 +29,7 @@ MODULATED_DB, EXPANDS = (
 )  # a tremolo widens the range of levels too, by less, and not where the playing is loud
 DRIFT_SIGMAS = 4.5
 PLAUSIBLE_PPM = 300.0  # beyond, no clock is that far off
-COMMON_RATES = (44100, 48000, 88200, 96000)
+COMMON_RATES = tuple(round(1000 * khz) for khz in (44.1, 48, 88.2, 96))
 RATIOS = (  # of rates that files are mistaken for, and of the speeds of film and video
     *{a / b: (a, b) for a, b in reversed([*permutations(COMMON_RATES, 2)])}.values(),
     *((25, 24), (24, 25), (1001, 1000), (1000, 1001)),
@@ -85,6 +85,7 @@ def placed(pair: AudioPair, timing: Timing) -> Iterator[Finding]:
         "onset": timing.onset,
         "peak": timing.delay,
         "confidence": timing.confidence,
+        "apart": timing.apart,
     }
     if suspect(timing) and (ratio := rate_ratio(pair, timing.confidence)):
         yield mislabelled(pair, *ratio)
@@ -94,8 +95,9 @@ def placed(pair: AudioPair, timing: Timing) -> Iterator[Finding]:
         return
     lead = "leads" if round(timing.delay, 2) < 0 else "lags"
     text = (
-        f"the amp {lead} the direct signal by {abs(timing.delay):.2f} samples ({1000 * timing.delay / rate:+.2f} ms; "
-        f"confidence {timing.confidence:.0f}, chance reaches 5), and its response begins at {timing.samples} samples"
+        f"the amp {lead} the direct signal by {abs(timing.delay):.2f} samples ({1000 * timing.delay / rate:+.2f} ms), and "
+        f"its response begins at {timing.samples} samples (two halves of the take differ by {timing.apart:.2f} samples; "
+        f"confidence {timing.confidence:.0f}, chance reaches 5)"
     )
     fix = f"data.delay=auto removes {timing.samples}, and so does data.delay={timing.samples}"
     yield Finding("ok", "delay", text, fix, values=values)

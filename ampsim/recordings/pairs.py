@@ -1,5 +1,6 @@
 """Takes: pairs of input and target, and spans of them."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -7,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from ampsim import AmpsimError
-from ampsim.signals.alignment import RIVAL, SEARCH_S, Timing, timing
+from ampsim.signals.alignment import APART_S, RIVAL, SEARCH_S, Timing, timing
 from ampsim.signals.audio import Signal
 
 
@@ -113,7 +114,10 @@ def estimate_delay(takes: Sequence[AudioPair]) -> Delay:
 def unclear(found: Timing) -> str:
     """Why no delay is told."""
     why = f"the best peak is {found.confidence:.0f} times the average"
-    if found.rival > RIVAL:
+    if not found.apart <= APART_S * found.sample_rate:
+        differ = "in polarity" if math.isinf(found.apart) else f"by {found.apart:.0f} samples"
+        why = f"two halves of the take differ {differ}"
+    elif found.rival > RIVAL:
         why = f"another peak is {found.rival:.0%} as high as the best"
     return f"no clear delay between direct and amp ({why})"
 

@@ -1,9 +1,11 @@
 """From a source to a recording that is fit to train on: checked, without drift, aligned."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from ampsim import AmpsimError
+from ampsim.config.targets import build
 from ampsim.recordings import channels, match
 from ampsim.recordings.findings import Finding
 from ampsim.recordings.pairs import AudioPair, Delay, FileRecord, Span, aligned, estimate_delay
@@ -73,6 +75,18 @@ def prepare(source: Source, *, notice: Notice = print) -> Recording:
     takes, findings = checked(source.load(), source, notice=notice)
     takes, delay = align(takes, source.delay, notice)
     return Recording(tuple(takes), delay, source.splits, tuple(findings))
+
+
+def prepare_as_then(data: Mapping[str, Any], samples: int | None, *, notice: Notice) -> Recording:
+    """The recording of a run, from its section `data`, with the delay that was taken out of it then.
+
+    Another version may measure another delay, and a model hears what it learnt only at its own.
+
+    Args:
+        samples: that delay; None where it is not known.
+    """
+    set_then = {} if samples is None or "delay" not in data else {"delay": samples}
+    return prepare(build({**data, **set_then}, "data"), notice=notice)
 
 
 def checked(takes: list[AudioPair], source: Source, *, notice: Notice) -> tuple[list[AudioPair], list[Finding]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from ampsim.config import plugins
 from ampsim.config.run_config import RunConfig
 from ampsim.config.targets import build
-from ampsim.recordings.preparing import Recording, prepare
+from ampsim.recordings.preparing import Recording, prepare, prepare_as_then
 from ampsim.runs.artifacts import record_result, record_setting, validation_scores
 from ampsim.runs.evaluation import Evaluation, doubts, evaluate, floors
 from ampsim.runs.lifecycle import asked_to_end, begin, closing
@@ -81,6 +81,7 @@ def run(
     recording = fit.recording
     store = Store(**config.tracking)
     tracked, checkpoint = begin(store, config, recording.digests, name=name, tags=tags, notice=notice)
+    fit = as_begun(fit, tracked, observer)
     refusal = f"another process has just gone on with {tracked.name}"
     with alone(checkpoint.parent, refusal=refusal), closing(tracked), tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -111,6 +112,14 @@ def prepared(config: RunConfig, recording: Recording | None, observer: Observer)
     fit = Fit.of(config, recording)
     observer.notice(str(fit))
     return fit
+
+
+def as_begun(fit: Fit, tracked: TrackedRun, observer: Observer) -> Fit:
+    """For a run that goes on: the same with the delay that it began with, where that is another."""
+    if tracked.delay in (None, fit.recording.delay.samples):
+        return fit
+    observer.notice(f"the delay of {tracked.delay} samples with which {tracked.name} began is kept")
+    return Fit.of(fit.config, prepare_as_then(fit.config["data"], tracked.delay, notice=lambda text: None))
 
 
 def scored(fit: Fit, notice: Callable[[str], None]) -> Evaluation:

@@ -4,10 +4,9 @@ from collections.abc import Callable
 
 from ampsim.config import plugins
 from ampsim.config.run_config import RunConfig
-from ampsim.config.targets import build
 from ampsim.models import AmpModel
 from ampsim.models.saving import load
-from ampsim.recordings.preparing import prepare
+from ampsim.recordings.preparing import prepare_as_then
 from ampsim.runs.evaluation import evaluate, floors
 from ampsim.runs.tracking import TrackedRun
 
@@ -19,7 +18,7 @@ def score_again(tracked: TrackedRun, split_name: str, *, notice: Notice) -> dict
     config, _ = RunConfig.read(tracked.file("config.yaml"))  # the store may come from someone else
     for fault in plugins.load():  # which may bring metrics
         notice(fault)
-    recording = prepare(build(config["data"], "data"), notice=notice)
+    recording = prepare_as_then(config["data"], tracked.delay, notice=notice)
     model = load_model(tracked)
     spans = recording.split(gap=model.receptive_field)
     scored = spans[split_name]

@@ -284,6 +284,12 @@ class TrackedRun:
         self.status = run.info.status
         self.logged_step = int(run.data.metrics.get("step", 0))
 
+    @property
+    def delay(self) -> int | None:
+        """What was taken out of its recording, in samples; None where the run does not say."""
+        stated = self.params.get("recording.delay", "")
+        return int(stated) if stated.lstrip("-").isdecimal() and len(stated) < 12 else None
+
     def send(self, tell: Callable[[], None], keep: Callable[[Outbox], None]) -> None:
         """Tell the store; while a server is away, have what it was to be told kept on disk instead.
 

@@ -37,6 +37,8 @@ PULSE = 8192  # samples in which a response is looked at ...
 NUM_FRAMES = 600  # ... in that many places of a take
 CLEAR = 13.0  # confidence from which a delay is taken; recordings of real amps reach 25 and more
 RIVAL = 0.85  # of the response's peak another one reaches where it is open which of them is the delay
+APART_S = 0.0002  # that two halves of the takes may differ by; recordings of real amps reach 0.00008 in 10 s
+NUM_PASSAGES = 8  # of a take, which go to two halves in turn
 NEAR_S = 0.0015  # around the lag of the blocks: the response's peak is sought there, and not a period of the note away
 FINER = 4  # places a sample at which the response is looked at
 SHARES = np.linspace(0, 1, 9)  # of a minimum-phase filter's phase that are tried
@@ -86,6 +88,7 @@ class Timing:
     inverted: bool
     confidence: float  # the peak of the response over its RMS; a chance peak reaches about 5
     rival: float  # the highest of the other peaks, as a part of this one
+    apart: float  # samples between the peaks of two halves of the takes, infinity where only one is inverted
     line: Line
     time_s: Array
     lags: Array  # measured at `time_s`, (num_stretches,) each
@@ -94,17 +97,18 @@ class Timing:
     @property
     def clear(self) -> bool:
         """Whether this is a measurement; if not, it is a guess that nothing should be based on."""
-        return self.confidence >= CLEAR and self.rival <= RIVAL
+        return self.confidence >= CLEAR and self.rival <= RIVAL and self.apart <= APART_S * self.sample_rate
 
     @property
     def samples(self) -> int:
         """The delay to take out, in whole samples, rounded down from where the response begins.
 
         It begins FOOT times its rise before its peak: 2 samples where all frequencies come through, more where the
-        treble is missing and the measurement is less sharp. Removing too little costs a causal model as much of its
-        memory; removing too much hides from it what it needs.
+        treble is missing and the measurement is less sharp; and earlier by what two halves of the takes differ by.
+        Removing too little costs a causal model as much of its memory; removing too much hides from it what it needs.
         """
-        return math.floor(self.delay - FOOT * (self.delay - self.onset))
+        uncertain = self.apart if math.isfinite(self.apart) else 0.0
+        return math.floor(self.delay - FOOT * (self.delay - self.onset) - uncertain)
 
     @property
     def followed(self) -> bool:
@@ -144,15 +148,18 @@ def near(takes: Sequence[Take], sample_rate: int, lag: int, *, steady: bool) -> 
     if not steady and len(phases) > 2:
         line, lags, time_s, together = moving(time_s, phases, scale)
     coarse = round(scale * peak(np.abs(fft.irfft(together)))[0])
-    cross = crossed(takes, sample_rate, line, coarse)
-    delay, onset, inverted, confidence, rival = arrival(cross, round(NEAR_S * sample_rate))
+    halves = crossed(takes, sample_rate, line, coarse)
+    cross, reach = halves[0] + halves[1], round(NEAR_S * sample_rate)
+    delay, onset, inverted, confidence, rival = arrival(cross, reach)
+    apart = disagreement(*(arrival(half, reach) for half in halves))
     places = [located(takes[0], sample_rate, line, step, coarse, cross.product) for step in line.steps]
     early_s = max(-lag, 0) / sample_rate  # the input that has no target yet
     steps = tuple(Step(at_s + early_s, step.samples) for at_s, step in zip(places, line.steps, strict=True))
     start = lag + coarse - line.slope * early_s
     lags = lags + (start + delay - np.median(lags - line(time_s)) if len(lags) else 0)
     line = replace(line, steps=steps)
-    return Timing(start + delay, start + onset, inverted, confidence, rival, line, time_s + early_s, lags, sample_rate)
+    told = (inverted, confidence, rival, apart)
+    return Timing(start + delay, start + onset, *told, line, time_s + early_s, lags, sample_rate)
 
 
 def overlapping(take: Take, lag: int) -> Take:
@@ -379,6 +386,10 @@ class Cross:
     after: Array
     num_frames: int
 
+    def __add__(self, other: "Cross") -> "Cross":
+        both = (self.product + other.product, self.before + other.before, self.after + other.after)
+        return Cross(*both, self.num_frames + other.num_frames)
+
     @property
     def explained(self) -> Array:
         """The part of the target's power that the input explains, with what it would by chance."""
@@ -394,19 +405,22 @@ class Cross:
         return np.clip((self.explained - self.chance) / (1 - self.chance), 0, 1)
 
 
-def crossed(takes: Sequence[Take], sample_rate: int, line: Line, coarse: int) -> Cross:
-    """At the lag expected in each frame."""
-    total = np.zeros(PULSE // 2 + 1, complex)
-    powers, count = np.zeros((2, PULSE // 2 + 1)), 0
+def crossed(takes: Sequence[Take], sample_rate: int, line: Line, coarse: int) -> tuple[Cross, Cross]:
+    """At the lag expected in each frame, of two halves that lie between each other: each take's passages in turn."""
+    totals = np.zeros((2, PULSE // 2 + 1), complex)
+    powers, counts = np.zeros((2, 2, PULSE // 2 + 1)), [0, 0]
     for given, wanted in takes:
         last = max(len(given) - PULSE, 0)
-        for start in np.linspace(0, last, min(last // (PULSE // 2) + 1, NUM_FRAMES)).astype(int):
+        num_frames = min(last // (PULSE // 2) + 1, NUM_FRAMES)
+        for number, start in enumerate(np.linspace(0, last, num_frames).astype(int)):
+            half = NUM_PASSAGES * number // num_frames % 2
             lag = float(line((start + PULSE / 2) / sample_rate))
             before, after = frame(given, wanted, int(start), coarse + round(lag))
-            total += turned(np.conj(before) * after, lag - round(lag))
-            powers += np.square(np.abs([before, after]))
-            count += 1
-    return Cross(total, powers[0], powers[1], count)
+            totals[half] += turned(np.conj(before) * after, lag - round(lag))
+            powers[half] += np.square(np.abs([before, after]))
+            counts[half] += 1
+    first, second = (Cross(totals[half], powers[half][0], powers[half][1], counts[half]) for half in (0, 1))
+    return first, second
 
 
 def frame(given: Wave, wanted: Wave, start: int, lag: int) -> tuple[Spectra, Spectra]:
@@ -447,6 +461,11 @@ def arrival(cross: Cross, reach: int) -> tuple[float, float, bool, float, float]
     away[np.arange(int(at - lobe), int(at + lobe) + 1)] = False
     rival = float(np.abs(responses[:, away]).max()) / abs(height)
     return delay / FINER, (at - edge) / FINER, height < 0, abs(height) / max(rms(response), 1e-30), rival
+
+
+def disagreement(first: tuple, second: tuple) -> float:
+    """Samples between the peaks of two arrivals; infinity where only one of them is inverted."""
+    return abs(first[0] - second[0]) if first[2] == second[2] else math.inf
 
 
 def magnitude(cross: Cross) -> Array:
