@@ -135,8 +135,6 @@ def quick(pair: AudioPair) -> tuple[list[Finding], Timing | None]:
 def passed(
     take: AudioPair, findings: list[Finding], measured: Timing | None, source: Source, notice: Notice
 ) -> tuple[AudioPair, list[Finding]]:
-    for note in take.notes:
-        notice(note)
     if source.drift == "correct" and measured and match.drifts(measured, take.duration_s):
         take, ppm = without_drift(take, measured)
         notice(f"{take.name}: a drift of {ppm:.2f} ppm is taken out")

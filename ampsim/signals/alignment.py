@@ -124,10 +124,23 @@ class Timing:
 def timing(takes: Sequence[Take], sample_rate: int, *, steady: bool = False) -> Timing:
     """Measure how the targets lie against their inputs.
 
+    An amp that rectifies, as an octave fuzz does, hears no sign: where the input itself has no clear place in the target,
+    its absolute value may have one.
+
     Args:
         takes: several share one delay.
         steady: take the lag for constant, without looking for drift and steps; several takes need it.
     """
+    found = measured(takes, sample_rate, steady=steady)
+    if found.clear:
+        return found
+    rectified = [(np.abs(given) - np.mean(np.abs(given)), wanted) for given, wanted in takes]
+    again = measured(rectified, sample_rate, steady=steady)
+    return again if again.clear else found
+
+
+def measured(takes: Sequence[Take], sample_rate: int, *, steady: bool) -> Timing:
+    """The same of the inputs as they are, near no delay and near the clearest one in reach."""
     found = near(takes, sample_rate, 0, steady=steady)
     lag = far(takes, sample_rate)  # always: what is played twice has a peak within BLOCK_S too
     if abs(lag) > BLOCK_S / 8 * sample_rate:
@@ -328,11 +341,13 @@ def fitted(time_s: Array, lags: Array, *, most_steps: int = 49) -> Line:
         edges = sorted([*edges, found])
         slope = theil_sen(time_s, lags, pieces(edges))
     levels = medians(lags - slope * time_s, edges)
-    error = deviation(lags - slope * time_s - levels[pieces(edges)])
+    rest = lags - slope * time_s - levels[pieces(edges)]
     straight = theil_sen(time_s, lags, pieces([0, len(lags)]))
-    plain = deviation(lags - straight * time_s - np.median(lags - straight * time_s))
-    if plain < 2 * error:
-        edges, slope, error = [0, len(lags)], straight, plain
+    plain = lags - straight * time_s - np.median(lags - straight * time_s)
+    # Means, for a step near an end leaves only few lags off a line without it, and a median does not see them.
+    if np.abs(plain).mean() < 2 * max(float(np.abs(rest).mean()), LAG_ERROR):
+        edges, slope, rest = [0, len(lags)], straight, plain
+    error = deviation(rest)
     centred = time_s - np.array([time_s[a:b].mean() for a, b in pairwise(edges)])[pieces(edges)]
     steps = [
         Step(float(time_s[k - 1 : k + 1].mean()), float(after - before))

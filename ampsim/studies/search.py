@@ -103,7 +103,7 @@ class Search:
         space = {key: asdict(axis) for key, axis in self.space.items()}
         return hashlib.sha256(repr([base, space, self.options.objectives]).encode()).hexdigest()[:12]
 
-    def open(self, identity: str, name: str | None, parent: str, *, alone: bool) -> str:
+    def open(self, identity: str, name: str | None, parent: str = "", *, alone: bool = True) -> str:
         """Open the study of an earlier sweep by its name, or another; returns the name.
 
         Args:

@@ -135,7 +135,7 @@ def test_a_typo_waits_for_no_numbers(tmp_path: Path):
         ("nothing to send", 2, "holds no run that waits to be sent"),
         ("nothing to compare", 2, "either sweep=<its parent run> or runs=a,b,c"),
         ("no runs to compare", 2, "holds no runs yet"),
-        ("no config to make again", 2, "nothing.yaml cannot be read"),
+        ("no config to make again", 2, "nothing.yaml does not exist"),
         ("no votes", 2, "name the files with votes"),
         ("missing votes", 2, "nothing.json does not exist"),
         ("no runs to export", 2, "holds no runs yet"),

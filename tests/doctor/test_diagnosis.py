@@ -88,7 +88,7 @@ FAULTS: dict[str, tuple[str, Callable[[AudioPair], AudioPair]]] = {
     "offset of the direct signal": ("dc", lambda take: replace(take, input=take.input - np.float32(0.03))),
     "hum": ("hum_target", damage("target", humming, 48000, level_db=-45, mains_hz=50)),
     "direct hums": ("hum_input", damage("input", humming, 48000, level_db=-50, mains_hz=60)),
-    "noise": ("noise", lambda take: replace(take, target=take.target + noise(len(take.target), level=0.05))),
+    "noise": ("noise", lambda take: replace(take, target=take.target + noise(len(take.target), level=0.05, seed=5))),
     "gate": (
         "gate",
         lambda take: replace(take, target=gated(take.target, take.input, take.sample_rate, threshold_db=-35)),
@@ -104,7 +104,7 @@ FAULTS: dict[str, tuple[str, Callable[[AudioPair], AudioPair]]] = {
     "silent": ("silence", lambda take: replace(take, target=np.zeros_like(take.target))),
     "NaN": ("finite", damage("input", held, 1000, 3, value=np.nan)),
     "one signal twice": ("same", lambda take: replace(take, target=take.input)),
-    "strangers": ("delay", lambda take: replace(take, target=rig("tube", "bass", 48000, seed=9).target)),
+    "strangers": ("delay", lambda take: replace(take, target=rig("tube", "bass", 48000, seed=9, duration_s=len(take.target) / 48000).target)),
 }
 TAKES = [("tube and cabinet", "notes"), ("high gain", "mutes"), ("fuzz", "chords")]
 
