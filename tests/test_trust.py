@@ -433,7 +433,7 @@ def test_what_the_system_refuses_is_a_sentence(capsys: pytest.CaptureFixture, mo
 
 @pytest.mark.slow
 def test_an_ordinary_run_says_what_is_needed_and_no_more(tmp_path: Path):
-    words = "model=dense model.window=64 model.future=1 model.layers=1 model.units=8 training.epochs=1"
+    words = "model=dense model.window=64 model.future=1 model.layers=1 model.units=8 training.epochs=40"
     name = "[/b] <script>alert(1)</script> ../ü 🎸"
     done = subprocess.run(
         [sys.executable, "-m", "ampsim", "train", *words.split(), "data.duration_s=6", f'name="{name}"'],

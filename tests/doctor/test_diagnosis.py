@@ -75,7 +75,7 @@ def at_other_rate(take: AudioPair, recorded: float, stated: float) -> AudioPair:
 FAULTS: dict[str, tuple[str, Callable[[AudioPair], AudioPair]]] = {
     "clipped": ("clipping", lambda take: replace(take, target=np.clip(3 * take.target, -1, 1))),
     "clipped and turned down": ("clipping", damage("target", clipped, 0.5)),
-    "direct clipped": ("clipping", damage("input", clipped, 0.5)),
+    "direct clipped": ("clipping", damage("input", clipped, 0.4)),
     "dropout": ("dropout_target", lambda take: replace(take, target=held(take.target, loud(take), 400))),
     "direct drops out": ("dropout_input", lambda take: replace(take, input=held(take.input, loud(take), 400))),
     "a block twice": ("repeat_target", lambda take: replace(take, target=twice(take.target, loud(take), 512))),
@@ -104,7 +104,12 @@ FAULTS: dict[str, tuple[str, Callable[[AudioPair], AudioPair]]] = {
     "silent": ("silence", lambda take: replace(take, target=np.zeros_like(take.target))),
     "NaN": ("finite", damage("input", held, 1000, 3, value=np.nan)),
     "one signal twice": ("same", lambda take: replace(take, target=take.input)),
-    "strangers": ("delay", lambda take: replace(take, target=rig("tube", "bass", 48000, seed=9, duration_s=len(take.target) / 48000).target)),
+    "strangers": (
+        "delay",
+        lambda take: replace(
+            take, target=rig("tube", "bass", 48000, seed=9, duration_s=len(take.target) / 48000).target
+        ),
+    ),
 }
 TAKES = [("tube and cabinet", "notes"), ("high gain", "mutes"), ("fuzz", "chords")]
 

@@ -2,7 +2,6 @@
 
 import itertools
 import multiprocessing
-import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -147,14 +146,14 @@ def test_failures_are_told_and_the_search_goes_on(tmp_path: Path):
     assert [trial.state.name for trial in one.study.trials] == ["FAIL", "PRUNED", "PRUNED", "FAIL", "COMPLETE"] * 2
 
 
-def test_a_trial_whose_process_is_no_more_is_given_up(tmp_path: Path):
+def test_a_trial_that_an_earlier_process_of_the_sweep_had_under_way_is_given_up(tmp_path: Path):
     one = search_for(tmp_path)
-    name = one.open("identity", None)
-    ended = subprocess.Popen(["true"])
-    ended.wait()
-    for pid in (ended.pid, multiprocessing.current_process().pid):
-        one.study.ask().set_user_attr("by", (search.platform.node(), pid))
-    search_for(tmp_path).open("identity", name)
+    name = one.open("identity", None, "mine")
+    for parent in ("mine", "another"):
+        one.study.ask().set_user_attr("by", parent)
+    search_for(tmp_path).open("identity", name, "mine", alone=False)  # beside another process that asks for trials
+    assert [trial.state.name for trial in one.study.trials] == ["RUNNING", "RUNNING"]
+    search_for(tmp_path).open("identity", name, "mine")
     assert [trial.state.name for trial in one.study.trials] == ["FAIL", "RUNNING"]
 
 
@@ -225,7 +224,7 @@ def test_a_search_for_the_largest_prunes_the_highest_loss(tmp_path: Path, object
         trial = one.study.ask()
         SPACE["x"].suggest(trial, "x")
         make(search.id_of(trial))({"epoch": 0, "validation_loss": 0.5 + number / 100})
-        one.tell(trial, Outcome("finished", values={search.VALUES[objective]: 10.0}))
+        one.tell(trial, Outcome("finished", values={search.stored(objective): 10.0}))
     make(search.id_of(one.study.ask()))({"epoch": 0, "validation_loss": 0.1})
     with pytest.raises(PrunedError, match=r"its validation_loss 0.9 is worse than the median"):
         make(search.id_of(one.study.ask()))({"epoch": 0, "validation_loss": 0.9})
