@@ -164,7 +164,7 @@ def near(takes: Sequence[Take], sample_rate: int, lag: int, *, steady: bool) -> 
     halves = crossed(takes, sample_rate, line, coarse)
     cross, reach = halves[0] + halves[1], round(NEAR_S * sample_rate)
     delay, onset, inverted, confidence, rival = arrival(cross, reach)
-    apart = disagreement(*(arrival(half, reach) for half in halves))
+    apart = disagreement(*(arrival(half, reach) for half in halves)) if halves[1].num_frames else 0.0
     places = [located(takes[0], sample_rate, line, step, coarse, cross.product) for step in line.steps]
     early_s = max(-lag, 0) / sample_rate  # the input that has no target yet
     steps = tuple(Step(at_s + early_s, step.samples) for at_s, step in zip(places, line.steps, strict=True))
@@ -428,7 +428,7 @@ def crossed(takes: Sequence[Take], sample_rate: int, line: Line, coarse: int) ->
         last = max(len(given) - PULSE, 0)
         num_frames = min(last // (PULSE // 2) + 1, NUM_FRAMES)
         for number, start in enumerate(np.linspace(0, last, num_frames).astype(int)):
-            half = NUM_PASSAGES * number // num_frames % 2
+            half = min(NUM_PASSAGES, num_frames) * number // num_frames % 2
             lag = float(line((start + PULSE / 2) / sample_rate))
             before, after = frame(given, wanted, int(start), coarse + round(lag))
             totals[half] += turned(np.conj(before) * after, lag - round(lag))
