@@ -27,7 +27,7 @@ class Nam(Format):
     prover = "the NumPy reader of captures, in double precision"
 
     def check(self, model: AmpModel) -> None:
-        document(model.as_nam())
+        named(model.as_nam())
 
     def write(self, model: AmpModel, path: Path, details: Details) -> None:
         facts = {"sample_rate": model.sample_rate, "metadata": metadata(details, Renderer(model))}
@@ -57,12 +57,9 @@ def metadata(details: Details, play: Play) -> dict[str, Any]:
 
 def document(net: NamNet) -> dict[str, Any]:
     """The keys `version`, `architecture`, `config` and `weights`, with activations by the format's names."""
-    config = dict(net.config)
-    if "layers" in config:
-        config["layers"] = [entry | {"activation": named(entry["activation"])} for entry in config["layers"]]
     weights = [float(number) for part in net.weights for number in np.ravel(np.float32(part))]
     version = HEAD_VERSION if heads(net) else VERSION
-    return {"version": version, "architecture": net.architecture, "config": config, "weights": weights}
+    return {"version": version, "architecture": net.architecture, "config": named(net), "weights": weights}
 
 
 def heads(net: NamNet) -> bool:
@@ -70,7 +67,13 @@ def heads(net: NamNet) -> bool:
     return any("head" in entry for entry in net.config.get("layers", []))
 
 
-def named(activation: str) -> str:
-    if activation not in NAMES:
-        raise CannotHoldError(f"its nets know the activations {', '.join(NAMES)}, and not {activation}")
-    return NAMES[activation]
+def named(net: NamNet) -> dict[str, Any]:
+    """The net's config with activations by the format's names."""
+    if "layers" not in net.config:
+        return net.config
+    for entry in net.config["layers"]:
+        if entry["activation"] not in NAMES:
+            raise CannotHoldError(f"its nets know the activations {', '.join(NAMES)}, and not {entry['activation']}")
+    return net.config | {
+        "layers": [entry | {"activation": NAMES[entry["activation"]]} for entry in net.config["layers"]]
+    }
