@@ -2,11 +2,18 @@
 
 import os
 import random
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from synthetic import DELAY, RATE, amp, guitar, shifted, write_pcm
+
+from ampsim.export import FORMATS
+from ampsim.metrics.scores import COMPUTES, SCORES
+
+REGISTRIES: tuple[dict[str, Any], ...] = (FORMATS, SCORES, COMPUTES)
 
 
 @pytest.fixture(autouse=True)
@@ -21,6 +28,16 @@ def _same_draws(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     random.seed(0)
     if isinstance(getattr(request.module, "random", None), np.random.Generator):
         monkeypatch.setattr(request.module, "random", np.random.default_rng(0))
+
+
+@pytest.fixture(autouse=True)
+def _parts_as_before() -> Iterator[None]:
+    """What a test registers, or a plugin that it loads, goes with it."""
+    before = [dict(registry) for registry in REGISTRIES]
+    yield
+    for registry, kept in zip(REGISTRIES, before, strict=True):
+        registry.clear()
+        registry.update(kept)
 
 
 @pytest.fixture(scope="session")

@@ -1,25 +1,13 @@
 """The table of scores: old names are read as new ones, and a stranger's metric is a row like any other."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 
 from ampsim.metrics import Score, register, registered_scores
-from ampsim.metrics.scores import COMPUTES, SCORES, current, of_test, renamed
+from ampsim.metrics.scores import SCORES, current, of_test, renamed
 
 TARGET = np.linspace(-1, 1, 100, dtype=np.float32)
 BUZZ = Score("buzz", "buzz", "{:.1f}", "largest error", compared=True)
-
-
-@pytest.fixture(autouse=True)
-def _as_before() -> Iterator[None]:
-    """What a test registers goes with it."""
-    rows, computes = dict(SCORES), dict(COMPUTES)
-    yield
-    for table, kept in ((SCORES, rows), (COMPUTES, computes)):
-        table.clear()
-        table.update(kept)
 
 
 def largest(pairs, sample_rate: int) -> float:

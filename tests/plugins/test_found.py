@@ -15,22 +15,6 @@ SOURCE = (
 )
 
 
-@pytest.fixture(autouse=True)
-def _as_before(monkeypatch: pytest.MonkeyPatch):
-    """What a test names, imports or reports is forgotten after it."""
-    modules, path = set(sys.modules), list(sys.path)
-    monkeypatch.delenv(plugins.VARIABLE, raising=False)
-    monkeypatch.setattr(plugins, "_elsewhere", set())
-    monkeypatch.setattr(plugins, "_reported", set())
-    monkeypatch.setattr(sys, "path", path)
-    yield
-    for name in set(sys.modules) - modules:
-        if name.startswith("tube_"):
-            del sys.modules[name]
-    plugins.discovered.cache_clear()
-    plugins.imported.cache_clear()
-
-
 def package(folder: Path, name: str, source: str = SOURCE, choice: str = "schedule/flat") -> Path:
     (folder / name / "conf" / choice).parent.mkdir(parents=True)
     (folder / name / "__init__.py").touch()

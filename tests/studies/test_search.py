@@ -101,8 +101,10 @@ def test_a_search_ends_with_its_time(tmp_path: Path):
 
 
 def share(folder: Path, study: str, found: Any) -> None:
-    jobs = searched(search_for(folder, n_trials=12, study=study, storage=str(folder / "shared.journal")))
-    found.put(len(jobs))
+    one = search_for(folder, n_trials=12, study=study, storage=str(folder / "shared.journal"))
+    one.open("identity", None, alone=False)  # else the second would give up what the first has under way
+    one.run(computing())
+    found.put(len(one.jobs))
 
 
 def test_several_processes_share_a_storage(tmp_path: Path):
