@@ -70,10 +70,11 @@ def through_hydra(words: list[str]) -> None:
     import hydra
 
     from ampsim.config import schema, settings
+    from ampsim.config.plugins import config_folder
 
     failures: list[AmpsimError] = []
 
-    @hydra.main(config_path=str(settings.config_folder()), config_name="config", version_base="1.3")
+    @hydra.main(config_path=str(config_folder()), config_name="config", version_base="1.3")
     def job(config: Any) -> None:
         from hydra.core.hydra_config import HydraConfig
 

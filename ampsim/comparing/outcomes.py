@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas
+from matplotlib.figure import Figure
+from mlflow.entities import Run
 
 from ampsim.comparing.ranking import differing, shortened
 from ampsim.config.targets import assignments
 from ampsim.metrics.scores import renamed
 from ampsim.report import plots
-from ampsim.runs.tracking import NOTE, Run, TrackedRun, ended_as
+from ampsim.runs.tracking import NOTE, TrackedRun, ended_as
 
 # Ear-weighted error on the validation split, speed, size.
 TRADE_OFF = ("best_validation_a_weighted_esr", "test_real_time_factor", "test_parameters")
@@ -75,7 +77,7 @@ def as_csv(columns: Sequence[str], lines: Sequence[Sequence[object]]) -> str:
     return pandas.DataFrame(lines, columns=list(columns)).to_csv(index=False, lineterminator="\n")
 
 
-def figures(rows: Sequence[Row], keys: Sequence[str]) -> dict[str, plots.Figure]:
+def figures(rows: Sequence[Row], keys: Sequence[str]) -> dict[str, Figure]:
     """By name: the ESR of every job, and error against speed and size of those that finished."""
     labels = [label(row, keys) for row in rows]
     scores = {

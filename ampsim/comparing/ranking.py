@@ -6,7 +6,7 @@ Plain data in, plain data out; where runs come from and where a table goes to is
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -234,7 +234,7 @@ def grouped(trials: Sequence[Trial]) -> tuple[list[Group], list[Trial]]:
     """Trials as groups over seeds; and those that repeat a seed of an earlier one, which would count twice."""
     levels = factors(trials)
     short = shortened(list(levels))
-    members: dict[tuple, list[int]] = {}
+    members: dict[tuple[Hashable, ...], list[int]] = {}
     repeated = []
     for number, trial in enumerate(trials):
         group = members.setdefault(trial.described, [])
@@ -305,9 +305,9 @@ def kind_names(kinds: Sequence[tuple[tuple[str, str], ...]]) -> list[str]:
     return [names[kind] for kind in kinds]
 
 
-def partition(column: Sequence) -> tuple[int, ...]:
+def partition(column: Sequence[Hashable]) -> tuple[int, ...]:
     """Which entries are equal, as numbers: (a, b, a) and (x, y, x) have the same."""
-    numbers: dict = {}
+    numbers: dict[Hashable, int] = {}
     return tuple(numbers.setdefault(value, len(numbers)) for value in column)
 
 

@@ -121,7 +121,7 @@ class PlainLoader(yaml.SafeLoader):
     depth = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        event: Any = self.peek_event()
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
         if isinstance(event, yaml.AliasEvent):  # a few lines of them can stand for more than a machine holds
             raise Unclear(
                 f"it holds a reference (*{event.anchor}): a config says everything in its place", event.start_mark

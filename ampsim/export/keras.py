@@ -1,6 +1,7 @@
 """A `.keras` file, and the same model behind MLflow's generic interface. Neither holds a pickle."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -36,7 +37,7 @@ class Served:
     def __init__(self, model: AmpModel) -> None:
         self.render = Renderer(model)
 
-    def predict(self, model_input: np.ndarray, params: dict | None = None) -> np.ndarray:
+    def predict(self, model_input: np.ndarray, params: dict[str, Any] | None = None) -> np.ndarray:
         """(signals, num_samples) -> (signals, num_samples), full scale at 1."""
         return np.stack([self.render(np.asarray(signal, np.float32)) for signal in model_input])
 

@@ -45,7 +45,7 @@ def filter_bank(segment: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     n = length - window + 1
     size = next_fast_len(length, real=True)
 
-    @tf.custom_gradient
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
     def convolve(segment: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Gradient]:
         backwards = tf.reverse(segment, [1])
         padding = tf.zeros([batch, size - length])

@@ -112,7 +112,7 @@ def spectra(signals: Mapping[str, Signal], sample_rate: int) -> Figure:
 def save(figure: Figure, path: Path) -> None:
     """Write a PNG. It is drawn once; `Figure.savefig` would draw it twice."""
     figure.set_dpi(110)
-    FigureCanvasAgg(figure).print_png(path)
+    FigureCanvasAgg(figure).print_png(path)  # type: ignore[no-untyped-call]
 
 
 def spectrograms(signals: Mapping[str, Signal], sample_rate: int) -> Figure:

@@ -478,7 +478,7 @@ def arrival(cross: Cross, reach: int) -> tuple[float, float, bool, float, float]
     return delay / FINER, (at - edge) / FINER, height < 0, abs(height) / max(rms(response), 1e-30), rival
 
 
-def disagreement(first: tuple, second: tuple) -> float:
+def disagreement(first: tuple[float, ...], second: tuple[float, ...]) -> float:
     """Samples between the peaks of two arrivals; infinity where only one of them is inverted."""
     return abs(first[0] - second[0]) if first[2] == second[2] else math.inf
 
