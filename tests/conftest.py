@@ -1,8 +1,11 @@
 """What several test files share."""
 
+import contextlib
 import os
 import random
-from collections.abc import Iterator
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +41,29 @@ def _parts_as_before() -> Iterator[None]:
     for registry, kept in zip(REGISTRIES, before, strict=True):
         registry.clear()
         registry.update(kept)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ends_as_in_a_terminal() -> None:
+    """Below nohup this process ignores SIGHUP, and so would every one that it starts."""
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., subprocess.Popen]]:
+    """Starts a process in a group of its own, of which nothing is left after the test, however that ends."""
+    started: list[subprocess.Popen] = []
+
+    def begin(command: list[str], **options: Any) -> subprocess.Popen:
+        started.append(subprocess.Popen(command, start_new_session=True, **options))
+        return started[-1]
+
+    yield begin
+    for process in started:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 @pytest.fixture(scope="session")

@@ -134,9 +134,9 @@ def test_a_job_over_its_time_is_ended_and_goes_on_from_its_checkpoint(
 
 
 @pytest.mark.slow
-def test_an_interrupted_sweep_says_so_and_goes_on(words: list[str], recording: Path, tmp_path: Path):
+def test_an_interrupted_sweep_says_so_and_goes_on(words: list[str], tmp_path: Path, start: Callable):
     swept = [*words[2:], "training.epochs=1,1000000"]
-    process = subprocess.Popen([*COMMAND, *swept], stderr=subprocess.PIPE, text=True, start_new_session=True)
+    process = start([*COMMAND, *swept], stderr=subprocess.PIPE, text=True)
     wait_until(lambda: any(run.info.status == "RUNNING" for run in children(tmp_path)[1:]))
     refused = subprocess.run([*COMMAND, *swept], capture_output=True, text=True, check=False)
     assert refused.returncode == 2
@@ -149,7 +149,7 @@ def test_an_interrupted_sweep_says_so_and_goes_on(words: list[str], recording: P
     assert [run.info.status for run in children(tmp_path)] == ["FINISHED", "KILLED"]
 
     # One that is killed leaves no process behind, and is gone on with too.
-    process = subprocess.Popen([*COMMAND, *swept], stderr=subprocess.DEVNULL, start_new_session=True)
+    process = start([*COMMAND, *swept], stderr=subprocess.DEVNULL)
     wait_until(lambda: any(run.info.status == "RUNNING" for run in children(tmp_path)[1:]))
     process.kill()
     process.wait()
@@ -161,10 +161,10 @@ def test_an_interrupted_sweep_says_so_and_goes_on(words: list[str], recording: P
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_sweep_that_the_system_ends_keeps_a_checkpoint_of_its_job(
-    number: signal.Signals, words: list[str], tmp_path: Path
+    number: signal.Signals, words: list[str], tmp_path: Path, start: Callable
 ):
     swept = [*words[2:], "training.epochs=1000000,1", "training.checkpoint_every_s=1000000"]
-    process = subprocess.Popen([*COMMAND, *swept], stderr=subprocess.PIPE, text=True, start_new_session=True)
+    process = start([*COMMAND, *swept], stderr=subprocess.PIPE, text=True)
     wait_until(lambda: any("loss" in run.data.metrics for run in children(tmp_path)))
     process.send_signal(number)  # to the parent alone, as a container does
     assert process.wait(60) == 128 + number
