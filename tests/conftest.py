@@ -9,6 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+# The workers share the cores: threads of OpenBLAS that wait for each other cost some tests six times their time.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import numpy as np
 import pytest
 from synthetic import DELAY, RATE, amp, guitar, shifted, write_pcm
