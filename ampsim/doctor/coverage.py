@@ -5,21 +5,24 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
-from scipy import signal as dsp
 
 from ampsim.recordings.channels import runs
 from ampsim.recordings.findings import Finding
 from ampsim.recordings.pairs import AudioPair
 from ampsim.signals.audio import clock
+from ampsim.signals.filters import decimated
 from ampsim.signals.linear import FRAME_S, frame_powers
+from ampsim.signals.scratch import blocks
 
 Array = NDArray[np.float64]
+Rows = NDArray[np.float32]
 
 REST_DB = -60.0  # below the loudest frame
 RANGE_DB = 12.0  # between soft and loud playing; less teaches one level of the amp
 PITCH_RATE = 6000.0
 LOWEST_HZ, HIGHEST_HZ = 60.0, 1300.0
 PERIODIC = 0.85  # of the autocorrelation at its peak, for a frame with one clear pitch
+ROWS = 1024  # frames that are worked on at a time
 SEMITONES = 24  # that a take should hold notes across
 NAMES = ("C", "C♯", "D", "D♯", "E", "F", "F♯", "G", "G♯", "A", "A♯", "B")
 
@@ -68,14 +71,20 @@ def level_range(levels: Array) -> Iterator[Finding]:
 def pitched(pair: AudioPair) -> Array:
     """The pitch of each frame that has a single clear one, as MIDI numbers, by the peak of the autocorrelation."""
     step = max(1, int(pair.sample_rate // PITCH_RATE))
-    slow = dsp.resample_poly(pair.input, 1, step)
+    slow = decimated(pair.input, step)
     rate = pair.sample_rate / step
     length = round(0.1 * rate)
     if len(slow) < length:
         return np.empty(0)
     frames = np.lib.stride_tricks.sliding_window_view(slow, length)[:: length // 2]
-    loud = np.mean(np.square(frames), axis=1)
-    frames = frames[loud > loud.max() * 1e-4]
+    loud = np.concatenate([np.mean(np.square(rows), axis=1) for _, rows in blocks(frames, size=ROWS)])
+    places = np.flatnonzero(loud > loud.max() * 1e-4)
+    return np.concatenate([np.empty(0), *(of_frames(frames[rows], rate) for _, rows in blocks(places, size=ROWS))])
+
+
+def of_frames(frames: Rows, rate: float) -> Array:
+    """The same of frames, (num_frames, samples of a tenth of a second)."""
+    length = frames.shape[1]
     size = fft.next_fast_len(2 * length, real=True)
     automatic = fft.irfft(np.square(np.abs(fft.rfft(frames * np.hanning(length), size, axis=1))), size, axis=1)
     window = fft.irfft(np.square(np.abs(fft.rfft(np.hanning(length), size))), size)

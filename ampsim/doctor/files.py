@@ -17,7 +17,7 @@ def loaded(
     Raises:
         AmpsimError: a file is missing or not audio, has the wrong number of channels, or the rates differ.
     """
-    direct = read(input)
+    direct = read(input, on_disk=True)
     if not target:
         if direct.samples.shape[1] < 2:
             raise AmpsimError(
@@ -25,7 +25,7 @@ def loaded(
             )
         source = Stereo(path=input, input_channel=input_channel, target_channel=target_channel)
         return source.take(direct), [written(direct)]
-    amp = read(target)
+    amp = read(target, on_disk=True)
     files = [direct, amp]
     found = [written(file) for file in files]
     take = Pair(input=input, target=target, checks="warn").take(direct, amp)

@@ -5,13 +5,14 @@ from collections.abc import Iterator
 
 import numpy as np
 from scipy import fft
-from scipy import signal as dsp
 
 from ampsim.metrics import noise_floor
 from ampsim.recordings.channels import sides
 from ampsim.recordings.findings import Finding
 from ampsim.recordings.pairs import AudioPair
 from ampsim.signals.audio import Signal, decibels, rms
+from ampsim.signals.filters import decimated
+from ampsim.signals.scratch import blocks
 
 MAINS_HZ = (50, 60)
 HARMONICS = 8
@@ -20,7 +21,9 @@ QUIETEST = 0.1  # of the frames, where playing covers hum least
 STANDS_OUT_DB = 9.0  # of the fundamental over what lies beside it
 HUM_DB = -62.0  # RMS re full scale from which hum is told as a fault
 EXACT_HZ = 0.8  # from a multiple of the mains; the G on a guitar's lowest string lies 2 Hz from one
+BESIDE_HZ = (7.0, 18.0)  # from a line: what it has to stand out of
 TOP_HZ = 3000.0
+ROWS = 256  # frames that are worked on at a time
 LEAVE_REST = "leave two seconds of silence with the volume of the guitar up"
 FLOOR_ESR = 0.01
 
@@ -58,24 +61,28 @@ def strongest(samples: Signal, sample_rate: int) -> tuple[int, float, int, float
     """Mains frequency, level in dBFS (RMS of all its harmonics that stand out; -inf where none does), their number, and
     the level in dBFS up to which playing or noise would hide a hum."""
     step = max(1, int(sample_rate // (2 * TOP_HZ)))
-    slow = dsp.resample_poly(samples, 1, step)
+    slow = decimated(samples, step)
     rate = sample_rate / step
     length = round(FRAME_S * rate)
     if len(slow) < 2 * length:
         return None
     frames = np.lib.stride_tricks.sliding_window_view(slow, length)[:: round(HOP_S * rate)]
-    levels = np.mean(np.square(frames, dtype=np.float64), axis=1)
+    levels = np.concatenate([np.mean(np.square(rows, dtype=np.float64), axis=1) for _, rows in blocks(frames, size=ROWS)])
     quiet = frames[np.argsort(levels)[: max(6, round(QUIETEST * len(frames)))]]
     window = np.hanning(length)
     size = fft.next_fast_len(8 * length, real=True)
-    spectra = fft.rfft((quiet - quiet.mean(axis=1, keepdims=True)) * window, size, axis=1)
-    power = 2 * np.median(np.square(np.abs(spectra)), axis=0) / window.sum() ** 2  # of a sine: its mean square
     hz = fft.rfftfreq(size, 1 / rate)
+    hz = hz[hz < MAINS_HZ[-1] * HARMONICS + BESIDE_HZ[1]]
+    powers = np.empty((len(quiet), len(hz)))
+    for row, piece in blocks(quiet, size=ROWS):
+        spectra = fft.rfft((piece - piece.mean(axis=1, keepdims=True)) * window, size, axis=1)
+        powers[row : row + len(piece)] = np.square(np.abs(spectra[:, : len(hz)]))
+    power = 2 * np.median(powers, axis=0) / window.sum() ** 2  # of a sine: its mean square
     best, hidden_db = (MAINS_HZ[0], -math.inf, 0), -math.inf
     for mains_hz in MAINS_HZ:
         lines, above = [], []
         for centre in mains_hz * np.arange(1, HARMONICS + 1):
-            near, beside = np.abs(hz - centre) < 5, (np.abs(hz - centre) > 7) & (np.abs(hz - centre) < 18)
+            near, beside = np.abs(hz - centre) < 5, (np.abs(hz - centre) > BESIDE_HZ[0]) & (np.abs(hz - centre) < BESIDE_HZ[1])
             highest = np.argmax(np.where(near, power, 0))
             exact = abs(hz[highest] - centre) < EXACT_HZ * (1 + centre / 500)
             lines.append(power[highest])

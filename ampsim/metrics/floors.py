@@ -9,7 +9,7 @@ from scipy import linalg
 from scipy import signal as dsp
 
 from ampsim.metrics.waveform import waveform_scores
-from ampsim.signals.linear import Takes, correlations, frame_powers, framed
+from ampsim.signals.linear import Takes, correlations, frame_powers, of_frames
 
 Array = NDArray[np.float64]
 
@@ -96,7 +96,8 @@ def gain_curve(
     five frames, or 60 dB below the loudest, are left out."""
     powers = [np.maximum(frame_powers(signal, sample_rate), 1e-16) for signal in (input, output)]
     level, out = (10 * np.log10(power) for power in powers)
-    peak = 20 * np.log10(np.maximum(np.abs(framed(output, sample_rate)).max(axis=1), 1e-8))
+    peaks = of_frames(output, sample_rate, lambda frames: np.abs(frames).max(axis=1))
+    peak = 20 * np.log10(np.maximum(peaks, 1e-8))
     step = np.round(level / step_db)
     rows = []
     for number in np.unique(step):

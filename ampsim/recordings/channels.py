@@ -1,6 +1,8 @@
 """Faults of one channel, or of both alike, that show in the samples themselves."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +10,8 @@ from scipy import fft, linalg, ndimage
 
 from ampsim.recordings.findings import Finding
 from ampsim.recordings.pairs import AudioPair
-from ampsim.signals.audio import Signal, clock, decibels, peak, rms
+from ampsim.signals.audio import Signal, clock, decibels, energy, peak, rms
+from ampsim.signals.scratch import BLOCK, blocks, release
 
 Indices = NDArray[np.int_]
 
@@ -38,9 +41,10 @@ def sides(pair: AudioPair) -> list[tuple[str, Signal, str]]:
 
 def alike(one: Signal, other: Signal) -> bool:
     """Whether two signals of one length are the same, their dither apart."""
-    if np.array_equal(one, other, equal_nan=True):
+    if all(np.array_equal(x, y, equal_nan=True) for _, x, y in blocks(one, other)):
         return True
-    return rms(one - other) <= max(rms(one) * 10 ** (ALIKE_DB / 20), min(rms(one) / 4, 10 ** (DITHER_DB / 20)))
+    apart = math.sqrt(sum(energy(x - y) for _, x, y in blocks(one, other)) / len(one))
+    return apart <= max(rms(one) * 10 ** (ALIKE_DB / 20), min(rms(one) / 4, 10 ** (DITHER_DB / 20)))
 
 
 def silent(samples: Signal) -> bool:
@@ -62,11 +66,11 @@ def broken(pair: AudioPair) -> Iterator[Finding]:
             "data.target_channel",
         )
     for _, samples, name in sides(pair):
-        bad = np.flatnonzero(~np.isfinite(samples))
-        if bad.size:
-            at_s = bad[0] / pair.sample_rate
-            text = f"{name} holds NaN or infinity at {clock(at_s)} ({bad.size:,} samples)"
-            yield Finding("error", "finite", text, "export it again", (at_s,), {"samples": bad.size})
+        if count := sum(int(np.count_nonzero(~np.isfinite(block))) for _, block in blocks(samples)):
+            at = next(start + np.argmin(np.isfinite(x)) for start, x in blocks(samples) if not np.isfinite(x).all())
+            at_s = float(at) / pair.sample_rate
+            text = f"{name} holds NaN or infinity at {clock(at_s)} ({count:,} samples)"
+            yield Finding("error", "finite", text, "export it again", (at_s,), {"samples": count})
         elif silent(samples):
             level = decibels(peak(samples))
             text = f"{name} is silent from 0:00.0 to {clock(len(samples) / pair.sample_rate)} (peak {level:.0f} dBFS)"
@@ -79,20 +83,20 @@ def clipping(pair: AudioPair) -> Iterator[Finding]:
     for side, samples, name in sides(pair):
         if not len(samples):
             continue
-        full = samples >= FULL_SCALE
-        full |= samples <= -FULL_SCALE
-        starts, stops = runs(full, CLIPPED_RUN)
-        count, over = int((stops - starts).sum()), decibels(peak(samples))
-        if count and peak(samples) <= 2 - FULL_SCALE:
+        starts, stops = found_runs(samples, lambda block: np.abs(block) >= FULL_SCALE, CLIPPED_RUN)
+        count, highest = int((stops - starts).sum()), peak(samples)
+        over = decibels(highest)
+        if count and highest <= 2 - FULL_SCALE:
             at_s = tuple(float(start) / pair.sample_rate for start in starts[:10])
             text = f"{name} clips at {clock(at_s[0])} ({count:,} samples at full scale)"
             values = {"samples": count, "places": len(starts), "level_db": 0.0}
             yield Finding("error", "clipping", text, "lower the level and record again", at_s, values)
             found = True
             continue
+        ends = np.array([(np.min(block), np.max(block)) for _, block in blocks(samples)], np.float64)
         tops = [
-            (abs(level), *runs(reached(samples, level * (1 - 1e-6)), CLIPPED_RUN))
-            for level in (max(float(np.max(samples)), 0.0), min(float(np.min(samples)), 0.0))
+            (abs(level), *found_runs(samples, partial(reached, level=level * (1 - 1e-6)), CLIPPED_RUN))
+            for level in (max(float(ends[:, 1].max()), 0.0), min(float(ends[:, 0].min()), 0.0))
             if level
         ]
         tops = [(level, starts, stops) for level, starts, stops in tops if len(starts) >= FLAT_TOPS]
@@ -137,9 +141,27 @@ def runs(mask: NDArray[np.bool_], shortest: int) -> tuple[Indices, Indices]:
     return starts[long], stops[long]
 
 
+def found_runs(
+    samples: Signal, test: Callable[[Signal], NDArray[np.bool_]], shortest: int, *, more: int = 0
+) -> tuple[Indices, Indices]:
+    """`runs` of what `test` says of each sample, block by block: (num + more,) -> (num,), by the samples and `more` after."""
+    pieces = [(np.empty(0, int), np.empty(0, int))]
+    for at, block in blocks(samples, more=more):
+        mask = test(block)
+        first, last = runs(mask, 1)
+        # What touches an end of the block may go on beyond it.
+        kept = (last - first >= shortest) | (first == 0) | (last == len(mask))
+        pieces.append((at + first[kept], at + last[kept]))
+    starts, stops = (np.concatenate(each) for each in zip(*pieces, strict=True))
+    joined = np.flatnonzero(starts[1:] == stops[:-1])
+    starts, stops = np.delete(starts, joined + 1), np.delete(stops, joined)
+    long = stops - starts >= shortest
+    return starts[long], stops[long]
+
+
 def offset(pair: AudioPair) -> Iterator[Finding]:
     for _, samples, name in sides(pair):
-        mean = float(np.mean(samples, dtype=np.float64))
+        mean = sum(float(np.sum(block, dtype=np.float64)) for _, block in blocks(samples)) / len(samples)
         level = decibels(abs(mean))
         values = {"mean": mean, "level_db": level}
         if level > DC_DB:
@@ -155,10 +177,11 @@ def dropouts(pair: AudioPair) -> Iterator[Finding]:
     """A value that is held in the middle of sound: samples that the computer lost and filled."""
     rate = pair.sample_rate
     for side, samples, name in sides(pair):
-        starts, stops = runs(samples[1:] == samples[:-1], max(8, round(STUCK_S * rate)))
+        starts, stops = found_runs(samples, lambda x: x[1:] == x[:-1], max(8, round(STUCK_S * rate)), more=1)
+        highest = peak(samples)
         spans = zip(starts.tolist(), (stops + 1).tolist(), strict=True)
         found = [
-            span for span in spans if span[1] - span[0] <= GAP_S * rate and stuck(samples, *span, round(0.005 * rate))
+            span for span in spans if span[1] - span[0] <= GAP_S * rate and stuck(samples, *span, round(0.005 * rate), highest)
         ]
         if found:
             at_s = tuple(start / rate for start, _ in found)
@@ -171,11 +194,10 @@ def dropouts(pair: AudioPair) -> Iterator[Finding]:
             yield Finding("error", f"dropout_{side}", text, LARGER_BUFFER, at_s[:10], values)
 
 
-def stuck(samples: Signal, start: int, stop: int, reach: int) -> bool:
+def stuck(samples: Signal, start: int, stop: int, reach: int, highest: float) -> bool:
     """Whether a value that is held from start to stop is one in the middle of sound, and no flat top, nor the coarse steps
     of something soft: it begins or ends with a jump, or is silence between two loud moments."""
     around = samples[max(start - reach, 0) : start], samples[stop : stop + reach]
-    highest = peak(samples)
     if abs(samples[start]) > 0.9 * highest or min(map(len, around)) < 2:
         return False
     level = min(map(rms, around)) / max(highest, 1e-30)
@@ -209,32 +231,10 @@ def repeats(pair: AudioPair) -> Iterator[Finding]:
 
 
 def repeated(samples: Signal, longest: int) -> list[tuple[int, int]]:
-    """(where the repetition begins, its length): blocks of REPEAT samples or more that equal those just before them.
-
-    Every eight neighbouring samples get a hash; only one in 16 hashes, by its value, is looked up, which finds the same
-    places in both copies of a block.
-    """
-    bits = np.ascontiguousarray(samples, np.float32).view(np.uint32)
-    count = len(bits) - 7
-    if count < 1:
-        return []
-    weights = np.random.default_rng(0).integers(1, 2**32, 8, dtype=np.uint32) | np.uint32(1)
-    hashes = np.zeros(count, np.uint32)
-    for k, weight in enumerate(weights):
-        hashes += weight * bits[k : k + count]
-    hashes ^= hashes >> np.uint32(15)
-    hashes *= np.uint32(0x2C1B3C6D)
-    hashes ^= hashes >> np.uint32(12)
-    chosen = np.flatnonzero(hashes & np.uint32(15) == 0)
-    order = np.argsort(hashes[chosen], kind="stable")
-    place, key = chosen[order], hashes[chosen][order]
-    same = np.flatnonzero(key[1:] == key[:-1])
-    first, distance = place[same], place[same + 1] - place[same]
-    heard = np.abs(samples[first]) > peak(samples) * 10 ** (QUIET_DB / 20)
-    near = heard & (distance >= REPEAT) & (distance <= longest)
-    found, end = [], -1
-    for start, length in sorted(zip(first[near].tolist(), distance[near].tolist(), strict=True)):
-        if start < end:
+    """(where the repetition begins, its length): blocks of REPEAT samples or more that equal those just before them."""
+    found, end, quiet = [], -1, peak(samples) * 10 ** (QUIET_DB / 20)
+    for start, length in recurring(samples, longest):
+        if start < end or abs(samples[start]) <= quiet:
             continue
         low = start - equal(
             samples[max(start - 4 * length, 0) : start][::-1],
@@ -244,6 +244,33 @@ def repeated(samples: Signal, longest: int) -> list[tuple[int, int]]:
         if 0.9 * length <= end - low <= 3 * length:  # longer: a tone of that period
             found.append((low + length, length))
     return found
+
+
+def recurring(samples: Signal, longest: int) -> Iterator[tuple[int, int]]:
+    """Where eight samples come again after REPEAT to `longest` samples, and after how many, in order of time.
+
+    Every eight neighbouring samples get a hash; only one in 16 hashes, by its value, is looked up, which finds the same
+    places in both copies of a block.
+    """
+    weights = np.random.default_rng(0).integers(1, 2**32, 8, dtype=np.uint32) | np.uint32(1)
+    for at, block in blocks(samples, more=longest + 7):
+        bits = np.ascontiguousarray(block, np.float32).view(np.uint32)
+        count = len(bits) - 7
+        if count < 1:
+            return
+        hashes = np.zeros(count, np.uint32)
+        for k, weight in enumerate(weights):
+            hashes += weight * bits[k : k + count]
+        hashes ^= hashes >> np.uint32(15)
+        hashes *= np.uint32(0x2C1B3C6D)
+        hashes ^= hashes >> np.uint32(12)
+        chosen = np.flatnonzero(hashes & np.uint32(15) == 0)
+        order = np.argsort(hashes[chosen], kind="stable")
+        place, key = chosen[order], hashes[chosen][order]
+        same = np.flatnonzero(key[1:] == key[:-1])
+        first, distance = at + place[same], place[same + 1] - place[same]
+        near = (distance >= REPEAT) & (distance <= longest) & (first < at + len(block) - longest - 7)
+        yield from sorted(zip(first[near].tolist(), distance[near].tolist(), strict=True))
 
 
 def equal(first: Signal, second: Signal) -> int:
@@ -256,19 +283,41 @@ def equal(first: Signal, second: Signal) -> int:
 def splices(pair: AudioPair) -> Iterator[Finding]:
     """A jump in both channels at one sample, where both files lost the same moment (or the take was cut there)."""
     rate = pair.sample_rate
-    direct, amp = (ndimage.maximum_filter1d(prominence(whitened(x, rate), rate), 5) for x in (pair.input, pair.target))
-    jumps = np.minimum(direct, amp) > SPLICE
-    # Where the delay is next to nothing, the click of a pick may be in both too; but then not in one place alone.
     width = round(0.01 * rate)
-    others = np.where(ndimage.maximum_filter1d(jumps, 2 * width), 0, amp)[: len(amp) // width * width]
-    usual = np.sort(others.reshape(-1, width).max(axis=1))[-3:].min() if len(others) >= 3 * width else 0.0
-    places = np.flatnonzero(jumps & (amp > 2 * usual))
-    if places.size:
-        where = places[np.concatenate([[True], np.diff(places) > width])]
+    places, heights, others = [np.empty(0, int)], [np.empty(0, np.float32)], [np.zeros(0, np.float32)]
+    for start, jumps, amp, alone in jumping(pair, width):
+        found = np.flatnonzero(jumps)
+        places.append(start + found)
+        heights.append(amp[found])
+        others.append(alone[: len(alone) // width * width].reshape(-1, width).max(axis=1))
+    # Where the delay is next to nothing, the click of a pick may be in both too; but then not in one place alone.
+    usual = np.sort(np.concatenate(others))[-3:].min() if len(pair.input) >= 3 * width else 0.0
+    clear = np.concatenate(places)[np.concatenate(heights) > 2 * usual]
+    if clear.size:
+        where = clear[np.concatenate([[True], np.diff(clear) > width])]
         at_s = tuple(float(place) / rate for place in where)
         text = f"{pair.name}: both signals jump at {', '.join(map(clock, at_s[:3]))}{' ...' if len(at_s) > 3 else ''}"
         text += f" ({times(len(at_s))}): samples are missing there in both, or the take was cut"
         yield Finding("warning", "splice", text, LARGER_BUFFER, at_s[:10], {"places": len(at_s)})
+
+
+def jumping(pair: AudioPair, width: int) -> Iterator[tuple[int, NDArray[np.bool_], Signal, Signal]]:
+    """Block by block, where it starts, whether both signals jump at each sample, how far the amp's does, and the same
+    where none is nearer than `width`; every block but the last is a multiple of `width`."""
+    rate, size = pair.sample_rate, len(pair.input)
+    chunk = round(CHUNK_S * rate)  # predictors are of chunks: a block and what is around it are whole ones
+    step = math.lcm(chunk, width)
+    step *= max(1, BLOCK // step)
+    for start in range(0, size, step):
+        first, last = max(start - chunk, 0), min(start + step + chunk, size)
+        both = (x[first:last] for x in (pair.input, pair.target))
+        direct, amp = (ndimage.maximum_filter1d(prominence(whitened(x, rate), rate), 5) for x in both)
+        jumps = np.minimum(direct, amp) > SPLICE
+        alone = np.where(ndimage.maximum_filter1d(jumps, 2 * width), 0, amp)
+        here = slice(start - first, start - first + step)
+        yield start, jumps[here], amp[here], alone[here]
+        release(pair.input)
+        release(pair.target)
 
 
 def whitened(samples: Signal, sample_rate: int, order: int = 16) -> Signal:

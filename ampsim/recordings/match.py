@@ -14,8 +14,9 @@ from ampsim.recordings.findings import Finding
 from ampsim.recordings.pairs import SET_DELAY, AudioPair, unclear
 from ampsim.signals import alignment
 from ampsim.signals.alignment import FEIGNED, Timing, part, resampled
-from ampsim.signals.audio import Signal, clock
+from ampsim.signals.audio import Signal, clock, energy
 from ampsim.signals.linear import frame_powers
+from ampsim.signals.scratch import BLOCK, Scratch, blocks, release
 
 Array = NDArray[np.float64]
 
@@ -70,8 +71,10 @@ def dynamics(pair: AudioPair) -> tuple[float, float, float]:
     levels = [10 * np.log10(power) for power in powers]
     loud = np.all([level > level.max(initial=-np.inf) - 40 for level in levels], axis=0)
     ranges = [np.subtract(*np.percentile(level[loud], (90, 10))) if loud.sum() > 10 else 0.0 for level in levels]
-    squares = map(np.square, (pair.input, pair.target))  # one at a time, since a take may be an hour long
-    kurtosis = [len(x) * float(np.dot(x, x)) / max(float(np.sum(x, dtype=np.float64)) ** 2, 1e-30) for x in squares]
+    fourth = [sum(energy(np.square(block)) for _, block in blocks(x)) for x in (pair.input, pair.target)]
+    kurtosis = [
+        len(x) * each / max(energy(x) ** 2, 1e-30) for x, each in zip((pair.input, pair.target), fourth, strict=True)
+    ]
     direct, amp = (level[loud] - np.mean(level[loud]) if loud.any() else np.zeros(1) for level in levels)
     slope = float(direct @ amp / max(direct @ direct, 1e-9))
     return float(ranges[0] - ranges[1]), math.log(max(kurtosis[0], 1e-9) / max(kurtosis[1], 1e-9)), slope
@@ -209,10 +212,12 @@ def straightened(pair: AudioPair, timing: Timing) -> AudioPair:
         target = resampled(target, timing.drift_ppm, pair.sample_rate)
     edges = [0, *(round(step.at_s * pair.sample_rate) for step in timing.line.steps), len(target)]
     lags = timing.samples + np.cumsum([0, *(round(step.samples) for step in timing.line.steps)])
-    laid = [
-        later(target, start + int(lag), stop - start) for (start, stop), lag in zip(pairwise(edges), lags, strict=True)
-    ]
-    return replace(pair, target=np.concatenate(laid))
+    laid = Scratch(1, len(target))
+    for (start, stop), lag in zip(pairwise(edges), lags, strict=True):
+        for at in range(start, stop, BLOCK):
+            laid.write(later(target, at + int(lag), min(BLOCK, stop - at))[None])
+            release(target)
+    return replace(pair, target=laid.read()[0])
 
 
 def later(samples: Signal, start: int, length: int) -> Signal:
@@ -269,7 +274,10 @@ def gates(pair: AudioPair, *, hums_db: tuple[float, float] = (-np.inf, -np.inf))
 def band_levels(samples: Signal, sample_rate: int) -> Array:
     """Levels of frames of GATE_FRAME_S in dBFS, between 100 Hz and 4 kHz, where amps answer."""
     band = dsp.butter(2, (100, min(4000, 0.4 * sample_rate)), "bandpass", fs=sample_rate, output="sos")
-    heard = dsp.sosfilt(band.astype(np.float32), samples)
-    length = round(GATE_FRAME_S * sample_rate)
-    frames = heard[: len(heard) // length * length].reshape(-1, length)
-    return 10 * np.log10(np.maximum(np.mean(np.square(frames, dtype=np.float64), axis=1), 1e-14))
+    band, length = band.astype(np.float32), round(GATE_FRAME_S * sample_rate)
+    powers, state = [np.zeros(0)], np.zeros((len(band), 2), np.float32)
+    for _, block in blocks(samples, size=max(1, BLOCK // length) * length):
+        heard, state = dsp.sosfilt(band, block, zi=state)
+        frames = heard[: len(heard) // length * length].reshape(-1, length)
+        powers.append(np.mean(np.square(frames, dtype=np.float64), axis=1))
+    return 10 * np.log10(np.maximum(np.concatenate(powers), 1e-14))

@@ -17,6 +17,7 @@ from scipy import fft
 
 from ampsim.signals.audio import rms
 from ampsim.signals.filters import folded
+from ampsim.signals.scratch import Scratch, blocks
 
 Array = NDArray[np.float64]
 Spectra = NDArray[np.complexfloating[Any]]
@@ -134,9 +135,17 @@ def timing(takes: Sequence[Take], sample_rate: int, *, steady: bool = False) -> 
     found = measured(takes, sample_rate, steady=steady)
     if found.clear:
         return found
-    rectified = [(np.abs(given) - np.mean(np.abs(given)), wanted) for given, wanted in takes]
-    again = measured(rectified, sample_rate, steady=steady)
+    again = measured([(rectified(given), wanted) for given, wanted in takes], sample_rate, steady=steady)
     return again if again.clear else found
+
+
+def rectified(x: Wave) -> Wave:
+    """The absolute value of a signal, (num_samples,), without its mean."""
+    mean = sum(float(np.sum(np.abs(block), dtype=np.float64)) for _, block in blocks(x)) / max(len(x), 1)
+    made = Scratch(1, len(x))
+    for _, block in blocks(x):
+        made.write(np.abs(block)[None] - np.float32(mean))
+    return made.read()[0]
 
 
 def measured(takes: Sequence[Take], sample_rate: int, *, steady: bool) -> Timing:
@@ -533,7 +542,10 @@ def resampled(target: Wave, drift_ppm: float, sample_rate: int) -> Wave:
     """A target, (num_samples,), whose clock ran so much too fast, on the right clock; as long as it was."""
     import soxr  # here, so that commands that resample nothing do not load it
 
-    made = soxr.resample(
-        np.asarray(target, np.float32), sample_rate * (1 + drift_ppm * 1e-6), sample_rate, quality="VHQ"
-    )
-    return part(made, 0, len(target))
+    stream = soxr.ResampleStream(sample_rate * (1 + drift_ppm * 1e-6), sample_rate, 1, dtype="float32", quality="VHQ")
+    made = Scratch(1, len(target))
+    for start, block in blocks(target):
+        played = stream.resample_chunk(np.asarray(block, np.float32), last=start + len(block) >= len(target))
+        made.write(played[None, : len(target) - made.done])
+    made.write(np.zeros((1, len(target) - made.done), np.float32))
+    return made.read()[0]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ampsim import AmpsimError
 from ampsim.files import atomic, expanded, refuse_existing, refuse_irregular, refuse_larger
+from ampsim.signals.scratch import Scratch, blocks
 
 Signal = NDArray[np.float32]
 
@@ -23,7 +24,6 @@ SUBTYPES = {".wav": "FLOAT", ".flac": "PCM_24", ".aiff": "PCM_24", ".aif": "PCM_
 FORMATS = {".wav": "WAV", ".flac": "FLAC", ".aiff": "AIFF", ".aif": "AIFF"}
 RATES = (1_000, 1_000_000)  # in hertz; what a header states beyond these is no recording's
 PIECE = 1 << 16  # samples that are decoded at a time
-BLOCK = 1 << 20  # samples that are worked on at a time, where a copy of all of them would be another hour of audio
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,11 @@ class AudioFile:
         return np.ascontiguousarray(self.samples[:, index])
 
 
-def read(path: str | Path) -> AudioFile:
+def read(path: str | Path, *, on_disk: bool = False) -> AudioFile:
     """Read a whole WAV, FLAC or AIFF file (16, 24, 32-bit PCM, 32 or 64-bit float).
+
+    Args:
+        on_disk: keep long ones in a temporary file; see `Scratch`.
 
     Raises:
         AmpsimError: the file is missing, not readable, not audio or empty, or takes more memory than `files.memory_limit`.
@@ -57,16 +60,15 @@ def read(path: str | Path) -> AudioFile:
     path = expanded(path)
     with opened(path) as file:
         refuse_larger(f"{path} ({clock(file.frames / file.samplerate)})", 4 * file.frames * file.channels)
-        # Channel after channel in memory, so that each can be used without a copy.
-        samples, done = np.empty((file.channels, file.frames), np.float32).T, 0
+        # Channel after channel, so that each can be used without a copy.
+        samples = Scratch(file.channels, file.frames, on_disk=on_disk)
         try:
             while len(block := file.read(PIECE, dtype="float32", always_2d=True)):
-                samples[done : done + len(block)] = block
-                done += len(block)
+                samples.write(block.T)
         except (soundfile.LibsndfileError, RuntimeError, MemoryError) as error:
             raise AmpsimError(f"{path} stops being readable as audio ({error}): export it again") from error
-        refuse_fewer(path, done, file.frames)
-        return AudioFile(path, samples, file.samplerate, sha256(path))
+        refuse_fewer(path, samples.done, file.frames)
+        return AudioFile(path, samples.read().T, file.samplerate, sha256(path))
 
 
 @contextmanager
@@ -249,12 +251,13 @@ def rms(samples: NDArray[np.floating]) -> float:
 
 def energy(samples: NDArray[np.floating]) -> float:
     """The sum of squares, in double precision, without a second copy of what may be an hour long."""
-    parts = (samples[start : start + BLOCK].astype(np.float64).ravel() for start in range(0, len(samples), BLOCK))
-    return float(sum(np.dot(part, part) for part in parts))
+    wide = (block.astype(np.float64).ravel() for _, block in blocks(samples))
+    return float(sum(np.dot(block, block) for block in wide))
 
 
 def peak(samples: NDArray[np.floating]) -> float:
-    return float(np.maximum(np.max(samples), -np.min(samples))) if samples.size else 0.0
+    """The largest magnitude; NaN where there is one."""
+    return float(np.max([np.maximum(np.max(block), -np.min(block)) for _, block in blocks(samples)])) if samples.size else 0.0
 
 
 def clock(seconds: float) -> str:

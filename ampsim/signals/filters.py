@@ -5,6 +5,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import fft
 from scipy import signal as dsp
 
+from ampsim.signals.scratch import BLOCK, release
+
 Taps = NDArray[np.float64]
 
 # IEC 61672-1, annex E: the poles of the A-weighting in hertz, the outer two double. Four zeros lie at 0 Hz.
@@ -76,6 +78,19 @@ def filtered(signal: NDArray[np.floating], taps: Taps) -> NDArray[np.float64]:
     """A signal, (num_samples,), behind a filter, as long as it was, with silence before it."""
     wide = np.asarray(signal, np.float64)
     return dsp.oaconvolve(wide, taps)[: len(wide)]
+
+
+def decimated(samples: NDArray[np.float32], step: int) -> NDArray[np.float32]:
+    """`scipy.signal.resample_poly(samples, 1, step)` of a signal, (num_samples,), block by block."""
+    reach = 10 * step  # of that function's filter, to both sides
+    size = max(1, BLOCK // step) * step
+    pieces = [np.empty(0, np.float32)]
+    for start in range(0, len(samples), size):
+        before = min(start, reach)
+        slow = dsp.resample_poly(samples[start - before : start + size + reach], 1, step)
+        pieces.append(slow[before // step :][: -(-min(size, len(samples) - start) // step)])
+        release(samples)
+    return np.concatenate(pieces)
 
 
 def mel_bands(num_bands: int, size: int, sample_rate: int, *, low_hz: float, high_hz: float) -> NDArray[np.float64]:

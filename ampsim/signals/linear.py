@@ -1,19 +1,19 @@
 """Linear relations between signals: the normal equations of filters, and the powers of frames."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from ampsim.signals.audio import BLOCK
+from ampsim.signals.scratch import BLOCK, blocks
 
 Array = NDArray[np.float64]
 Takes = Sequence[tuple[NDArray[np.floating], NDArray[np.floating]]]  # (input, target), each (num_samples,)
 FRAME_S = 0.05
 
 
-def correlations(takes: Takes, num_taps: int, future: int) -> tuple[Array, Array]:
+def correlations(takes: Iterable[tuple[NDArray[np.floating], NDArray[np.floating]]], num_taps: int, future: int) -> tuple[Array, Array]:
     """The normal equations of a filter: autocorrelation of the inputs, from lag 0, and cross-correlation with the targets,
     from `future - 1` samples ahead; (num_taps,) each, summed over the takes."""
     autocorrelation, cross_correlation = np.zeros(num_taps), np.zeros(num_taps)
@@ -32,7 +32,11 @@ def framed(signal: NDArray[np.floating], sample_rate: int) -> Array:
 
 
 def frame_powers(signal: NDArray[np.floating], sample_rate: int) -> Array:
+    return of_frames(signal, sample_rate, lambda frames: np.mean(np.square(frames), axis=1))
+
+
+def of_frames(signal: NDArray[np.floating], sample_rate: int, measure: Callable[[Array], Array]) -> Array:
+    """What `measure` makes of the frames, (num_frames, samples of FRAME_S) -> (num_frames,), block by block."""
     length = max(1, round(FRAME_S * sample_rate))
     step = max(1, BLOCK // length) * length
-    pieces = (framed(signal[start : start + step], sample_rate) for start in range(0, max(len(signal), 1), step))
-    return np.concatenate([np.mean(np.square(piece), axis=1) for piece in pieces])
+    return np.concatenate([np.zeros(0), *(measure(framed(block, sample_rate)) for _, block in blocks(signal, size=step))])
