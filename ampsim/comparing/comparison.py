@@ -257,8 +257,8 @@ def as_markdown(text: str) -> str:
 EXPLANATION = """\
 The mean is the geometric one for ratios such as ESR. `±` is the standard deviation over three or more seeds; of two, both
 values are shown. Intervals to the best hold for all configs at once (95 %): the studentized range, on the logarithm of a
-ratio, of the spread of the seeds, which all configs share unless Bartlett's test finds them unlike (then each has its own:
-Games and Howell), and of half-second segments of the held-out signal (of predicted
+ratio, of the spread of the seeds, each config's own (Games and Howell, with Welch's degrees of freedom), and of half-second
+segments of the held-out signal (of predicted
 MUSHRA, its excerpts of 3 s). A tie is an interval that holds 0; "equal within"
 is the margin that it lies in. The share of the variance is eta squared: sum of squares between a factor's levels over the
 total, each run counting once; p is that of an analysis of variance. Where the set is not balanced or has no seeds, the

@@ -4,6 +4,7 @@ Arrays in, numbers out. All is on the scale on which differences add up: the log
 """
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,10 +15,9 @@ from scipy import optimize, stats
 
 LEVEL = 0.95
 POWER = 0.8
-UNLIKE = 0.01  # Bartlett's p below which the configs' seeds are taken to spread differently
 MOST_SEEDS = 1000
-# Degrees of freedom for which a quantile is computed, which takes a tenth of a second; others take the next below.
-FREEDOMS = np.array([*range(1, 11), 12, 14, 16, 20, 24, 30, 40, 60, 120, 1_000_000])
+# Degrees of freedom for which a quantile is computed, which takes a tenth of a second; those between are interpolated.
+FREEDOMS = (1, 1.2, 1.5, 2, 2.5, 3, 4, 6, 10, 20, 1_000_000)
 
 Array = NDArray[np.float64]
 
@@ -51,27 +51,21 @@ class Chance:
 class Noise:
     """The spread of the seeds of several configs: `variance` of one run with its degrees of freedom, over all of them.
 
-    `alike` is whether this spread may stand for each (Bartlett's test does not object); else each has its own. A config
-    of one seed always takes that of all. NaN where no config has two seeds.
+    It stands for a config of one seed, and what that is compared with; every other one has its own, since no test finds out
+    from two or three seeds that one config spreads five times as far as the next. NaN where no config has two seeds.
     """
 
     samples: Sequence[Sample]
     variance: float
     freedom: int
-    alike: bool
 
     @classmethod
     def of(cls, samples: Sequence[Sample]) -> "Noise":
         several = [sample for sample in samples if len(sample.values) > 1]
         freedoms = [len(sample.values) - 1 for sample in several]
         if not several:
-            return cls(samples, math.nan, 0, True)
-        variances = [sample.variance for sample in several]
-        pooled = float(np.average(variances, weights=freedoms))
-        alike = len(several) == 1 or pooled == 0
-        if not alike and min(variances) > 0:
-            alike = bool(stats.bartlett(*(sample.values for sample in several)).pvalue >= UNLIKE)
-        return cls(samples, pooled, sum(freedoms), alike)
+            return cls(samples, math.nan, 0)
+        return cls(samples, float(np.average([each.variance for each in several], weights=freedoms)), sum(freedoms))
 
     def between(self, one: int, other: int) -> Chance | None:
         """Of the difference of two configs' means, by their numbers; None where nothing is known.
@@ -97,23 +91,18 @@ class Noise:
 
     def seeds(self, pair: Sequence[Sample]) -> list[tuple[float, float]]:
         """(variance, degrees of freedom) that the seeds make in the difference of two means."""
-        found, lent = [], 0.0
-        for sample in pair:
-            count = len(sample.values)
-            if self.alike or count == 1:
-                lent += 1 / count
-            else:
-                found.append((sample.variance / count, float(count - 1)))
-        return [*found, (self.variance * lent, float(self.freedom))] if lent else found
+        counts = [len(sample.values) for sample in pair]
+        if min(counts) == 1:  # nothing is known of its spread but that of all, which then has to hold for both
+            return [(self.variance * sum(1 / count for count in counts), float(self.freedom))]
+        return [(each.variance / count, float(count - 1)) for each, count in zip(pair, counts, strict=True)]
 
     def seeds_needed(self, effect: float, segments: float) -> int | None:
         """The number of seeds a config for which a difference of this size is told in POWER of all cases, if the
         segments make this part of the variance; None where MOST_SEEDS are too few."""
-        count, configs = len(self.samples), len(self.samples) if self.alike else 2
 
         def enough(seeds: int) -> bool:
-            chance = math.sqrt(2 * self.variance / seeds + segments)
-            return detectable(critical(count, configs * (seeds - 1)), configs * (seeds - 1)) * chance <= effect
+            chance, freedom = math.sqrt(2 * self.variance / seeds + segments), 2 * (seeds - 1)
+            return detectable(critical(len(self.samples), freedom), freedom) * chance <= effect
 
         few, many = 1, 2
         while not enough(many):
@@ -129,18 +118,26 @@ class Noise:
 def critical(num_configs: int, freedom: float, level: float = LEVEL) -> float:
     """How many standard errors two of several equal configs differ by at most, in `level` of all cases.
 
-    The studentized range over the square root of 2 (Tukey; Games and Howell, 1976, where each has a spread of its own).
-    The best was chosen by the same scores that it is then compared by, so that Dunnett's test against a control that was
-    named before, and Holm's correction for so many pairs, would tell equal configs apart too often. For two it is
-    Student's t.
+    The studentized range over the square root of 2, with the degrees of freedom of each pair's own spread (Games and
+    Howell, 1976; Welch, 1938), which need not be whole: what lies between two of FREEDOMS is interpolated over 1 / freedom,
+    to within 0.5 %. The best was chosen by the same scores that it is then compared by, so that Dunnett's test against a
+    control that was named before, and Holm's correction for so many pairs, would tell equal configs apart too often. For
+    two it is Student's t.
     """
-    return _critical(num_configs, int(FREEDOMS[max(freedom, 1.0) >= FREEDOMS][-1]), level)
+    freedom = min(max(freedom, FREEDOMS[0]), FREEDOMS[-1])
+    if num_configs == 2:
+        return float(stats.t.ppf(0.5 + level / 2, freedom))
+    above = bisect_left(FREEDOMS, freedom)
+    here = _critical(num_configs, FREEDOMS[above], level)
+    if FREEDOMS[above] == freedom:
+        return here
+    below = FREEDOMS[above - 1]
+    share = (1 / freedom - 1 / FREEDOMS[above]) / (1 / below - 1 / FREEDOMS[above])
+    return here ** (1 - share) * _critical(num_configs, below, level) ** share
 
 
 @lru_cache
-def _critical(num_configs: int, freedom: int, level: float) -> float:
-    if num_configs == 2:
-        return float(stats.t.ppf(0.5 + level / 2, freedom))
+def _critical(num_configs: int, freedom: float, level: float) -> float:
     return float(stats.studentized_range.ppf(level, num_configs, freedom)) / math.sqrt(2)
 
 

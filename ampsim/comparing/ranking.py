@@ -224,6 +224,11 @@ def notes(groups: list[Group], metric: str) -> list[str]:
         found.append("one seed each: what another seed would change is not known; add seed=0,1,2 to the sweep")
     elif any(len(group.trials) == 1 for group in groups):
         found.append("a config of one seed is judged as if its seeds spread like those of the others")
+    if any(len(group.trials) == 2 for group in groups) and len(groups) > 1:
+        found.append(
+            "two seeds hardly tell how far a config spreads: next to nothing is told apart, and a tie says little; add a "
+            "third, better five"
+        )
     return found
 
 

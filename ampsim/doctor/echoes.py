@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +10,7 @@ from scipy import fft, ndimage
 
 from ampsim.doctor.response import UNKNOWN_ESR, Guess
 from ampsim.recordings.findings import Finding
+from ampsim.signals.scratch import release
 
 Array = NDArray[np.float64]
 
@@ -20,6 +22,7 @@ TAIL_DB = -18.0  # of all that comes later than EARLIEST_S
 TAIL_SIGMAS = 6.0
 STEADY_S = 0.04  # over which a gain is measured that changes
 FLOOR = 0.01  # of the mean power, so that what is hardly played is not divided by
+PIECE_S = 150.0  # of a take that are transformed at once
 WITHOUT = "switch it off and record again, and put it behind the model"
 
 
@@ -92,21 +95,36 @@ def tail(halves: list[Array], mirrored: list[Array], guess: Guess, sample_rate: 
 def response(guess: Guess, part: slice, *, steadied: bool = False) -> Array:
     """How what the guess leaves over answers to the guess, in a part of the take: of gain 1 where it came again unchanged.
 
-    `steadied` takes changes of gain for the guess's: what is left of a tremolo looks like a reverb otherwise.
+    Long parts count in pieces of PIECE_S at most. `steadied` takes changes of gain for the guess's: what is left of a
+    tremolo looks like a reverb otherwise.
     """
-    played, target = guess.prediction[part].astype(np.float64), guess.target[part]
+    count = max(1, -(-(part.stop - part.start) // round(PIECE_S * guess.sample_rate)))
+    edges = np.linspace(part.start, part.stop, count + 1).astype(int)
+    size = fft.next_fast_len(2 * int(np.diff(edges).max()), real=True)
+    cross, power = np.zeros(size // 2 + 1, np.complex128), np.zeros(size // 2 + 1)
+    for start, stop in pairwise(edges):
+        played, left = unexplained(guess, slice(start, stop), steadied=steadied)
+        before = fft.rfft(played, size)
+        power += np.square(np.abs(before))
+        cross += np.conj(before) * fft.rfft(left, size)
+    power = ndimage.uniform_filter1d(power, 64)
+    divisor = np.maximum(power + FLOOR * power.mean(), 1e-20)
+    itself = np.mean(np.square(power / divisor))  # the energy of what the guess would answer to itself
+    return fft.irfft(cross / divisor, size) / math.sqrt(max(itself, 1e-20))
+
+
+def unexplained(guess: Guess, part: slice, *, steadied: bool) -> tuple[Array, Array]:
+    """What the guess plays in a part of the take, and what it leaves over, (num_samples,) each."""
+    played, target = guess.prediction[part].astype(np.float64), guess.target[part].astype(np.float64)
+    release(guess.prediction)
+    release(guess.target)
     left = target - played
     if steadied:
         common, power = (
             ndimage.uniform_filter1d(x * played, round(STEADY_S * guess.sample_rate)) for x in (target, played)
         )
         left = target - played * common / np.maximum(power, 1e-6 * max(float(power.max()), 1e-20))
-    size = fft.next_fast_len(2 * len(played), real=True)
-    before, after = fft.rfft(played, size), fft.rfft(left, size)
-    power = ndimage.uniform_filter1d(np.square(np.abs(before)), 64)
-    divisor = np.maximum(power + FLOOR * power.mean(), 1e-20)
-    itself = np.mean(np.square(power / divisor))  # the energy of what the guess would answer to itself
-    return fft.irfft(np.conj(before) * after / divisor, size) / math.sqrt(max(itself, 1e-20))
+    return played, left
 
 
 def deviation(values: Array, rate: float) -> Array:

@@ -67,7 +67,9 @@ def strongest(samples: Signal, sample_rate: int) -> tuple[int, float, int, float
     if len(slow) < 2 * length:
         return None
     frames = np.lib.stride_tricks.sliding_window_view(slow, length)[:: round(HOP_S * rate)]
-    levels = np.concatenate([np.mean(np.square(rows, dtype=np.float64), axis=1) for _, rows in blocks(frames, size=ROWS)])
+    levels = np.concatenate(
+        [np.mean(np.square(rows, dtype=np.float64), axis=1) for _, rows in blocks(frames, size=ROWS)]
+    )
     quiet = frames[np.argsort(levels)[: max(6, round(QUIETEST * len(frames)))]]
     window = np.hanning(length)
     size = fft.next_fast_len(8 * length, real=True)
@@ -82,7 +84,10 @@ def strongest(samples: Signal, sample_rate: int) -> tuple[int, float, int, float
     for mains_hz in MAINS_HZ:
         lines, above = [], []
         for centre in mains_hz * np.arange(1, HARMONICS + 1):
-            near, beside = np.abs(hz - centre) < 5, (np.abs(hz - centre) > BESIDE_HZ[0]) & (np.abs(hz - centre) < BESIDE_HZ[1])
+            near, beside = (
+                np.abs(hz - centre) < 5,
+                (np.abs(hz - centre) > BESIDE_HZ[0]) & (np.abs(hz - centre) < BESIDE_HZ[1]),
+            )
             highest = np.argmax(np.where(near, power, 0))
             exact = abs(hz[highest] - centre) < EXACT_HZ * (1 + centre / 500)
             lines.append(power[highest])

@@ -16,8 +16,10 @@ from scipy import signal as dsp
 
 from ampsim.recordings.findings import Finding
 from ampsim.recordings.pairs import AudioPair
-from ampsim.signals.audio import clock
+from ampsim.signals.audio import clock, energy, rms
+from ampsim.signals.filters import decimated
 from ampsim.signals.linear import correlations
+from ampsim.signals.scratch import Scratch, blocks, release
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.float32]
@@ -46,7 +48,8 @@ class Guess:
 
     @property
     def esr(self) -> float:
-        return float(np.mean(np.square(self.target - self.prediction)) / max(np.mean(np.square(self.target)), 1e-20))
+        missed = sum(energy(target - made) for _, target, made in blocks(self.target, self.prediction))
+        return missed / max(energy(self.target), 1e-20)
 
 
 def guessed(pair: AudioPair, *, until_s: float = math.inf) -> Guess:
@@ -54,33 +57,56 @@ def guessed(pair: AudioPair, *, until_s: float = math.inf) -> Guess:
     step = max(1, round(pair.sample_rate / GUESS_RATE))
     rate = pair.sample_rate / step
     block_s = float(np.clip(pair.duration_s / 24, *BLOCK_S))
-    direct, target = (standardised(dsp.resample_poly(x, 1, step)) for x in (pair.input, pair.target))
-    rows = curves(direct, rate)
-    filters = least_squares(rows, target, int(min(until_s * rate, len(target))))
-    parts = (dsp.oaconvolve(row, taps)[FUTURE : FUTURE + len(direct)] for row, taps in zip(rows, filters, strict=True))
-    return Guess(target, np.asarray(sum(parts), np.float32), rate, block_s)
+    direct, target = (standardised(decimated(x, step)) for x in (pair.input, pair.target))
+    bass = dsp.butter(1, BASS_HZ, "highpass", fs=rate, output="sos")
+    treble, state = Scratch(1, len(direct)), np.zeros((len(bass), 2))
+    for _, block in blocks(direct):
+        heard, state = dsp.sosfilt(bass, block, zi=state)
+        treble.write(heard[None])
+    thin = standardised(treble.read()[0])
+    filters = least_squares(direct, thin, target, int(min(until_s * rate, len(target))))
+    return Guess(target, predicted(direct, thin, filters), rate, block_s)
 
 
-def standardised(x: NDArray[np.floating]) -> Rows:
-    return (x / max(float(np.sqrt(np.mean(np.square(x, dtype=np.float64)))), 1e-10)).astype(np.float32)
+def standardised(x: Rows) -> Rows:
+    """(num_samples,) of RMS 1."""
+    made, level = Scratch(1, len(x)), np.float32(max(rms(x), 1e-10))
+    for _, block in blocks(x):
+        made.write(block[None] / level)
+    return made.read()[0]
 
 
-def curves(direct: Rows, rate: float) -> Rows:
-    thin = standardised(dsp.sosfilt(dsp.butter(1, BASS_HZ, "highpass", fs=rate, output="sos"), direct))
+def curves(direct: Rows, thin: Rows) -> Rows:
+    """(9, num_samples), of the direct signal, (num_samples,), and of what it is without its bass."""
     bent = [np.tanh(gain * x) for x in (direct, thin) for gain in GAINS]
     return np.stack(
         [direct, *bent, np.abs(bent[1]), np.abs(bent[4])]
     )  # even curves, for an amp that is not symmetrical
 
 
-def least_squares(rows: Rows, target: Rows, stop: int) -> Rows:
-    """One filter a row, (num_rows, TAPS), by the normal equations; correlations by FFT, chunk by chunk."""
-    number, size = len(rows), 2 * CHUNK
+def predicted(direct: Rows, thin: Rows, filters: Rows) -> Rows:
+    """The curves behind their filters, (num_samples,), with FUTURE samples that are not yet played."""
+    made = Scratch(1, len(direct))
+    for start, block in blocks(direct):
+        first, last = max(start - TAPS, 0), start + len(block) + FUTURE
+        rows = curves(direct[first:last], thin[first:last])
+        parts = (dsp.oaconvolve(row, taps) for row, taps in zip(rows, filters, strict=True))
+        made.write(np.sum([*parts], axis=0)[None, start - first + FUTURE :][:, : len(block)])
+        release(thin)
+    return made.read()[0]
+
+
+def least_squares(direct: Rows, thin: Rows, target: Rows, stop: int) -> Rows:
+    """One filter a curve, (num_curves, TAPS), by the normal equations; correlations by FFT, chunk by chunk."""
+    number, size = len(curves(direct[:1], thin[:1])), 2 * CHUNK
     automatic = np.zeros((number, number, CHUNK + 1), np.complex128)
     crossed = np.zeros((number, CHUNK + 1), np.complex128)
     for start in range(0, stop, CHUNK):
-        spectra = fft.rfft(rows[:, start : min(start + CHUNK, stop)], size, axis=1)
+        here = slice(start, min(start + CHUNK, stop))
+        spectra = fft.rfft(curves(direct[here], thin[here]), size, axis=1)
         crossed += np.conj(spectra) * fft.rfft(target[start : min(start + CHUNK, stop)], size)
+        for row in (direct, thin, target):
+            release(row)
         for k in range(number):
             automatic[k, k:] += np.conj(spectra[k]) * spectra[k:]
     lags = np.arange(TAPS)
@@ -130,16 +156,20 @@ def change(pair: AudioPair, guess: Guess) -> tuple[list[Finding], Array]:
 
 def band_gains(guess: Guess) -> Array:
     size = 512
-    _, _, spectra = dsp.stft(
-        np.stack([guess.prediction, guess.target]), guess.sample_rate, nperseg=size, boundary=None, padded=False
-    )
-    hz = fft.rfftfreq(size, 1 / guess.sample_rate)
-    width = round(guess.block_s * guess.sample_rate / (size // 2))
-    count = spectra.shape[-1] // width
-    blocks = spectra[..., : count * width].reshape(2, len(hz), count, width)
+    hop, hz = size // 2, fft.rfftfreq(size, 1 / guess.sample_rate)
+    width = round(guess.block_s * guess.sample_rate / hop)
+    count = ((len(guess.target) - size) // hop + 1) // width
     bands = np.stack([(hz >= low) & (hz < high) for low, high in BANDS_HZ]).astype(np.float32)
-    common = np.real(np.conj(blocks[0]) * blocks[1]).sum(axis=-1)
-    power = np.square(np.abs(blocks[0])).sum(axis=-1)
+    common, power = np.zeros((len(hz), count)), np.zeros((len(hz), count))
+    for k in range(count):
+        here = slice(k * width * hop, ((k + 1) * width - 1) * hop + size)
+        _, _, spectra = dsp.stft(
+            np.stack([guess.prediction[here], guess.target[here]]), guess.sample_rate, nperseg=size, boundary=None
+        )
+        common[:, k] = np.real(np.conj(spectra[0]) * spectra[1]).sum(axis=-1)
+        power[:, k] = np.square(np.abs(spectra[0])).sum(axis=-1)
+    release(guess.prediction)
+    release(guess.target)
     gains = np.clip((bands @ common) / np.maximum(bands @ power, 1e-12), 0.03, 30.0)
     loud = power.sum(axis=0) > 1e-3 * power.sum(axis=0).max(initial=0.0)
     return np.where(loud, 20 * np.log10(gains), np.nan).T
@@ -226,11 +256,16 @@ def statistics(pair: AudioPair, number: int, longest: int, furthest: int) -> Sta
     if not pieces or len(pair.input) < 2 * length:
         half = len(pair.input) // 2
         pieces = [slice(number * half, (number + 1) * half)]
-    takes = [(pair.input[piece], pair.target[piece]) for piece in pieces]
-    automatic, crossed = correlations(takes, longest + furthest - 1, furthest)
-    return Statistics(
-        automatic[:longest], crossed, sum(float(np.sum(np.square(x, dtype=np.float64))) for _, x in takes)
-    )
+    totals = [np.zeros(longest + furthest - 1), np.zeros(longest + furthest - 1)]
+    power = 0.0
+    for piece in pieces:
+        take = pair.input[piece], pair.target[piece]
+        for total, part in zip(totals, correlations([take], longest + furthest - 1, furthest), strict=True):
+            total += part
+        power += energy(take[1])
+        release(pair.input)
+        release(pair.target)
+    return Statistics(totals[0][:longest], totals[1], power)
 
 
 def score(halves: list[Statistics], window: int, future: int, furthest: int) -> float:

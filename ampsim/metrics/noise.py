@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import fft, linalg, ndimage, stats
 
 from ampsim.signals.linear import FRAME_S, Takes, frame_powers
+from ampsim.signals.scratch import release
 
 Array = NDArray[np.float64]
 Wave = NDArray[np.floating]
@@ -23,6 +24,7 @@ NUM_TAPS = (0, 32, 256)  # of filters; the longest is 6 ms at 44.1 kHz: an amp a
 AHEAD = 16  # of them, that see the future: a delay is whole samples, and an estimate
 EQUAL = 2.0  # in power: frames that rest as much as those of the quietest half second
 STEADY = 3.0  # noise keeps its power within that, and what rings does not
+PASSAGES_S = 300.0  # of a recording within which passages are compared
 NUM_LAGS = 8  # at which a recording is compared with itself
 SAME_DB = -40.0  # two passages whose inputs differ by less are meant to be one
 LOUD_DB = -40.0  # below the loudest frame; what is softer is not played
@@ -172,9 +174,25 @@ NEVER = Repeat(np.zeros(0), math.nan)
 
 
 def repeats(takes: Takes, sample_rate: int) -> tuple[Repeat, Repeat]:
-    """The longest passages whose inputs are equal, and whose inputs nearly are."""
-    input, target = (np.concatenate([np.asarray(x, np.float32) for x in side]) for side in zip(*takes, strict=True))
-    found = [compared(input, target, lag, sample_rate) for lag in likely_lags(input, sample_rate)]
+    """The longest passages whose inputs are equal, and whose inputs nearly are.
+
+    What plays longer than PASSAGES_S is looked through in pieces of that length, the next from the middle of the last.
+    """
+    size = round(PASSAGES_S * sample_rate)
+    found = []
+    if sum(len(input) for input, _ in takes) <= size:
+        pieces = [takes] if takes else []
+    else:
+        pieces = [
+            [(input[k : k + size], target[k : k + size])]
+            for input, target in takes
+            for k in range(0, max(len(input) - size // 2, 1), size // 2)
+        ]
+    for piece in pieces:
+        input, target = (np.concatenate([np.asarray(x, np.float32) for x in side]) for side in zip(*piece, strict=True))
+        for side in piece[0]:
+            release(side)
+        found += [compared(input, target, lag, sample_rate) for lag in likely_lags(input, sample_rate)]
     same, near = ([pair[k] for pair in found] for k in (0, 1))
     return tuple(max(kind, key=lambda each: each.duration_s, default=NEVER) for kind in (same, near))  # type: ignore[return-value]
 

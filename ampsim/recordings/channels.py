@@ -10,8 +10,9 @@ from scipy import fft, linalg, ndimage
 
 from ampsim.recordings.findings import Finding
 from ampsim.recordings.pairs import AudioPair
+from ampsim.signals import scratch
 from ampsim.signals.audio import Signal, clock, decibels, energy, peak, rms
-from ampsim.signals.scratch import BLOCK, blocks, release
+from ampsim.signals.scratch import blocks, release
 
 Indices = NDArray[np.int_]
 
@@ -181,7 +182,9 @@ def dropouts(pair: AudioPair) -> Iterator[Finding]:
         highest = peak(samples)
         spans = zip(starts.tolist(), (stops + 1).tolist(), strict=True)
         found = [
-            span for span in spans if span[1] - span[0] <= GAP_S * rate and stuck(samples, *span, round(0.005 * rate), highest)
+            span
+            for span in spans
+            if span[1] - span[0] <= GAP_S * rate and stuck(samples, *span, round(0.005 * rate), highest)
         ]
         if found:
             at_s = tuple(start / rate for start, _ in found)
@@ -307,7 +310,7 @@ def jumping(pair: AudioPair, width: int) -> Iterator[tuple[int, NDArray[np.bool_
     rate, size = pair.sample_rate, len(pair.input)
     chunk = round(CHUNK_S * rate)  # predictors are of chunks: a block and what is around it are whole ones
     step = math.lcm(chunk, width)
-    step *= max(1, BLOCK // step)
+    step *= max(1, scratch.BLOCK // step)
     for start in range(0, size, step):
         first, last = max(start - chunk, 0), min(start + step + chunk, size)
         both = (x[first:last] for x in (pair.input, pair.target))

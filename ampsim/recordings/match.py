@@ -12,11 +12,11 @@ from scipy import signal as dsp
 from ampsim.recordings.channels import LARGER_BUFFER, runs
 from ampsim.recordings.findings import Finding
 from ampsim.recordings.pairs import SET_DELAY, AudioPair, unclear
-from ampsim.signals import alignment
+from ampsim.signals import alignment, scratch
 from ampsim.signals.alignment import FEIGNED, Timing, part, resampled
 from ampsim.signals.audio import Signal, clock, energy
 from ampsim.signals.linear import frame_powers
-from ampsim.signals.scratch import BLOCK, Scratch, blocks, release
+from ampsim.signals.scratch import Scratch, blocks, release
 
 Array = NDArray[np.float64]
 
@@ -214,8 +214,8 @@ def straightened(pair: AudioPair, timing: Timing) -> AudioPair:
     lags = timing.samples + np.cumsum([0, *(round(step.samples) for step in timing.line.steps)])
     laid = Scratch(1, len(target))
     for (start, stop), lag in zip(pairwise(edges), lags, strict=True):
-        for at in range(start, stop, BLOCK):
-            laid.write(later(target, at + int(lag), min(BLOCK, stop - at))[None])
+        for at in range(start, stop, scratch.BLOCK):
+            laid.write(later(target, at + int(lag), min(scratch.BLOCK, stop - at))[None])
             release(target)
     return replace(pair, target=laid.read()[0])
 
@@ -276,7 +276,7 @@ def band_levels(samples: Signal, sample_rate: int) -> Array:
     band = dsp.butter(2, (100, min(4000, 0.4 * sample_rate)), "bandpass", fs=sample_rate, output="sos")
     band, length = band.astype(np.float32), round(GATE_FRAME_S * sample_rate)
     powers, state = [np.zeros(0)], np.zeros((len(band), 2), np.float32)
-    for _, block in blocks(samples, size=max(1, BLOCK // length) * length):
+    for _, block in blocks(samples, size=max(1, scratch.BLOCK // length) * length):
         heard, state = dsp.sosfilt(band, block, zi=state)
         frames = heard[: len(heard) // length * length].reshape(-1, length)
         powers.append(np.mean(np.square(frames, dtype=np.float64), axis=1))

@@ -257,7 +257,11 @@ def energy(samples: NDArray[np.floating]) -> float:
 
 def peak(samples: NDArray[np.floating]) -> float:
     """The largest magnitude; NaN where there is one."""
-    return float(np.max([np.maximum(np.max(block), -np.min(block)) for _, block in blocks(samples)])) if samples.size else 0.0
+    return (
+        float(np.max([np.maximum(np.max(block), -np.min(block)) for _, block in blocks(samples)]))
+        if samples.size
+        else 0.0
+    )
 
 
 def clock(seconds: float) -> str:

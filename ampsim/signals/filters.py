@@ -5,7 +5,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import fft
 from scipy import signal as dsp
 
-from ampsim.signals.scratch import BLOCK, release
+from ampsim.signals import scratch
+from ampsim.signals.scratch import Scratch, blocks
 
 Taps = NDArray[np.float64]
 
@@ -83,14 +84,12 @@ def filtered(signal: NDArray[np.floating], taps: Taps) -> NDArray[np.float64]:
 def decimated(samples: NDArray[np.float32], step: int) -> NDArray[np.float32]:
     """`scipy.signal.resample_poly(samples, 1, step)` of a signal, (num_samples,), block by block."""
     reach = 10 * step  # of that function's filter, to both sides
-    size = max(1, BLOCK // step) * step
-    pieces = [np.empty(0, np.float32)]
-    for start in range(0, len(samples), size):
+    made = Scratch(1, -(-len(samples) // step))
+    for start, block in blocks(samples, size=max(1, scratch.BLOCK // step) * step, more=reach):
         before = min(start, reach)
-        slow = dsp.resample_poly(samples[start - before : start + size + reach], 1, step)
-        pieces.append(slow[before // step :][: -(-min(size, len(samples) - start) // step)])
-        release(samples)
-    return np.concatenate(pieces)
+        slow = dsp.resample_poly(np.concatenate([samples[start - before : start], block]), 1, step)
+        made.write(slow[None, before // step :][:, : min(scratch.BLOCK // step or 1, made.shape[1] - made.done)])
+    return made.read()[0]
 
 
 def mel_bands(num_bands: int, size: int, sample_rate: int, *, low_hz: float, high_hz: float) -> NDArray[np.float64]:

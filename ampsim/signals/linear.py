@@ -1,19 +1,20 @@
 """Linear relations between signals: the normal equations of filters, and the powers of frames."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from ampsim.signals.scratch import BLOCK, blocks
+from ampsim.signals import scratch
+from ampsim.signals.scratch import blocks
 
 Array = NDArray[np.float64]
 Takes = Sequence[tuple[NDArray[np.floating], NDArray[np.floating]]]  # (input, target), each (num_samples,)
 FRAME_S = 0.05
 
 
-def correlations(takes: Iterable[tuple[NDArray[np.floating], NDArray[np.floating]]], num_taps: int, future: int) -> tuple[Array, Array]:
+def correlations(takes: Takes, num_taps: int, future: int) -> tuple[Array, Array]:
     """The normal equations of a filter: autocorrelation of the inputs, from lag 0, and cross-correlation with the targets,
     from `future - 1` samples ahead; (num_taps,) each, summed over the takes."""
     autocorrelation, cross_correlation = np.zeros(num_taps), np.zeros(num_taps)
@@ -38,5 +39,7 @@ def frame_powers(signal: NDArray[np.floating], sample_rate: int) -> Array:
 def of_frames(signal: NDArray[np.floating], sample_rate: int, measure: Callable[[Array], Array]) -> Array:
     """What `measure` makes of the frames, (num_frames, samples of FRAME_S) -> (num_frames,), block by block."""
     length = max(1, round(FRAME_S * sample_rate))
-    step = max(1, BLOCK // length) * length
-    return np.concatenate([np.zeros(0), *(measure(framed(block, sample_rate)) for _, block in blocks(signal, size=step))])
+    step = max(1, scratch.BLOCK // length) * length
+    return np.concatenate(
+        [np.zeros(0), *(measure(framed(block, sample_rate)) for _, block in blocks(signal, size=step))]
+    )

@@ -46,7 +46,7 @@ class Scratch:
             with self.told():
                 for channel, samples in enumerate(block):
                     self.file.seek(4 * (channel * self.shape[1] + self.done))
-                    self.file.write(np.ascontiguousarray(samples, np.float32))
+                    self.file.write(samples.astype(np.float32).tobytes())
         self.done += block.shape[1]
 
     def read(self) -> NDArray[np.float32]:

@@ -193,6 +193,14 @@ def test_an_anchor_that_hardly_differs_excludes_nobody_in_that_excerpt_and_still
     assert found.indistinct == 1
 
 
+def test_an_anchor_that_hardly_differs_excludes_nobody_for_the_reference_of_that_excerpt_either(save: Callable):
+    """BS.1534-3, 4.1.2: "not ... on the basis of scores for that item". A quarter of the listeners is not more than a quarter."""
+    for passing, excluded in ((2, []), (1, ["Ann", "Eve"])):
+        listeners = {name: [row(mid=99 if k < passing else 60), row()] for k, name in enumerate(("Ann", "Bob", "Cy"))}
+        found = page_of(save, listeners | {"Eve": [row(amp=70, mid=60), row()]})
+        assert (list(found.excluded), found.indistinct) == (excluded, passing - 1)
+
+
 def test_files_without_a_mid_range_anchor_are_read_and_exclude_nobody_for_it(save: Callable):
     old = ballot("Anna", mushra=[mushra([(100, 99, 50)] * 3, id="a")])
     _, (found,) = summaries([save("old.json", old | {"version": 1})], notice=pytest.fail)
