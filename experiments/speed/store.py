@@ -12,7 +12,8 @@ Parts:
     unknown                 refuse a name that there is not, with the nearest
     start                   begin a run under a name that is taken
     two, all                compare two runs; all jobs of a sweep of 200, with table, figure and listening page
-    begin                   from a sweep's command of 200 jobs to its first job
+    begin                   from a sweep's command of 200 jobs, as it is typed, to its first job; 10 s on the clock at most
+    seeds                   the other seeds of a config, by which `ampsim reproduce` judges
 
 With 2,000 runs (224 MB), seconds of CPU on two cores of an AMD EPYC that did other work too: before the store was asked for what
 is needed, and since.
@@ -32,15 +33,17 @@ import argparse
 import json
 import resource
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 JOBS = 200
 SMALL = ["model=dense", "model.window=64", "model.future=9", "model.layers=1", "model.units=4", "data.duration_s=12"]
@@ -127,11 +130,16 @@ def insert(database: sqlite3.Connection, table: str, rows: list[dict[str, Any]])
 def timed(part: str) -> None:
     """One part in the store of this folder; prints seconds of CPU and of the clock as JSON."""
     from ampsim import AmpsimError, api
-    from ampsim.comparing import comparison
+    from ampsim.comparing import comparison, reproduction
     from ampsim.runs.tracking import Store
 
-    store = Store("runs")
     newest = f"{0:032x}"
+    if part == "begin":  # opens the store itself
+        return print(json.dumps(begun()))
+    store = Store("runs")
+    run = store.find("job")
+    config = yaml.safe_load(run.file("config.yaml").read_text(encoding="utf-8"))
+    original = reproduction.of_run(run, config)
 
     def unknown() -> None:
         try:
@@ -148,35 +156,39 @@ def timed(part: str) -> None:
         "start": lambda: store.start("job", params={}, tags={}).finish("KILLED"),
         "two": lambda: comparison.of_runs(store, ["last", "job-7"]),
         "all": lambda: api.compare(sweep="sweep"),
-        "begin": begun,
+        "seeds": lambda: reproduction.siblings(original, store),
     }
     before, clock = spent(), time.perf_counter()
     acts[part]()
     print(json.dumps([spent() - before, time.perf_counter() - clock]))
 
 
-class EndedError(BaseException):
-    """The first job would begin now."""
-
-
-def begun() -> None:
-    """A sweep's command until its launcher is called, which ends it."""
-    from ampsim import api
-    from ampsim.studies.launchers import Launcher
-
-    def end(*_: Any) -> None:
-        raise EndedError  # past what a sweep keeps when its launcher fails
-
-    Launcher.__call__ = end  # type: ignore[method-assign]
-    with suppress(EndedError):
-        api.sweep(overrides=[*SMALL, f"seed=range({JOBS})"], notice=lambda text: None)
+def begun() -> tuple[float, float]:
+    """CPU seconds and seconds on the clock from the start of a sweep's command until a first run of it trains."""
+    command = [sys.executable, "-m", "ampsim", "train", "-m", *SMALL, f"seed=range({JOBS})"]
+    started, before = time.time(), spent()
+    with sqlite3.connect("runs/mlflow.db") as database:
+        (known,) = database.execute("select count(*) from runs").fetchone()
+        process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+        try:
+            while database.execute("select count(*) from runs").fetchone()[0] < known + 2:  # its parent, and a job
+                if process.poll() is not None:
+                    raise SystemExit("the sweep ended before its first job began")
+                time.sleep(0.05)
+            took = time.time() - started
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait()
+    return spent() - before, took
 
 
 def spent() -> float:
     return sum(resource.getrusage(who).ru_utime + resource.getrusage(who).ru_stime for who in (0, -1))
 
 
-PARTS = ("last", "name", "id", "sweep", "unknown", "start", "two", "all", "begin")
+PARTS = ("last", "name", "id", "sweep", "unknown", "start", "two", "all", "begin", "seeds")
 
 
 def main() -> None:

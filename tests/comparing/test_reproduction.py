@@ -331,15 +331,23 @@ def test_a_run_is_held_against_all_seeds_and_not_against_a_lucky_original(models
     )
 
 
-def test_siblings_are_the_other_seeds_of_the_same_config(trained: SimpleNamespace):
+def test_siblings_are_the_other_seeds_of_the_same_config(trained: SimpleNamespace, monkeypatch: pytest.MonkeyPatch):
     run = trained.store.find("epochs")
     config = yaml.safe_load(run.file("config.yaml").read_text(encoding="utf-8"))
     for seed, esr in {1: 0.3, 2: 0.4}.items():
         sibling = trained.store.start("sibling", params=run.params | {"seed": seed}, tags={})
         sibling.log_metrics({"test_esr": esr})
         sibling.finish()
+    other = trained.store.start("other", params=run.params | {"seed": 3, "model.units": 9999}, tags={})
+    other.log_metrics({"test_esr": 0.5})
+    other.finish()
+    trained.store.start("running", params=run.params | {"seed": 4}, tags={}).log_metrics({"test_esr": 0.6})
+    asked = []
+    runs = trained.store.runs
+    monkeypatch.setattr(trained.store, "runs", lambda condition="": asked.extend(found := runs(condition)) or found)
     found = reproduction.siblings(reproduction.of_run(run, config), trained.store)
     assert found == {"0": run.metrics["test_esr"], "1": 0.3, "2": 0.4}
+    assert not {"other", "running"} & {each.info.run_name for each in asked}  # the store is asked for those alone
 
 
 def test_changes_of_place_are_named():
