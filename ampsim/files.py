@@ -82,7 +82,7 @@ def refuse_existing(path: Path, *, overwrite: bool, inputs: Iterable[str | Path]
             where the file system ignores case, another spelling.
 
     Raises:
-        AmpsimError: a file of that name exists and `overwrite` is off, or it is an input, a folder, a device or a pipe.
+        AmpsimError: a file of that name exists and `overwrite` is off, or it is an input, a folder, a device, a pipe or a socket.
     """
     try:
         found = path.stat() if path.exists() else None
@@ -93,7 +93,7 @@ def refuse_existing(path: Path, *, overwrite: bool, inputs: Iterable[str | Path]
     if stat.S_ISDIR(found.st_mode):
         raise AmpsimError(f"{path} exists and is a folder: name a file")
     if not stat.S_ISREG(found.st_mode):
-        raise AmpsimError(f"{path} is no file, but a device or a pipe: name a file")
+        raise AmpsimError(f"{path} is no file, but {kind_of(found.st_mode)}: name a file")
     for each in map(Path, inputs):
         with suppress(OSError, ValueError):
             if os.path.samestat(each.expanduser().stat(), found):
@@ -152,7 +152,7 @@ def read_text(path: Path, kind: str, limit: int) -> str:
         kind: what the file was taken for ("votes file"), for the sentence of an error.
 
     Raises:
-        AmpsimError: the file is missing, a folder, a device or a pipe, not readable, too large, or not text.
+        AmpsimError: the file is missing, a folder, a device, a pipe or a socket, not readable, too large, or not text.
     """
     refuse_irregular(path, kind)
     try:
@@ -211,10 +211,10 @@ def without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def refuse_irregular(path: Path, kind: str) -> None:
-    """Refuse what is no regular file before it is opened: a device or a pipe may never end, or never begin.
+    """Refuse what is no regular file before it is opened: a device, a pipe or a socket may never end, or never begin.
 
     Raises:
-        AmpsimError: there is no such file, it cannot be looked at, or it is a folder, a device or a pipe.
+        AmpsimError: there is no such file, it cannot be looked at, or it is a folder, a device, a pipe or a socket.
     """
     try:
         mode = path.stat().st_mode
@@ -225,7 +225,12 @@ def refuse_irregular(path: Path, kind: str) -> None:
     if stat.S_ISDIR(mode):
         raise AmpsimError(f"{path} is a folder; name a file in it ({kind})")
     if not stat.S_ISREG(mode):
-        raise AmpsimError(f"{path} is no file, but a device or a pipe; name a {kind}")
+        raise AmpsimError(f"{path} is no file, but {kind_of(mode)}; name a {kind}")
+
+
+def kind_of(mode: int) -> str:
+    """What something is that is no file and no folder."""
+    return "a pipe" if stat.S_ISFIFO(mode) else "a socket" if stat.S_ISSOCK(mode) else "a device"
 
 
 def reason(error: OSError | ValueError) -> str:

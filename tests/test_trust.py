@@ -320,7 +320,7 @@ def test_what_never_ends_is_not_read(tmp_path: Path, reader: Callable[[Path], ob
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "link.wav").symlink_to("/dev/zero")
     for path in (tmp_path / "fifo", tmp_path / "link.wav", Path("/dev/zero")):
-        with pytest.raises(AmpsimError, match="is no file, but a device or a pipe"):
+        with pytest.raises(AmpsimError, match=r"is no file, but a (device|pipe|socket)"):
             reader(path)
 
 

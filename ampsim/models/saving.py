@@ -17,6 +17,9 @@ from ampsim.files import TooLargeError, refuse_irregular, refuse_larger
 from ampsim.models.base import AmpModel
 from ampsim.models.layers import bounded_weights
 
+PACKED = (
+    50  # times as large may a file be once it is unpacked; noise is hardly packed at all, and zeros a thousand times
+)
 CONFIG_BYTES = 1_000_000  # of a model's arguments; ours have a thousand
 
 
@@ -49,6 +52,12 @@ def refuse_foreign(path: Path) -> None:
     with zipfile.ZipFile(path) as file:
         if (size := file.getinfo("config.json").file_size) > CONFIG_BYTES:
             raise ValueError(f"its config has {size:,} bytes")
+        for member in file.infolist():
+            there = min(member.compress_size, path.stat().st_size)
+            if member.file_size > max(PACKED * there, CONFIG_BYTES):
+                raise ValueError(
+                    f"its {member.filename} is packed to {there:,} of {member.file_size:,} bytes, as no weights are"
+                )
         # What is unpacked stands beside the weights that are made of it.
         refuse_larger(f"{path}, unpacked,", 2 * sum(member.file_size for member in file.infolist()))
         config = json.loads(file.read("config.json"))

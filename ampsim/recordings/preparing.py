@@ -97,8 +97,11 @@ def checked(takes: list[AudioPair], source: Source, *, notice: Notice) -> tuple[
     """
     rates = {take.sample_rate for take in takes}
     if len(rates) > 1:
-        listed = ", ".join(f"{take.name} {take.sample_rate} Hz" for take in takes)
-        raise AmpsimError(f"the takes differ in sample rate ({listed}): export all at one rate")
+        listed = ", ".join(f"{take.name} {take.sample_rate:,} Hz" for take in takes)
+        example = f"`sox take.wav -r {takes[0].sample_rate} converted.wav`"
+        raise AmpsimError(
+            f"the takes differ in sample rate ({listed}): export all at one rate, or convert some ({example})"
+        )
     looked = [quick(take) for take in takes]
     known = source.delay != "auto" or any(measured and measured.clear for _, measured in looked)
     if known:

@@ -2,6 +2,7 @@
 
 import hashlib
 import inspect
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from ampsim.signals.audio import AudioFile, Signal, clock, read
 DEFAULT_RATE = virtual_amp.VirtualAmpSettings.sample_rate
 MADE_BYTES = 46  # that a sample of the virtual amp takes while it is made, as measured
 SPLITS = ("train", "validation", "test")
+LABEL_S = 0.05  # by which the lengths of two files differ that were recorded together, as if they had one rate
 LENGTHS_S = 1.0  # by which the files of a take may differ: workstations end each track a little elsewhere
 
 Split = float | str | list[str]
@@ -109,10 +111,7 @@ class Pair(Source):
 
     def take(self, direct: AudioFile, amp: AudioFile) -> AudioPair:
         (input, input_notes), (target, target_notes) = mono(direct), mono(amp)
-        if direct.sample_rate != amp.sample_rate:
-            raise AmpsimError(
-                f"{direct.path} has {direct.sample_rate} Hz and {amp.path} has {amp.sample_rate} Hz: export both at one rate"
-            )
+        refuse_two_rates(direct, amp)
         input, target, notes = self.common(direct, input, amp, target)
         return AudioPair(
             input,
@@ -179,6 +178,23 @@ class VirtualAmp(Source):
         digest = hashlib.sha256(direct.tobytes() + amp.tobytes()).hexdigest()
         made = FileRecord("virtual_amp (made, not recorded)", len(direct) / sample_rate, digest)
         return [AudioPair(direct, amp, sample_rate, "virtual_amp", (made,))]
+
+
+def refuse_two_rates(direct: AudioFile, amp: AudioFile) -> None:
+    """Raises AmpsimError where the rates differ: as many samples in both mean that one of them is labelled wrong."""
+    rates = direct.sample_rate, amp.sample_rate
+    if rates[0] == rates[1]:
+        return
+    told = f"{direct.path} has {rates[0]:,} Hz and {amp.path} has {rates[1]:,} Hz"
+    counts = len(direct.samples), len(amp.samples)
+    if abs(counts[0] - counts[1]) <= LABEL_S * min(rates) and abs(direct.duration_s - amp.duration_s) > LABEL_S:
+        raise AmpsimError(
+            f"{told}, but they hold as many samples ({counts[0]:,} and {counts[1]:,}): one of the rates is probably a wrong "
+            f"label, {max(rates) / min(rates):.4f} times off; give that file its true rate, or export both from the session"
+        )
+    made = amp.path.with_name(f"{amp.path.stem}-{rates[0]}{amp.path.suffix}")
+    command = shlex.join(["sox", str(amp.path), "-r", str(rates[0]), str(made)])
+    raise AmpsimError(f"{told}: export both at one rate, or convert one of them, for instance with `{command}`")
 
 
 def mono(file: AudioFile) -> tuple[Signal, tuple[str, ...]]:

@@ -20,7 +20,7 @@ from ampsim.runs.tracking import PARENT, Store, TrackedRun
 
 RATE = 8000
 AMP = (0.3 * np.sin(np.arange(3 * RATE) / 7) * np.linspace(1, 2, 3 * RATE)).astype(np.float32)
-GAINS = {(1, 0): 0.80, (1, 1): 0.79, (2, 0): 0.90, (2, 1): 0.91, (3, 0): 0.898, (3, 1): 0.913}  # by layers and seed
+GAINS = {(1, 0): 0.80, (1, 1): 0.79, (2, 0): 0.90, (2, 1): 0.91, (3, 0): 0.905, (3, 1): 0.9058}  # by layers and seed
 
 
 def put(store: Store, folder: Path, layers: int, seed: int, gain: float, *, parent: str, amp: np.ndarray = AMP) -> str:

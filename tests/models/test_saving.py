@@ -3,7 +3,9 @@
 import io
 import json
 import os
+import tracemalloc
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -154,9 +156,33 @@ def test_what_never_ends_or_never_begins_is_not_opened(tmp_path: Path):
     os.mkfifo(tmp_path / "pipe.keras")
     (tmp_path / "zeros.keras").symlink_to("/dev/zero")
     for name in ("pipe.keras", "zeros.keras"):
-        assert "is no file, but a device or a pipe" in refusal(tmp_path / name)
+        assert "is no file, but a " in refusal(tmp_path / name)
     assert "is a folder" in refusal(tmp_path)
     assert "does not exist" in refusal(tmp_path / "nothing.keras")
+
+
+@pytest.mark.parametrize("size", [1_400_000_000, 8_000_000_000], ids=["below the limit", "beyond it"])
+@pytest.mark.parametrize("member", ["model.weights.h5", "metadata.json"])
+def test_a_bomb_of_zeros_is_refused_before_it_is_unpacked(member: str, size: int, tmp_path: Path):
+    """Full size, made in no time: deflated zeros that are flushed can be repeated as they are."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    zeros = packer.compress(bytes(size // 1000)) + packer.flush(zlib.Z_FULL_FLUSH)
+    path = saved(tmp_path)
+    with zipfile.ZipFile(path) as file:
+        kept = {name: file.read(name) for name in file.namelist() if name != member}
+    with zipfile.ZipFile(path, "w") as file:
+        for name, content in kept.items():
+            file.writestr(name, content)
+        entry = zipfile.ZipInfo(member)
+        file.writestr(entry, zeros * 1000 + packer.flush())
+        entry.compress_type, entry.file_size = zipfile.ZIP_DEFLATED, size
+    assert path.stat().st_size > size / 1100
+    tracemalloc.start()
+    told = refusal(path)
+    assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    tracemalloc.stop()
+    assert f"its {member} is packed to" in told
+    assert "as no weights are" in told
 
 
 @pytest.mark.parametrize(

@@ -68,9 +68,15 @@ def test_pair_refuses_other_rates_lengths_and_channels(tmp_path: Path):
     fast = write_pcm(tmp_path / "fast.wav", [noise(RATE)], 44100)
     stereo = write_pcm(tmp_path / "stereo.wav", [noise(RATE), noise(RATE, seed=1)])
     with pytest.raises(
-        AmpsimError, match=r"mono\.wav has 8000 Hz and .*fast\.wav has 44100 Hz: export both at one rate"
+        AmpsimError,
+        match=r"mono\.wav has 8,000 Hz and .*fast\.wav has 44,100 Hz, but they hold as many samples.* 5\.5125 times",
     ):
         Pair(input=str(mono), target=str(fast)).load()
+    same = write_pcm(tmp_path / "the same.wav", [noise(RATE * 44100 // 8000)], 44100)
+    with pytest.raises(
+        AmpsimError, match=r"has 44,100 Hz: export both .* with `sox '.*the same\.wav' -r 8000 '.*-8000\.wav'`"
+    ):
+        Pair(input=str(mono), target=str(same)).load()
     with pytest.raises(AmpsimError, match=r"stereo\.wav has 2 channels, which differ.*export it as mono.*data=stereo"):
         Pair(input=str(mono), target=str(stereo)).load()
     with pytest.raises(AmpsimError, match=r"data\.input names 1 files and data\.target 2"):

@@ -381,7 +381,7 @@ def test_a_pipe_and_a_giant_file_are_no_votes(tmp_path: Path):
     with (tmp_path / "giant.json").open("wb") as file:
         file.truncate(20_000_000)
     for name, sentence in (
-        ("pipe.json", "is no file, but a device or a pipe"),
+        ("pipe.json", "is no file, but a pipe"),
         ("giant.json", "is no votes file: it has"),
     ):
         with pytest.raises(AmpsimError, match=f"{name} {sentence}"):
