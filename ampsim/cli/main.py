@@ -114,7 +114,7 @@ def act_on(command: str, words: list[str]) -> None:
         print(__version__)
     elif command in COMMANDS:
         words = name_folders(words)
-        if not {"--help", "-h"} & set(words):
+        if command == "train" or not {"--help", "-h"} & set(words):  # the help of `train` lists what plugins offer
             for fault in set_aside():
                 print(printable(f"ampsim: warning: {fault}"), file=sys.stderr)
         found(command)(words)

@@ -7,6 +7,7 @@ once a config that is about to run names it, and all of it by `load`.
 import importlib
 import os
 import sys
+import textwrap
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ else:
 GROUP = "ampsim.plugins"  # of entry points
 VARIABLE = "AMPSIM_PLUGINS"  # folders, separated as in PATH; a sweep's processes inherit what the command line named
 SETTINGS = "ampsim.toml"
+LONGEST_REASON = 300  # characters of what a module says when it fails
 LARGEST_SETTINGS = 100_000  # bytes of it
 RESERVED = {"ampsim", "keras", "tensorflow", "hydra_plugins", *sys.stdlib_module_names}
 
@@ -309,17 +311,17 @@ def imported(plugin: Plugin) -> tuple[str, ...]:
         path for path in sorted(plugin.folder.iterdir()) if path.suffix == ".py" or (path / "__init__.py").is_file()
     ]
     modules = [path.stem for path in inner if not path.stem.startswith("_") and path.stem not in ("tests", "conftest")]
-    faults = []
+    faults: dict[str, None] = {}  # several modules may fail at the same import
     for module in ("", *modules):
         try:
             importlib.import_module(f"{plugin.package}.{module}".rstrip("."))
-        except Exception as error:  # whatever a stranger's module raises
-            faults.append(import_fault(plugin, error))
+        except (Exception, SystemExit) as error:  # whatever a stranger's module raises, or a script that ends the process
+            faults[import_fault(plugin, error)] = None
             if not module:
                 break
     return tuple(faults)
 
 
 def import_fault(plugin: Plugin, error: BaseException) -> str:
-    reason = " ".join(str(error).split()) or "no reason given"
+    reason = textwrap.shorten(str(error), LONGEST_REASON, placeholder=" ...") or "no reason given"
     return f"the plugin {plugin} cannot be imported: {type(error).__name__}: {reason}"

@@ -101,7 +101,7 @@ def located(path: Any, part: str, bases: dict[str, tuple[str, ...]]) -> type:
     of_plugin = f" (of the plugin {plugin})" if plugin else ""
     try:
         loaded = importlib.import_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if (isinstance(error, ModuleNotFoundError) and module.startswith(str(error.name))) or not plugin:
             raise AmpsimError(
                 f"the config asks for `_target_: {path}`{of_plugin}, which does not exist ({error})"

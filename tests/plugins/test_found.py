@@ -152,6 +152,49 @@ def test_a_plugin_that_fails_to_import_is_told(tmp_path: Path):
         locate("tube_bad.parts.Flat")
 
 
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("import sys\nsys.exit('not today')", "SystemExit: not today"),
+        ("raise RuntimeError('one\\n  two ' + 500 * 'and more ')", "RuntimeError: one two and more"),
+        ("def broken(:", "SyntaxError: "),
+        ("raise KeyError", "KeyError: no reason given"),
+    ],
+)
+def test_whatever_a_plugin_raises_is_one_sentence_and_the_others_work(source: str, reason: str, tmp_path: Path):
+    distribution(tmp_path, "tube_bad", source=source)
+    (tmp_path / "tube_bad" / "again.py").write_text("from tube_bad import parts")  # fails at the same place
+    distribution(tmp_path, "tube_good", choice="schedule/even")
+    told = plugins.load()
+    assert {sentence.partition(": ")[0] for sentence in told} == {"the plugin `tube_bad` (tube_bad 1.0) cannot be imported"}
+    assert len(told) == 1
+    assert reason in told[0]
+    assert len(told[0].splitlines()) == 1
+    assert len(told[0]) < 400
+    assert "tube_good.parts" in sys.modules
+    with pytest.raises(AmpsimError, match="plugin `tube_bad`"):
+        locate("tube_bad.parts.Flat")
+    assert locate("tube_good.parts.Flat").__name__ == "Flat"
+
+
+def test_the_help_of_train_lists_the_choices_of_others_and_tells_what_is_set_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    monkeypatch.chdir(tmp_path)
+    distribution(tmp_path / "site", "tube_late", requires="ampsim>=99")
+    distribution(tmp_path / "site", "tube_good", choice="schedule/even")
+    distribution(tmp_path / "site", "tube_bad", source="raise RuntimeError", choice="schedule/odd")  # not imported for this
+    try:
+        code = cli.main(["train", "--help"])
+    except SystemExit as stop:
+        code = stop.code
+    shown = capsys.readouterr()
+    assert not code
+    (warning,) = shown.err.splitlines()
+    assert warning.startswith("ampsim: warning: the plugin `tube_late` (tube_late 1.0) needs ampsim >=99")
+    assert "even" in shown.out
+
+
 def test_a_plugin_for_another_release_is_told(tmp_path: Path):
     distribution(tmp_path, "tube_old", requires="ampsim<0.0.5")
     assert only_fault().startswith("the plugin `tube_old` (tube_old 1.0) needs ampsim <0.0.5, and this is ")
