@@ -315,7 +315,10 @@ def imported(plugin: Plugin) -> tuple[str, ...]:
     for module in ("", *modules):
         try:
             importlib.import_module(f"{plugin.package}.{module}".rstrip("."))
-        except (Exception, SystemExit) as error:  # whatever a stranger's module raises, or a script that ends the process
+        except (
+            Exception,
+            SystemExit,
+        ) as error:  # whatever a stranger's module raises, or a script that ends the process
             faults[import_fault(plugin, error)] = None
             if not module:
                 break

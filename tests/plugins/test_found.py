@@ -166,7 +166,9 @@ def test_whatever_a_plugin_raises_is_one_sentence_and_the_others_work(source: st
     (tmp_path / "tube_bad" / "again.py").write_text("from tube_bad import parts")  # fails at the same place
     distribution(tmp_path, "tube_good", choice="schedule/even")
     told = plugins.load()
-    assert {sentence.partition(": ")[0] for sentence in told} == {"the plugin `tube_bad` (tube_bad 1.0) cannot be imported"}
+    assert {sentence.partition(": ")[0] for sentence in told} == {
+        "the plugin `tube_bad` (tube_bad 1.0) cannot be imported"
+    }
     assert len(told) == 1
     assert reason in told[0]
     assert len(told[0].splitlines()) == 1
@@ -183,7 +185,9 @@ def test_the_help_of_train_lists_the_choices_of_others_and_tells_what_is_set_asi
     monkeypatch.chdir(tmp_path)
     distribution(tmp_path / "site", "tube_late", requires="ampsim>=99")
     distribution(tmp_path / "site", "tube_good", choice="schedule/even")
-    distribution(tmp_path / "site", "tube_bad", source="raise RuntimeError", choice="schedule/odd")  # not imported for this
+    distribution(
+        tmp_path / "site", "tube_bad", source="raise RuntimeError", choice="schedule/odd"
+    )  # not imported for this
     try:
         code = cli.main(["train", "--help"])
     except SystemExit as stop:
