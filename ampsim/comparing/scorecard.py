@@ -19,7 +19,7 @@ from ampsim import AmpsimError, __version__
 from ampsim.comparing.ranking import Contest, Difference, Group, Trial
 from ampsim.config.targets import nearest
 from ampsim.files import expanded, refuse_existing, refuse_larger, write_text
-from ampsim.metrics import Blocks, measured
+from ampsim.metrics import Blocks, measured, zimtohrli
 from ampsim.metrics.scores import SCORES, current, larger_is_better
 from ampsim.recordings.channels import silent
 from ampsim.recordings.match import drifts
@@ -233,6 +233,8 @@ def scored(
     if metric not in SCORES or SCORES[metric].kind != "quality":
         names = [score.name for score in SCORES.values() if score.kind == "quality"]
         raise AmpsimError(f"renders have no score `{metric}`{nearest(metric, names)}")
+    if metric == zimtohrli.NAME and not zimtohrli.installed():
+        raise AmpsimError(f"{metric} needs a package that is not installed: pip install 'ampsim[zimtohrli]'")
     report(f"reading {Path(target).name}")
     file, samples, notes = read_target(expanded(target), channel)
     paths = [expanded(each) for each in candidates]
@@ -247,6 +249,8 @@ def scored(
     for number, each in enumerate(kept, 1):
         report(f"scoring {each.name} ({number} of {len(kept)})")
         found.append(judged(wanted, cut(each, start, stop), file.sample_rate))
+        if metric not in (found[0].scores or {}):
+            raise AmpsimError(f"renders have no score `{metric}`: it needs the model itself")
     found, alike = shared(found)
     notes += alike
     order, differences = ordered(found, metric)
@@ -429,7 +433,11 @@ def left_over(length: int, start: int, stop: int, file: AudioFile) -> list[str]:
 
 def judged(target: Signal, candidate: Candidate, sample_rate: int) -> Candidate:
     """A candidate with its scores, as loud as it is, and with what another gain would make of its error."""
-    told = measured([(target, candidate.samples)], sample_rate)
+    pairs = [(target, candidate.samples)]
+    told = measured(pairs, sample_rate)
+    scores = told.scores | (
+        {zimtohrli.NAME: zimtohrli.zimtohrli_mos(pairs, sample_rate)} if zimtohrli.installed() else {}
+    )
     powers = [audio.energy(samples) for samples in (target, candidate.samples)]
     crossed = (sum(powers) - told.scores["mse"] * len(target)) / 2
     notes, gain_db, at_gain = list(candidate.notes), math.nan, math.nan
@@ -446,7 +454,7 @@ def judged(target: Signal, candidate: Candidate, sample_rate: int) -> Candidate:
         candidate,
         gain_db=gain_db,
         esr_at_gain=at_gain,
-        scores=told.scores,
+        scores=scores,
         blocks=told.blocks,
         notes=(*notes, *told.notes),
     )

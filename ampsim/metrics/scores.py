@@ -146,6 +146,13 @@ BUILT_IN = (
         larger_is_better=True,
     ),
     Score(
+        "zimtohrli_mos",
+        "Zimtohrli",
+        "{:.2f}",
+        "opinion score, 1 to 5, that another model of hearing expects; calibrated on codecs",
+        larger_is_better=True,
+    ),
+    Score(
         "worst_second_esr",
         "worst second",
         "{:.4f}",

@@ -14,6 +14,7 @@ from synthetic import RATE, amp, guitar
 from ampsim import AmpsimError
 from ampsim.comparing import scorecard
 from ampsim.comparing.scorecard import audio_files, common, named, scored
+from ampsim.metrics import zimtohrli
 
 random = np.random.default_rng(0)
 
@@ -118,6 +119,24 @@ def test_a_metric_with_a_typo_costs_nothing(folder: Path):
         scored(folder / "amp.wav", [folder / "amp.wav"], metric="ers", report=pytest.fail)
     with pytest.raises(AmpsimError, match="no score `parameters`"):
         scored(folder / "amp.wav", [folder / "amp.wav"], metric="parameters")
+
+
+def test_the_other_model_of_hearing_is_a_row_where_it_is_installed(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(zimtohrli, "installed", lambda: False)
+    card = scored(folder / "amp.wav", [folder / "amp.wav"])
+    assert "zimtohrli_mos" not in (card.candidates[0].scores or {})
+    assert not any("imtohrli" in sentence for sentence in card.sentences)
+    with pytest.raises(AmpsimError, match=r"pip install 'ampsim\[zimtohrli\]'"):
+        scored(folder / "amp.wav", [folder / "amp.wav"], metric="zimtohrli_mos")
+    monkeypatch.undo()
+    pytest.importorskip("zimtohrli")
+    card = scored(folder / "amp.wav", [folder / "amp.wav"], metric="zimtohrli_mos")
+    assert (card.candidates[0].scores or {})["zimtohrli_mos"] == pytest.approx(5)
+
+
+def test_a_score_of_a_model_is_not_one_of_a_render(folder: Path):
+    with pytest.raises(AmpsimError, match="it needs the model itself"):
+        scored(folder / "amp.wav", [folder / "amp.wav"], metric="aliasing_db")
 
 
 def test_another_rate_is_resampled_to_the_targets(folder: Path, sound: np.ndarray):
