@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from ampsim.comparing.ranking import Ranking
     from ampsim.comparing.reproduction import Verdict
+    from ampsim.comparing.scorecard import Scorecard
     from ampsim.doctor import Diagnosis
     from ampsim.export import Export
     from ampsim.models import AmpModel
@@ -102,6 +103,40 @@ def doctor(input: str, target: str = "", *, input_channel: int = 0, target_chann
     from ampsim.doctor import diagnosed, loaded
 
     return diagnosed(*loaded(input, target, input_channel=input_channel, target_channel=target_channel))
+
+
+def score(
+    target: str | os.PathLike[str],
+    candidates: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    *,
+    metric: str = "esr",
+    channel: int | None = None,
+    report: Notice = lambda text: None,
+) -> "Scorecard":
+    """Score renders of any tool against an amp's recording, and put them in order.
+
+    Each is aligned to a thousandth of a sample and turned to the target's polarity, both of which it says; levels are left
+    as they are. All are scored on the part of the target that they have in common.
+
+    Args:
+        target: the amp's recording.
+        candidates: audio files, or a folder of them; resampled to the target's rate where theirs differs.
+        metric: the score to put them in order by.
+        channel: of the target, counted from 0; needed where its channels differ.
+        report: given a line about each step.
+
+    Returns:
+        `candidates`, best first, each with its `scores`, delay, polarity and level; the difference of each to the best
+        with its interval; `left_out`, those that could not be scored, and why. `.to_pandas()`, `.listen("page.html")`,
+        `.write("folder")`.
+
+    Raises:
+        AmpsimError: the target cannot be read, is silent or holds NaN, or no candidate can be scored.
+    """
+    from ampsim.comparing import scorecard
+
+    files = scorecard.audio_files(listed(candidates))
+    return scorecard.scored(target, files, metric=metric, channel=channel, report=report)
 
 
 # ---- Runs -----------------------------------------------------------------------------------------------------------

@@ -54,6 +54,51 @@ def ranking_table(ranking: Any, title: str, *, told: Any, spread: Any, width: in
     return table
 
 
+def scorecard_table(card: Any) -> Table:
+    """A `scorecard.Scorecard`, best first: the score that it is ordered by, ties, and how each candidate lay."""
+    title = f"{card.part}, {card.sample_rate:,} Hz"
+    caption = "delay: in samples, taken out; gain: at which the ESR would be least, not applied"
+    table = Table(title=worded(title), caption=caption, box=None, padding=(0, 1, 0, 0), header_style="bold")
+    table.title_justify = table.caption_justify = "left"
+    table.add_column("")
+    table.add_column("candidate", overflow="fold", min_width=12)
+    for header in (named(card.metric), "to the best (95 %)", "delay", "gain"):
+        table.add_column(header, justify="right", no_wrap=True)
+    for number, (each, change) in enumerate(zip(card.candidates, [None, *card.differences], strict=True), 1):
+        delay = "–" if each.delay is None else f"{each.delay:+.2f}" if each.delay else "0"
+        gain = "–" if math.isnan(each.gain_db) else f"{round(each.gain_db, 1) + 0.0:+.1f} dB"
+        cells = [shown(card.metric, each.scores.get(card.metric, math.nan)), str(change or "")]
+        table.add_row(str(number), worded(each.name), *cells, delay, gain)
+    return table
+
+
+def scores_tables(card: Any, *, width: int) -> list[Table]:
+    """Every score of a `scorecard.Scorecard`: candidates beside each other by their numbers, as many as fit a table."""
+    names = [name for name in SCORES if any(name in each.scores for each in card.candidates)]
+    columns = [
+        [
+            f"{shown(name, each.scores.get(name, math.nan))}{mark or ' '}"
+            for name, mark in zip(names, marks, strict=True)
+        ]
+        for each, marks in zip(card.candidates, zip(*map(card.marks, names), strict=True), strict=True)
+    ]
+    widest = max(len(cell) for column in columns for cell in column) + 1
+    fit = max(1, (width - max(len(named(name)) for name in names) - 1) // widest)
+    tables = []
+    for first in range(0, len(columns), fit):
+        here = columns[first : first + fit]
+        table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
+        table.add_column("")
+        for number in range(first, first + len(here)):
+            table.add_column(f"{number + 1} ", justify="right", no_wrap=True)
+        for place, name in enumerate(names):
+            table.add_row(worded(named(name)), *(column[place] for column in here))
+        tables.append(table)
+    if len(columns) > 1:
+        tables[0].caption, tables[0].caption_justify = "* best, = not told from the best (95 %)", "left"
+    return tables
+
+
 def named(score: str) -> str:
     return SCORES[score].title if score in SCORES else score
 

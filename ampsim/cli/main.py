@@ -23,6 +23,8 @@ ampsim {version}: learn a guitar amplifier from a recording of its input and out
   ampsim evaluate [run=last]          score a run's model again
   ampsim render run=last input=... output=...
                                       play a recording through a run's model, or through capture=amp.nam
+  ampsim score target=... candidates=[a.wav,b.wav]
+                                      rank renders of any tool against an amp's recording
   ampsim compare sweep=... | runs=a,b,c
                                       rank runs and show what made the difference
   ampsim reproduce [run=last] | config=config.yaml
@@ -47,6 +49,7 @@ PLACES = {
     "evaluate": ("ampsim.cli.runs", ()),
     "render": ("ampsim.cli.runs", ()),
     "compare": ("ampsim.cli.studies", ("comparing", "report")),
+    "score": ("ampsim.cli.score", ("comparing", "report")),
     "reproduce": ("ampsim.cli.studies", ("comparing", "report")),
     "export": ("ampsim.cli.runs", ("export",)),
     "register": ("ampsim.cli.runs", ("export",)),

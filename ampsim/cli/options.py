@@ -68,6 +68,19 @@ class Compare(StoreOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Score:
+    """Score renders of any tool against an amp's recording, aligned and ranked, and write a page for blind tests."""
+
+    target: str = needed("the amp's recording")
+    candidates: str = needed("renders, [a.wav,b.wav] (a name with a comma in quotes), or a folder of them")
+    metric: str = option("esr", "the score to rank by, such as a_weighted_esr or predicted_mushra")
+    channel: int = option(-1, "the channel of the target that holds the amp, counted from 0; required if they differ")
+    html: str = option("", "write a listening page with blind tests to this HTML file")
+    output: str = option("", "a folder for the scores (CSV and JSON) and the page")
+    overwrite: bool = option(False, "overwrite existing files")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Reproduce(StoreOptions):
     """Train again from a run's saved config, on the same recording, and check how close the result comes."""
 

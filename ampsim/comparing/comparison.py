@@ -113,7 +113,7 @@ def told_from_the_best(ranking: Ranking) -> list[str]:
     if not known:
         return []
     tied = [
-        f"{group.label} (equal within {sized(change.equal_within, change)})" for group, change in known if change.tie
+        f"{group.label} (equal within {change.sized(change.equal_within)})" for group, change in known if change.tie
     ]
     listed = ", ".join(tied[:8]) + (", ..." if len(tied) > 8 else "")
     found = [f"not told from the best: {listed}" if tied else "every other config is told from the best"]
@@ -121,7 +121,7 @@ def told_from_the_best(ranking: Ranking) -> list[str]:
         return found
     effects = sorted((change.detectable, number) for number, (_, change) in enumerate(known))
     effect, number = effects[len(effects) // 2]
-    power = f"a difference of {sized(effect, known[number][1])} to the best would have been told in 80 % of cases"
+    power = f"a difference of {known[number][1].sized(effect)} to the best would have been told in 80 % of cases"
     if known[number][1].relative:
         seeds = ranking.seeds_needed
         needed = (
@@ -129,13 +129,6 @@ def told_from_the_best(ranking: Ranking) -> list[str]:
         )
         power += f"; {needed}, if their spread is what it was here"
     return [*found, power]
-
-
-def sized(size: float, change: Difference) -> str:
-    """A size of a difference, without a sign."""
-    if change.relative:
-        return f"{size:.1%}" if size < 1 else f"a factor of {1 + size:.3g}"
-    return f"{size:.3g}"
 
 
 def effect_sentence(effect: Effect, metric: str) -> str:
@@ -184,11 +177,7 @@ def describe(change: Difference | None, metric: str) -> str:
     """A difference to the best with its interval, for a table."""
     if change is None:
         return "not known"
-    size, low, high = (
-        f"{x:+.1%}" if change.relative else f"{x:+.3g}" for x in (change.change, change.low, change.high)
-    )
-    words = f"{'tie ' if change.tie else ''}{size} ({low} to {high})"
-    return words if "seeds" in change.basis else f"{words}, one seed"
+    return str(change) if "seeds" in change.basis else f"{change}, one seed"
 
 
 def scores_of(ranking: Ranking) -> list[str]:

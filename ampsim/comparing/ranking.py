@@ -23,6 +23,7 @@ from ampsim.metrics.scores import compared, current, is_ratio, is_signed, larger
 # What MLflow's parameters hold beside the config, and what of the config does not change what a run comes to.
 NOT_COMPARED = re.compile(r"recording\..*|listening_gain_db|name|seed|training\.(resume|checkpoint_every_s)")
 ABSENT = "—"
+LONG = 10.0  # a share that is shown as a factor
 EFFECT = 0.1  # of a ratio: for which the seeds that are needed are told
 
 
@@ -98,6 +99,22 @@ class Difference:
         """The margin within which the two are equal: both one-sided tests that they differ by more are rejected
         (Schuirmann, 1987), which is so where the interval lies inside the margin. Of ratios either way round."""
         return max(self.high, 1 / (1 + self.low) - 1 if self.relative and self.low > -1 else -self.low)
+
+    def __str__(self) -> str:
+        """The difference with its interval, for a table; where percents grow too long to read, as a factor."""
+        numbers = (self.change, self.low, self.high)
+        if self.relative and self.high >= LONG:
+            size, low, high = (f"{1 + x:.3g}" for x in numbers)
+            size = f"× {size}"
+        else:
+            size, low, high = (f"{x:+.1%}" if self.relative else f"{x:+.3g}" for x in numbers)
+        return f"{'tie ' if self.tie else ''}{size} ({low} to {high})"
+
+    def sized(self, size: float) -> str:
+        """The size of such a difference, without a sign."""
+        if self.relative:
+            return f"{size:.1%}" if size < 1 else f"a factor of {1 + size:.3g}"
+        return f"{size:.3g}"
 
 
 @dataclass(frozen=True)
@@ -370,11 +387,12 @@ def sample(group: Group, metric: str, *, relative: bool) -> Sample:
     parts = [trial.blocks.parts(metric) if trial.blocks else None for trial in group.trials]
     targets = frozenset(trial.blocks.target for trial in group.trials if trial.blocks)
     pulls = None
-    if all(part is not None and part[0].any() and part[1].any() for part in parts):
+    if all(part is not None and part[1].any() and (part[0].any() or not relative) for part in parts):
         above, below = (np.array(side) for side in zip(*(part for part in parts if part is not None), strict=True))
-        # The derivative of the logarithm of a quotient of sums by the weight of each block.
-        pulls = above / above.sum(axis=1, keepdims=True) - below / below.sum(axis=1, keepdims=True)
-        pulls = (pulls if relative else pulls * values[:, None]).mean(axis=0)
+        # The derivative of a quotient of sums, or of its logarithm, by the weight of each block.
+        quotients = above.sum(axis=1, keepdims=True) / below.sum(axis=1, keepdims=True)
+        pulls = (above - quotients * below) / below.sum(axis=1, keepdims=True)
+        pulls = (pulls / quotients if relative else pulls).mean(axis=0)
     return Sample(np.log(values) if relative else values, pulls, targets)
 
 

@@ -1,6 +1,7 @@
 """What a finished signal is judged by: arrays in, numbers and small records out."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,6 +21,24 @@ from ampsim.metrics.spectra import (
     multi_resolution_stft,
 )
 from ampsim.metrics.waveform import ErrorCurve, esr, esr_over_time, waveform_scores
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What (target, prediction) signals score, by name; the sums of blocks that the scores come from; and `notes`,
+    sentences on scores that leave something out."""
+
+    scores: dict[str, float]
+    blocks: Blocks
+    notes: list[str]
+
+
+def measured(pairs: Pairs, sample_rate: int) -> Measured:
+    """All scores that need nothing but the signals, each of shape (num_samples,); those that do not exist are NaN."""
+    mushra = predicted_mushra(pairs, sample_rate)
+    scores = waveform_scores(pairs) | ear_scores(pairs, sample_rate) | mushra.scores
+    scores |= registered_scores(pairs, sample_rate)
+    return Measured(scores, block_sums(pairs, sample_rate, predicted_mushra=mushra.ratings), mushra.notes)
 
 
 def ear_scores(pairs: Pairs, sample_rate: int) -> dict[str, float]:
@@ -49,6 +68,7 @@ __all__ = [
     "Fingerprint",
     "GainCurve",
     "LinearFloor",
+    "Measured",
     "NoiseFloor",
     "PredictedMushra",
     "Score",
@@ -67,6 +87,7 @@ __all__ = [
     "log_spectral_distance",
     "loudness",
     "loudness_difference",
+    "measured",
     "multi_resolution_stft",
     "noise_floor",
     "predicted_mushra",

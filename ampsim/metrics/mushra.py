@@ -8,7 +8,7 @@ from another; it hears no phase, and nothing that frames of 46 ms blur. What lis
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
@@ -20,7 +20,7 @@ from scipy import signal as dsp
 
 from ampsim.metrics.scores import Pairs
 from ampsim.metrics.spectra import loudness
-from ampsim.signals.audio import clock
+from ampsim.signals.audio import at_rate, clock
 
 # The recipe: what it sets, and what it leaves to librosa's defaults.
 RATE = 44100
@@ -81,7 +81,10 @@ def predicted_mushra(pairs: Pairs, sample_rate: int) -> PredictedMushra:
     """
     distances, left_out, before_s = [], [], 0.0
     for target, prediction in pairs:
-        resampled = [at_rate(signal, sample_rate) for signal in (target, prediction)]
+        resampled = [
+            np.asarray(at_rate(np.asarray(signal, np.float64), sample_rate, RATE), np.float64)
+            for signal in (target, prediction)
+        ]
         for start, one, other in excerpts(*resampled):
             level = math.nan if one is None else loudness(one, RATE)
             if one is None or math.isnan(level):
@@ -149,12 +152,3 @@ def frame_levels(signal: Wave) -> Wave:
     hops = np.square(np.pad(signal, FRAME // 2)[:whole]).reshape(-1, HOP).sum(axis=1)
     power = np.maximum(sliding_window_view(hops, FRAME // HOP).sum(axis=1) / FRAME, 1e-10)
     return 10 * np.log10(power / power.max())
-
-
-def at_rate(signal: Sequence[float] | NDArray[np.floating], sample_rate: int) -> Wave:
-    """A signal at 44.1 kHz."""
-    if sample_rate == RATE:
-        return np.asarray(signal, np.float64)
-    import soxr  # here, so that commands that resample nothing do not load it
-
-    return soxr.resample(np.asarray(signal, np.float64), sample_rate, RATE)

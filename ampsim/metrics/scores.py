@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 Pairs = Sequence[tuple[NDArray[np.floating], NDArray[np.floating]]]
 Compute = Callable[[Pairs, int], float]
 T = TypeVar("T")
+SMALL = 0.001  # of an error ratio: below, its first digits are told wherever they stand
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,8 @@ class Score:
     quotient: tuple[str, str] | None = None
 
     def text(self, value: float) -> str:
+        if self.ratio and self.format == "{:.4f}" and 0 < value < SMALL:
+            return f"{value:.2g}"
         return "–" if math.isnan(value) else self.format.format(value)
 
 
@@ -140,6 +143,13 @@ BUILT_IN = (
         "excerpts above 90",
         "{:.0%}",
         "share of 3 s excerpts that are predicted to be hard to tell from the amp",
+        larger_is_better=True,
+    ),
+    Score(
+        "zimtohrli_mos",
+        "Zimtohrli",
+        "{:.2f}",
+        "opinion score, 1 to 5, that another model of hearing expects; calibrated on codecs",
         larger_is_better=True,
     ),
     Score(

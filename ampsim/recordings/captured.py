@@ -100,10 +100,7 @@ def played(
     """One take, at the capture's rate."""
     if not np.isfinite(direct).all():
         raise AmpsimError(f"{name} holds NaN or infinity: export it again")
-    if capture.sample_rate != rate:
-        import soxr  # here, so that a typo is answered without it
-
-        direct, rate = soxr.resample(direct, rate, capture.sample_rate), capture.sample_rate
+    direct, rate = np.asarray(audio.at_rate(direct, rate, capture.sample_rate), np.float32), capture.sample_rate
     target, notes = capture.player(direct), (*notes, *capture.notes)
     return AudioPair(direct, target, rate, name, files, name, f"{capture.path} (capture)", notes)
 

@@ -197,8 +197,13 @@ def refuse_two_rates(direct: AudioFile, amp: AudioFile) -> None:
     raise AmpsimError(f"{told}: export both at one rate, or convert one of them, for instance with `{command}`")
 
 
-def mono(file: AudioFile) -> tuple[Signal, tuple[str, ...]]:
+def mono(
+    file: AudioFile, remedy: str = "data=stereo takes direct and amp from one file"
+) -> tuple[Signal, tuple[str, ...]]:
     """The one signal that a file holds, and a note where it holds it in several channels.
+
+    Args:
+        remedy: what else can be done where the channels differ.
 
     Raises:
         AmpsimError: the channels differ.
@@ -211,7 +216,7 @@ def mono(file: AudioFile) -> tuple[Signal, tuple[str, ...]]:
     if not all(alike(first, channels[index]) for index in sounding):
         raise AmpsimError(
             f"{file.path} has {len(channels)} channels, which differ, where one signal is needed: export it as mono "
-            "(data=stereo takes direct and amp from one file)"
+            f"({remedy})"
         )
     if len(sounding) == 1:
         return first, (f"{file.path} has {len(channels)} channels, of which only {sounding[0]} has sound: it is taken",)

@@ -3,9 +3,8 @@
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const { signals, sampleRate: rate, duration } = data;
-const DIRECT = 0;
-const AMP = 1;
-const MODELS = signals.map((_, index) => index).slice(2);
+const AMP = data.amp; // the direct signal is before it, where there is one
+const MODELS = signals.map((_, index) => index).slice(AMP + 1);
 const state = {
   chosen: AMP,
   before: MODELS[0], // heard before the chosen one
@@ -14,7 +13,7 @@ const state = {
   region: null,
   matched: true,
   zoomed: false,
-  hidden: new Set([DIRECT]), // curves of the FFT comparison
+  hidden: new Set(AMP ? [0] : []), // curves of the FFT comparison
 };
 const $ = (id) => document.getElementById(id);
 let buffers = [];

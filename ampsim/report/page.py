@@ -48,7 +48,8 @@ def listening_page(
 
     Args:
         path: the HTML file to write.
-        signals: "direct" and "amp", each (num_samples,), in time with each other and with every prediction.
+        signals: "amp" and, where it is known, "direct", each (num_samples,), in time with each other and with every
+            prediction.
         models: a prediction, (num_samples,), by its model's or run's name, in the order in which to show them.
         title: what is compared; a run's name, for instance.
         source: what the signals are, in words.
@@ -65,7 +66,11 @@ def listening_page(
     names = {name: f"{name} (model)" if name in ("direct", "amp") else name for name in models}
     scored = {names[name]: of for name, of in (scores or {}).items() if name in names}
     run_of = {names[name]: of for name, of in (runs or {}).items() if name in names}
-    given = {name: signals[name] for name in ("direct", "amp")} | {names[name]: models[name] for name in models}
+    given = {name: signals[name] for name in ("direct", "amp") if name in signals} | {
+        names[name]: models[name] for name in models
+    }
+    if not models:
+        raise AmpsimError("there is no model to listen to: a page needs at least one prediction")
     everything, notes = audible(given)
     start, length, data, islands = excerpted(everything, sample_rate, duration_s, start_s)
     if length < min(len(everything["amp"]), max(1, round(duration_s * sample_rate))):
@@ -110,8 +115,6 @@ def excerpted(
 
 def audible(given: Mapping[str, Signal]) -> tuple[dict[str, Signal], dict[str, str]]:
     """The signals with silence in place of NaN and infinity, and notes that say so."""
-    if len(given) < 3:
-        raise AmpsimError("there is no model to listen to: a page needs at least one prediction")
     length = len(given["amp"])
     everything, notes = {}, {}
     for name, samples in given.items():
@@ -144,11 +147,13 @@ def busiest(amp: Signal, sample_rate: int, length: int, *, frame_s: float = 0.05
 
 
 def recorded(excerpt: Mapping[str, Signal], sample_rate: int) -> tuple[dict[str, Any], list[str]]:
-    """The signals' entries in the page's data, and their samples as FLAC in base64: direct, amp, then the predictions.
+    """The signals' entries in the page's data, and their samples as FLAC in base64: direct, if there is one, amp, then
+    the predictions.
 
     A prediction that is near the amp is stored as its difference from it, which takes half the room: the page adds the
     two again. Gains are for samples as the page decodes them, full scale 1.
     """
+    amp_at = list(excerpt).index("amp")
     colours = [COLOURS["direct"], COLOURS["amp"], *MODEL_COLOURS]
     peaks = [max(audio.peak(samples), 1e-9) for samples in excerpt.values()]
     louds = [loudness(samples, sample_rate) for samples in excerpt.values()]
@@ -157,28 +162,29 @@ def recorded(excerpt: Mapping[str, Signal], sample_rate: int) -> tuple[dict[str,
         (loud - audio.decibels(peak) for loud, peak in zip(louds, peaks, strict=True) if loud == loud), default=0
     )
     level += audio.decibels(CEILING)
-    step = peaks[1] / FULL
+    step = peaks[amp_at] / FULL
     amp = quantised(excerpt["amp"], step)
     entries, islands = [], []
     for number, (name, samples) in enumerate(excerpt.items()):
         stored, plus, own = quantised(samples, peaks[number] / FULL), None, peaks[number] / FULL
         difference = quantised(samples, step) - amp
-        if number > 1 and np.abs(difference).max() < FULL and 4 * energy(difference) * step**2 < energy(samples):
-            stored, plus, own = difference, 1, step
+        if number > amp_at and np.abs(difference).max() < FULL and 4 * energy(difference) * step**2 < energy(samples):
+            stored, plus, own = difference, amp_at, step
         islands.append(base64.b64encode(audio.flac(stored.astype(np.int16), sample_rate)).decode())
+        ordinal = number - amp_at  # of the predictions, from 1
         scale = own * 2**15  # the signal over the decoded samples
         as_recorded, loud = scale * CEILING / max(peaks), louds[number]
         entries.append(
             {
                 "name": name,
-                "colour": colours[min(number, 2 + (number - 2) % len(MODEL_COLOURS))],
+                "colour": colours[1 + min(ordinal, 1 + (ordinal - 1) % len(MODEL_COLOURS))],
                 "plus": plus,
                 "loudness": None if math.isnan(loud) else round(loud, 2),
                 "asRecorded": as_recorded,
                 "matched": as_recorded if math.isnan(loud) else scale * 10 ** ((level - loud) / 20),
             }
         )
-    return {"signals": entries, "sampleRate": sample_rate, "duration": len(amp) / sample_rate}, islands
+    return {"signals": entries, "amp": amp_at, "sampleRate": sample_rate, "duration": len(amp) / sample_rate}, islands
 
 
 def energy(samples: np.ndarray) -> float:

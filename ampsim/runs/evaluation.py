@@ -10,14 +10,10 @@ from ampsim.metrics import (
     Blocks,
     Fingerprint,
     aliasing_to_signal_ratio,
-    block_sums,
-    ear_scores,
     fingerprint,
     linear_floor,
+    measured,
     noise_floor,
-    predicted_mushra,
-    registered_scores,
-    waveform_scores,
 )
 from ampsim.models import AmpModel
 from ampsim.models.rendering import Renderer
@@ -56,11 +52,9 @@ def evaluate(model: AmpModel, spans: list[Span]) -> Evaluation:
     for span, prediction in zip(spans, predictions, strict=True):
         refuse_unsound(f"the model, given {span.take.name},", prediction, at=span.start, sample_rate=sample_rate)
     pairs = [(span.target, prediction) for span, prediction in zip(spans, predictions, strict=True)]
-    mushra = predicted_mushra(pairs, sample_rate)
-    found = waveform_scores(pairs) | ear_scores(pairs, sample_rate) | mushra.scores
-    found |= registered_scores(pairs, sample_rate)
+    told = measured(pairs, sample_rate)
     duration_s = sum(map(len, spans)) / sample_rate
-    found |= {"real_time_factor": duration_s / seconds, "parameters": float(model.count_params())}
+    found = told.scores | {"real_time_factor": duration_s / seconds, "parameters": float(model.count_params())}
     # Test tones settle for as long as the model remembers.
     before_s, after_s = max(0.25, model.history / sample_rate), max(0.05, model.future / sample_rate)
     aliasing = aliasing_to_signal_ratio(renderer, sample_rate, before_s=before_s, after_s=after_s)
@@ -71,8 +65,7 @@ def evaluate(model: AmpModel, spans: list[Span]) -> Evaluation:
         "prediction": np.concatenate(predictions),
     }
     harmonics = fingerprint(renderer, sample_rate, before_s=before_s, after_s=after_s)
-    blocks = block_sums(pairs, sample_rate, predicted_mushra=mushra.ratings)
-    return Evaluation(found, blocks, signals, harmonics, aliasing, mushra.notes)
+    return Evaluation(found, told.blocks, signals, harmonics, aliasing, told.notes)
 
 
 def doubts(trainer: Trainer, evaluation: Evaluation) -> list[str]:

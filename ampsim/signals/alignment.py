@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
+from scipy import signal as dsp
 
-from ampsim.signals.audio import rms
+from ampsim.signals.audio import BLOCK, rms
 from ampsim.signals.filters import folded
 from ampsim.signals.scratch import Scratch, blocks
 
@@ -49,6 +50,7 @@ INDEPENDENT = 0.6  # of the frames, since they overlap by half
 FOOT = 3.0  # rises, from half height to peak, that lie between the first of a response and its peak
 SEARCH_S = 5.0  # the longest delay that is found in a long take; in a short one it is half of the take
 PIECE_S, NUM_PIECES = 15.0, 3  # in which it is sought
+NEAREST_S, HALF = 0.0002, 128  # around it, for two signals of one amp; samples on each side of an interpolated one
 UNHEARD = 4.0  # nepers by which the gain is thought to fall on above the last band that is heard
 FEIGNED = 2.5  # samples over a take by which what is played moves the lag, at most
 
@@ -536,6 +538,68 @@ def located(take: Take, sample_rate: int, line: Line, step: Step, coarse: int, r
         fits.append(matched.sum(axis=1))
     gained = np.cumsum(fits[0] - fits[1])
     return float(starts[np.argmax(gained)] + PULSE / 2) / sample_rate
+
+
+# ---- Two signals of one amp ------------------------------------------------------------------------------------------
+
+
+def least_error(target: Wave, prediction: Wave, measured: Timing) -> float:
+    """The delay of a prediction, in samples, at which its error against the target is least, (num_samples,) each.
+
+    It is where their correlation peaks, NEAREST_S or less from the `measured` delay. That one leaves aside what a
+    minimum-phase filter delays, which is right between an amp and what it was played. Two renders of one amp should be as
+    near to each other as a delay can bring them.
+    """
+    reach = max(round(NEAREST_S * measured.sample_rate), 1)
+    first = round(measured.delay) - reach
+    spectrum = crossed_whole(target, prediction, first, 2 * reach) * (-1 if measured.inverted else 1)
+    place = int(np.argmax(fft.irfft(spectrum)[: 2 * reach + 1]))
+    at = float(place)
+    radians = np.linspace(0, np.pi, len(spectrum))
+    for _ in range(4):  # Newton's, on the derivative of a trigonometric polynomial
+        rolled = spectrum * np.exp(1j * radians * at)
+        slope, bend = -float(radians @ rolled.imag), -float(np.square(radians) @ rolled.real)
+        if bend >= 0:
+            break
+        at = float(np.clip(at - slope / bend, place - 1, place + 1))
+    return round(first + at, 3) + 0.0  # beyond lies what rounding makes of signals that coincide; no -0
+
+
+def crossed_whole(target: Wave, prediction: Wave, first: int, reach: int) -> Spectra:
+    """The cross-spectrum of whole signals whose inverse transform is their correlation at the lags `first` to `first` +
+    `reach` of the prediction."""
+    length = min(BLOCK, len(target))
+    size = fft.next_fast_len(2 * length + reach, real=True) // 2 * 2
+    found: Spectra = np.zeros(size // 2 + 1, complex)
+    for start in range(0, len(target), length):
+        piece = target[start : start + length].astype(np.float64)
+        begin, end = start + first, start + first + len(piece) + reach
+        around = np.zeros(end - begin)
+        inside = prediction[max(begin, 0) : max(end, 0)]
+        around[max(-begin, 0) :][: len(inside)] = inside[: len(around)]
+        found += np.conj(fft.rfft(piece, size)) * fft.rfft(around, size)
+    return found
+
+
+def sinc(rest: float) -> Array:
+    """Weights, (2 HALF + 1,), by which a signal's samples make the one that comes `rest` of a sample later: a sinc, windowed
+    after Kaiser, which is flat up to 0.97 of half the sample rate."""
+    return np.sinc(np.arange(-HALF, HALF + 1) + rest) * np.kaiser(2 * HALF + 1, 10.0)
+
+
+def advanced(signal: Wave, delay: float) -> tuple[int, Wave]:
+    """A signal, (num_samples,), that comes `delay` samples earlier: its first sample's place in time, and its samples.
+
+    Fractions are interpolated (see `sinc`); HALF samples are missing at both ends then.
+    """
+    whole = round(delay)
+    rest = delay - whole
+    if rest:
+        if len(signal) <= 2 * HALF:
+            return 0, signal[:0]
+        signal = dsp.oaconvolve(np.asarray(signal, np.float64), sinc(rest), mode="valid").astype(np.float32)
+        whole -= HALF
+    return max(-whole, 0), signal[max(whole, 0) :]
 
 
 def resampled(target: Wave, drift_ppm: float, sample_rate: int) -> Wave:

@@ -240,6 +240,15 @@ def refuse_unsound(name: str, samples: Signal, *, at: int = 0, sample_rate: int 
     )
 
 
+def at_rate(samples: NDArray[np.floating], sample_rate: int, new_rate: int) -> NDArray[np.floating]:
+    """A signal, (num_samples,), at another sample rate; itself where that is the same."""
+    if sample_rate == new_rate:
+        return samples
+    import soxr  # here, so that commands that resample nothing do not load it
+
+    return np.asarray(soxr.resample(samples, sample_rate, new_rate))
+
+
 def decibels(ratio: float) -> float:
     """An amplitude ratio in dB, down to -200."""
     return 20 * float(np.log10(max(float(ratio), 1e-10)))

@@ -281,6 +281,23 @@ def test_segments_alone_are_the_jackknife():
     assert half == pytest.approx(stats.t.ppf(0.975, 120) * spread, rel=0.01)
 
 
+def test_one_without_any_error_is_told_from_others_by_their_blocks():
+    energy, error = np.ones(20), np.linspace(0.1, 0.3, 20)
+    groups = [
+        grouped([trial(1, "sgd", 0, each.sum() / 20, blocks=blocks(each, energy))])[0][0] for each in (0 * error, error)
+    ]
+    found = difference(*groups, "esr")
+    expected = stats.ttest_1samp(error, 0).confidence_interval(0.95)  # a mean of blocks that are as long
+    assert (found.change, found.relative) == (pytest.approx(0.2), False)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), rel=0.02)
+
+
+def test_a_difference_of_many_times_is_shown_as_a_factor():
+    assert str(Difference(0.5, 0.4, 0.6, "seeds", 0.1, relative=True)) == "+50.0% (+40.0% to +60.0%)"
+    assert str(Difference(19.0, -0.1, 99.0, "seeds", 0.1, relative=True)) == "tie × 20 (0.9 to 100)"
+    assert str(Difference(19.0, 1.0, 99.0, "seeds", 0.1, relative=False)) == "+19 (+1 to +99)"
+
+
 def test_where_nothing_can_be_said_nothing_is():
     alone = [grouped([trial(1, "sgd", 0, value)])[0][0] for value in (0.1, 0.2)]
     assert difference(*alone, "esr") is None

@@ -215,3 +215,21 @@ def test_a_model_may_diverge_be_silent_or_be_called_amp(tmp_path: Path):
     assert np.abs(heard[3]).max() == 0
     gain = found["signals"][4]["matched"] / found["signals"][1]["matched"]
     assert_allclose(gain * heard[4], heard[1], atol=2e-3)
+
+
+def test_a_page_needs_no_direct_signal(tmp_path: Path):
+    given, models = signals()
+    path = listening_page(tmp_path / "x.html", {"amp": given["amp"]}, models, RATE, title="x", duration_s=3, start_s=1)
+    found = data(path)
+    assert [(each["name"], each["plus"]) for each in found["signals"]] == [("amp", None), ("near", 0), ("far", None)]
+    assert found["amp"] == 0
+    colours = {each["name"]: each["colour"] for each in found["signals"]}
+    whole = data(write_page(tmp_path / "whole.html", duration_s=3, start_s=1))
+    assert whole["amp"] == 1
+    assert colours == {each["name"]: each["colour"] for each in whole["signals"] if each["name"] != "direct"}
+    ratio = found["signals"][1]["asRecorded"] / found["signals"][0]["asRecorded"]
+    assert_allclose(
+        ratio * audio(path)[1] / audio(path)[0].max(),
+        models["near"][RATE : 4 * RATE] / given["amp"][RATE : 4 * RATE].max(),
+        atol=1e-3,
+    )

@@ -8,7 +8,7 @@ from scipy import signal as dsp
 from synthetic import amp, filtered_noise, guitar
 
 from ampsim.recordings import virtual_amp
-from ampsim.signals.alignment import Line, Step, fitted, resampled, timing
+from ampsim.signals.alignment import Line, Step, advanced, fitted, least_error, resampled, timing
 
 RATE = 16000
 SINC_RISE = 0.603  # samples from the half height of a pulse that holds all frequencies to its peak
@@ -165,3 +165,34 @@ def test_the_first_of_two_microphones_counts_where_both_are_loud():
     away = round(RATE / 343)
     both = LOUD + 0.7 * np.concatenate([np.zeros(away, np.float32), LOUD[:-away]])
     assert timing([(PLAYED, late(both, 7.0))], RATE).delay == pytest.approx(7.0, abs=0.5)
+
+
+@pytest.mark.parametrize("delay", [-40.5, 0.0, 0.126, 9.0, 33.333])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_delay_of_least_error_is_found_to_a_thousandth(delay: float, sign: int):
+    prediction = sign * late(LOUD, delay).astype(np.float32)
+    assert least_error(LOUD, prediction, timing([(LOUD, prediction)], RATE)) == pytest.approx(delay, abs=0.002)
+
+
+def test_least_error_takes_what_a_filter_delays_for_delay():
+    """Of a symmetric filter, which delays all by as much, the whole; of a recursive one, what leaves the least error."""
+    prediction = np.convolve(LOUD, np.hanning(9)[1:-1] / np.hanning(9).sum())[: len(LOUD)]
+    assert least_error(LOUD, prediction, timing([(LOUD, prediction)], RATE)) == pytest.approx(3, abs=0.01)
+    dark = dsp.sosfilt(dsp.butter(2, 5000, fs=RATE, output="sos"), LOUD)
+    found = least_error(LOUD, dark, timing([(LOUD, dark)], RATE))
+    inner = slice(1000, -1000)
+    errors = {step: np.sum((LOUD - late(dark, -found - step))[inner] ** 2) for step in (-0.1, -0.01, 0, 0.01, 0.1)}
+    assert min(errors, key=errors.__getitem__) == 0
+
+
+@pytest.mark.parametrize("delay", [5, -5, 3.4, -3.4, 300.5])
+def test_what_comes_earlier_lies_where_it_says(delay: float):
+    smooth = dsp.sosfiltfilt(dsp.butter(8, 0.8, output="sos"), LOUD)
+    start, samples = advanced(late(smooth, delay), delay)
+    inner = slice(1000, len(samples) - 1000)
+    assert_allclose(samples[inner], smooth[start : start + len(samples)][inner], atol=1e-4)
+    assert start >= 0
+
+
+def test_too_little_to_interpolate_is_nothing():
+    assert advanced(np.ones(100), 0.5)[1].size == 0
