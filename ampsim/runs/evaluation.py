@@ -9,20 +9,23 @@ from ampsim.metrics import (
     Aliasing,
     Blocks,
     Fingerprint,
+    Hiss,
     aliasing_to_signal_ratio,
     block_sums,
     ear_scores,
     fingerprint,
+    hiss,
     linear_floor,
     noise_floor,
     predicted_mushra,
     registered_scores,
     waveform_scores,
 )
+from ampsim.metrics.probes import BELOW_PEAK_DB
 from ampsim.models import AmpModel
 from ampsim.models.rendering import Renderer
 from ampsim.recordings.pairs import Span
-from ampsim.signals.audio import Signal, refuse_unsound
+from ampsim.signals.audio import Signal, decibels, peak, refuse_unsound
 from ampsim.training.trainer import Trainer
 
 FEW_STEPS = 100  # of the optimizer: a net has hardly left where it began
@@ -32,14 +35,15 @@ NEAR_WIRE = 0.05  # ESR below which a recording leaves a model nothing to learn 
 @dataclass(frozen=True)
 class Evaluation:
     """Scores by name and the sums of blocks that they come from; the signals that they were taken from, one after
-    another: direct, amp, prediction; what the model made of test tones; and `notes`, sentences on scores that leave
-    something out."""
+    another: direct, amp, prediction; what the model made of test tones, and what it plays while notes decay; and `notes`,
+    sentences on scores that leave something out."""
 
     scores: dict[str, float]
     blocks: Blocks
     signals: dict[str, Signal]
     fingerprint: Fingerprint
     aliasing: Aliasing
+    hiss: Hiss
     notes: list[str]
 
 
@@ -61,10 +65,13 @@ def evaluate(model: AmpModel, spans: list[Span]) -> Evaluation:
     found |= registered_scores(pairs, sample_rate)
     duration_s = sum(map(len, spans)) / sample_rate
     found |= {"real_time_factor": duration_s / seconds, "parameters": float(model.count_params())}
-    # Test tones settle for as long as the model remembers.
-    before_s, after_s = max(0.25, model.history / sample_rate), max(0.05, model.future / sample_rate)
-    aliasing = aliasing_to_signal_ratio(renderer, sample_rate, before_s=before_s, after_s=after_s)
-    found["aliasing_db"] = aliasing.mean_db
+    # Test tones settle for as long as the model remembers, and are as loud as the guitar of the recording at most.
+    before_s, after_s = max(0.25, model.history / sample_rate), model.future / sample_rate
+    loudest_db = decibels(max(peak(span.take.input) for span in spans))
+    levels_db = [max(loudest_db, -60.0) + level for level in BELOW_PEAK_DB]
+    aliasing = aliasing_to_signal_ratio(renderer, sample_rate, levels_db=levels_db, before_s=before_s, after_s=after_s)
+    hissed = hiss(pairs, sample_rate)
+    found |= {"aliasing_db": aliasing.mean_db, "aliasing_worst_db": aliasing.worst_db, "hiss_db": hissed.db}
     signals = {
         "direct": np.concatenate([span.direct for span in spans]),
         "amp": np.concatenate([span.target for span in spans]),
@@ -72,7 +79,7 @@ def evaluate(model: AmpModel, spans: list[Span]) -> Evaluation:
     }
     harmonics = fingerprint(renderer, sample_rate, before_s=before_s, after_s=after_s)
     blocks = block_sums(pairs, sample_rate, predicted_mushra=mushra.ratings)
-    return Evaluation(found, blocks, signals, harmonics, aliasing, mushra.notes)
+    return Evaluation(found, blocks, signals, harmonics, aliasing, hissed, mushra.notes + hissed.notes)
 
 
 def doubts(trainer: Trainer, evaluation: Evaluation) -> list[str]:
