@@ -23,7 +23,7 @@ from ampsim.metrics import (
 )
 from ampsim.metrics.probes import BELOW_PEAK_DB
 from ampsim.models import AmpModel
-from ampsim.models.rendering import Renderer
+from ampsim.models.rendering import Oversampled, Renderer
 from ampsim.recordings.pairs import Span
 from ampsim.signals.audio import Signal, decibels, peak, refuse_unsound
 from ampsim.training.trainer import Trainer
@@ -47,13 +47,14 @@ class Evaluation:
     notes: list[str]
 
 
-def evaluate(model: AmpModel, spans: list[Span]) -> Evaluation:
-    """Render held-out spans and score them; the real-time factor leaves compilation out.
+def evaluate(model: AmpModel, spans: list[Span], *, oversample: int = 1) -> Evaluation:
+    """Render held-out spans, at `oversample` times their rate, and score them; the real-time factor leaves compilation out.
 
     Raises:
         AmpsimError: the model plays NaN or infinity.
     """
-    renderer, sample_rate = Renderer(model), spans[0].take.sample_rate
+    renderer = Oversampled(model, oversample) if oversample > 1 else Renderer(model)
+    sample_rate = spans[0].take.sample_rate
     started = time.perf_counter()
     predictions = [renderer.span(span) for span in spans]
     seconds = time.perf_counter() - started
