@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
+from scipy import fft, linalg
 
 from ampsim.signals.audio import BLOCK
 
@@ -36,3 +36,15 @@ def frame_powers(signal: NDArray[np.floating], sample_rate: int) -> Array:
     step = max(1, BLOCK // length) * length
     pieces = (framed(signal[start : start + step], sample_rate) for start in range(0, max(len(signal), 1), step))
     return np.concatenate([np.mean(np.square(piece), axis=1) for piece in pieces])
+
+
+def whitening(signals: Sequence[NDArray[np.floating]], *, order: int = 32, floor: float = 1e-5) -> Array:
+    """A filter, (order + 1,), that makes (num_samples,) signals about equally strong at all frequencies: what linear
+    prediction leaves of them. White noise at `floor` of their power is added first, so that what nobody hears stays soft.
+    All zeros but the first tap where the signals are silent.
+    """
+    autocorrelation, _ = correlations([(each, each) for each in signals], order + 1, 1)
+    if not autocorrelation[0] > 0:
+        return np.eye(1, order + 1)[0]
+    autocorrelation[0] *= 1 + floor
+    return np.concatenate([[1.0], -linalg.solve_toeplitz(autocorrelation[:-1], autocorrelation[1:])])
