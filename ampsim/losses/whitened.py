@@ -1,5 +1,7 @@
 """A loss behind the filter that makes the recording's own target equally strong at all frequencies."""
 
+import numpy as np
+
 from ampsim.losses.filtered import Filtered
 from ampsim.losses.loss import Loss, Tensor
 from ampsim.signals import filters
@@ -10,7 +12,8 @@ class Whitened(Filtered):
     """A loss that sees the treble of an amp as it sees its bass, though a cabinet leaves little of it.
 
     Args:
-        order: taps of the filter's past; it is designed on the targets that `prepare` is given.
+        order: taps of the filter's past; it is designed on the targets that `prepare` is given. Without any, or on silent
+            ones, it lets everything through as it is.
         floor_db: white noise, below the targets' power, under which nothing is raised.
     """
 
@@ -26,6 +29,5 @@ class Whitened(Filtered):
         super().prepare(sample_rate=sample_rate, segment_length=segment_length, target=target)
 
     def design(self, sample_rate: int) -> filters.Taps:
-        if self.target is None:
-            raise RuntimeError("Whitened is designed on targets: give them to prepare()")
-        return whitening([*self.target], order=self.order, floor=self.floor)
+        targets = np.zeros((0, 1)) if self.target is None else np.asarray(self.target)
+        return whitening([*targets], order=self.order, floor=self.floor)

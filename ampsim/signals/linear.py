@@ -41,7 +41,7 @@ def frame_powers(signal: NDArray[np.floating], sample_rate: int) -> Array:
 def whitening(signals: Sequence[NDArray[np.floating]], *, order: int = 32, floor: float = 1e-5) -> Array:
     """A filter, (order + 1,), that makes (num_samples,) signals about equally strong at all frequencies: what linear
     prediction leaves of them. White noise at `floor` of their power is added first, so that what nobody hears stays soft.
-    All zeros but the first tap where the signals are silent.
+    All zeros but the first tap where the signals are silent, or none.
     """
     autocorrelation, _ = correlations([(each, each) for each in signals], order + 1, 1)
     if not autocorrelation[0] > 0:

@@ -28,8 +28,13 @@ def test_an_error_in_the_treble_counts_as_much_as_one_in_the_bass():
     assert losses[1][1] < 1e-2 * losses[1][0]
 
 
-def test_it_knows_its_filter_only_from_targets():
-    with pytest.raises(RuntimeError, match="give them to prepare"):
-        Whitened(ESR()).prepare(sample_rate=44100, segment_length=4096)
+def test_without_targets_it_is_the_loss_itself_but_for_the_first_samples():
+    target, prediction = dull((2, 4096)), dull((2, 4096))
+    for given in (None, 0 * target):
+        whitened = Whitened(ESR(), order=8)
+        whitened.prepare(sample_rate=44100, segment_length=4096, target=given)
+        assert float(whitened(target, prediction)) == pytest.approx(
+            float(ESR()(target[:, 8:], prediction[:, 8:])), rel=1e-4
+        )
     with pytest.raises(ValueError, match="order=0"):
         Whitened(ESR(), order=0)
