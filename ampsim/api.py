@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 Files = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 Notice = Callable[[str], None]
+MOST_OVERSAMPLING = 64
 
 
 # ---- Recordings -----------------------------------------------------------------------------------------------------
@@ -219,14 +220,12 @@ class Run:
 
         return Renderer(self.model)
 
-    def render(
-        self, input: str | Path, output: str | Path, *, channel: int | None = None, overwrite: bool = False
-    ) -> Path:
-        """Play a file of any length through the model into another, in constant memory; see `render`."""
-        return render(input, output, run=self, channel=channel, overwrite=overwrite)[0]
+    def render(self, input: str | Path, output: str | Path, **options: Any) -> Path:
+        """Play a file of any length through the model into another, in constant memory; `options` are those of `render`."""
+        return render(input, output, run=self, **options)[0]
 
-    def evaluate(self, split: str = "test", *, notice: Notice = print) -> dict[str, float]:
-        """Score the model again on `train`, `validation` or `test` of its recording.
+    def evaluate(self, split: str = "test", *, oversample: int = 1, notice: Notice = print) -> dict[str, float]:
+        """Score the model again on `train`, `validation` or `test` of its recording, played at `oversample` times its rate.
 
         Raises:
             AmpsimError: the recording is not where it was, or there is no such split.
@@ -237,7 +236,8 @@ class Run:
 
         if split not in SPLITS:
             raise AmpsimError(f"split={split}{nearest(split, list(SPLITS))}")
-        return score_again(self.tracked, split, notice=notice)
+        check_oversample(oversample)
+        return score_again(self.tracked, split, notice=notice, oversample=oversample)
 
     def export(
         self, output: str | Path, *, format: str = "nam", overwrite: bool = False, **details: Any
@@ -444,6 +444,7 @@ def render(
     run: Run | str = "last",
     capture: str = "",
     channel: int | None = None,
+    oversample: int = 1,
     overwrite: bool = False,
     notice: Notice = print,
     report: Callable[[Path, float, float], None] = lambda path, done_s, total_s: None,
@@ -455,6 +456,8 @@ def render(
         input: an audio file, or a folder of them.
         output: the file to write (.wav, .flac, .aiff), or a folder.
         channel: of the input, counted from 0; needed where it has several.
+        oversample: play the net at so many times its sample rate, which takes as much longer: exactly the same filters, and
+            the harmonics of its curves do not fold back.
         report: given each file with the seconds done and the seconds in all.
         store: folder, uri and experiment, as of `open`.
 
@@ -467,15 +470,29 @@ def render(
     """
     from ampsim.signals.audio import destinations
 
+    check_oversample(oversample)
     planned = destinations(Path(input), Path(output), overwrite=overwrite, inputs=[capture] if capture else [])
     renderer = capture_player(capture, notice) if capture else handle(run, **store).renderer
     from ampsim.models.rendering import render_file
 
     for source, destination in planned:
-        steps = render_file(renderer, source, destination, channel=channel, overwrite=overwrite, notice=notice)
+        steps = render_file(
+            renderer,
+            source,
+            destination,
+            channel=channel,
+            oversample=oversample,
+            overwrite=overwrite,
+            notice=notice,
+        )
         for done_s, total_s in steps:
             report(source, done_s, total_s)
     return [destination for _, destination in planned]
+
+
+def check_oversample(factor: int) -> None:
+    if not 1 <= factor <= MOST_OVERSAMPLING:
+        raise AmpsimError(f"oversample={factor}: it is 1 (as the model was trained) to {MOST_OVERSAMPLING}")
 
 
 def handle(run: Run | str, **store: Any) -> Run:

@@ -13,7 +13,7 @@ from synthetic import RATE, REMOVED
 import ampsim
 from ampsim import AmpsimError, api
 from ampsim.config.run_config import RunConfig, assignment
-from ampsim.models.rendering import Renderer
+from ampsim.models.rendering import Oversampled, Renderer
 from ampsim.training.observer import Observer
 
 SMALL = {
@@ -118,6 +118,11 @@ def test_what_is_played_is_what_the_model_renders(trained: ampsim.api.Run, tmp_p
     soundfile.write(tmp_path / "in.wav", signal, RATE, subtype="FLOAT")
     path = trained.render(tmp_path / "in.wav", tmp_path / "out.wav")
     np.testing.assert_allclose(soundfile.read(path)[0], Renderer(trained.model)(signal), atol=1e-7)
+    fast = trained.render(tmp_path / "in.wav", tmp_path / "fast.wav", oversample=3)
+    np.testing.assert_allclose(soundfile.read(fast)[0], Oversampled(trained.model, 3)(signal), atol=1e-6)
+    with pytest.raises(AmpsimError, match=r"oversample=0: it is 1 \(as the model was trained\) to 64"):
+        trained.render(tmp_path / "in.wav", tmp_path / "none.wav", oversample=0)
+    assert not (tmp_path / "none.wav").exists()
 
 
 def test_a_notebook_shows_a_run(trained: ampsim.api.Run):

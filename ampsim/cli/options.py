@@ -42,6 +42,7 @@ class Evaluate(StoreOptions):
 
     run: str = option("last", "id, name or last")
     split: str = option("test", "train, validation or test")
+    oversample: int = option(1, "play the model at so many times its sample rate")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +54,7 @@ class Render(StoreOptions):
     run: str = option("last", "id, name or last")
     capture: str = option("", "a .nam file to play instead of a run")
     channel: int = option(-1, "the channel of the input to play, counted from 0; required if there are several")
+    oversample: int = option(1, "play at so many times the model's sample rate: no aliases, and as much more work")
     overwrite: bool = option(False, "overwrite existing files")
 
 

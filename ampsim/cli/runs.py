@@ -22,7 +22,7 @@ def evaluate(words: list[str]) -> None:
 
     run = api.open(options.run, **options.where())
     with console.status("rendering ..."):
-        scores = run.evaluate(options.split, notice=lambda text: say(console, text))
+        scores = run.evaluate(options.split, oversample=options.oversample, notice=lambda text: say(console, text))
     console.print(score_table(scores, f"{run.name} on the {options.split} split"))
 
 
@@ -52,6 +52,7 @@ def render(words: list[str]) -> None:
             run=options.run,
             capture=options.capture,
             channel=None if options.channel < 0 else options.channel,
+            oversample=options.oversample,
             overwrite=options.overwrite,
             notice=lambda text: say(console, text),
             report=report,

@@ -27,6 +27,7 @@ class Training:
     xla: bool | None = None
     precision: Precision = Precision.float32
     devices: Any = 1
+    anti_aliasing: float = 0.0
     checkpoint_every_s: float = 30.0
     resume: bool = False
 
@@ -42,7 +43,14 @@ class Sweep:
 
 
 LARGEST = 2**63 - 1
-AT_LEAST = {"segment_length": 1, "batch_size": 1, "steps_per_call": 1, "patience": 1, "checkpoint_every_s": 0}
+AT_LEAST = {
+    "segment_length": 1,
+    "batch_size": 1,
+    "steps_per_call": 1,
+    "patience": 1,
+    "checkpoint_every_s": 0,
+    "anti_aliasing": 0,
+}
 ABOVE_ZERO = ("epochs", "seconds", "validate_every")
 
 

@@ -4,6 +4,7 @@ from ampsim.losses.filtered import AWeighted, Filtered, PreEmphasized
 from ampsim.losses.loss import Loss, Sum
 from ampsim.losses.spectral import AWeightedSpectralMSE, LogMel, MultiResolutionSTFT, Spectral
 from ampsim.losses.waveform import DC, ESR, MAE, MSE
+from ampsim.losses.whitened import Whitened
 
 __all__ = [
     "DC",
@@ -19,4 +20,5 @@ __all__ = [
     "PreEmphasized",
     "Spectral",
     "Sum",
+    "Whitened",
 ]

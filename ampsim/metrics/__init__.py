@@ -9,6 +9,7 @@ from ampsim.metrics.blocks import Blocks, block_sums
 from ampsim.metrics.disagreements import Verdict, disagreements
 from ampsim.metrics.floors import GainCurve, LinearFloor, gain_curve, linear_floor
 from ampsim.metrics.fluctuation import fluctuation
+from ampsim.metrics.hiss import Hiss, hiss
 from ampsim.metrics.mushra import PredictedMushra, predicted_mushra
 from ampsim.metrics.noise import NoiseFloor, noise_floor
 from ampsim.metrics.probes import Aliasing, Fingerprint, aliasing_to_signal_ratio, fingerprint
@@ -67,6 +68,7 @@ __all__ = [
     "ErrorCurve",
     "Fingerprint",
     "GainCurve",
+    "Hiss",
     "LinearFloor",
     "Measured",
     "NoiseFloor",
@@ -83,6 +85,7 @@ __all__ = [
     "fingerprint",
     "fluctuation",
     "gain_curve",
+    "hiss",
     "linear_floor",
     "log_spectral_distance",
     "loudness",

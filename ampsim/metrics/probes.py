@@ -16,6 +16,7 @@ Array = NDArray[np.float64]
 Render = Callable[[NDArray[np.float32]], NDArray[np.floating]]
 PERIOD = 8191  # 186 ms at 44.1 kHz
 SILENT = 1e-24  # a power that counts as nothing
+BELOW_PEAK_DB = (-30.0, -24.0, -18.0, -12.0, -6.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,13 @@ class Aliasing:
 
     @property
     def mean_db(self) -> float:
-        """The mean over pitches and levels of the ratios themselves, in dB."""
-        return 10 * math.log10(float(np.mean(10 ** (self.ratio_db / 10))))
+        """The mean of the decibels, so that each tone counts; the mean of the ratios would be that of the worst few."""
+        return float(self.ratio_db.mean())
+
+    @property
+    def worst_db(self) -> float:
+        """Of the tone that aliases most."""
+        return float(self.ratio_db.max())
 
 
 @dataclass(frozen=True)
@@ -53,14 +59,21 @@ def aliasing_to_signal_ratio(
     render: Render,
     sample_rate: int,
     *,
-    pitches_hz: Sequence[float] = (220, 880, 1760, 3520),
-    levels_db: Sequence[float] = (-24, -6),
+    pitches_hz: Sequence[float] | None = None,
+    levels_db: Sequence[float] = BELOW_PEAK_DB,
     before_s: float = 0.25,
     after_s: float = 0.05,
 ) -> Aliasing:
     """Play sines of several pitches and levels; see Sato and Smith (2025), arXiv:2505.04082, which also counts 0 Hz as
     aliasing: here an offset, which every asymmetric amp makes, counts neither way. Noise of the system counts as aliasing.
+
+    Args:
+        pitches_hz: None takes six from 1 to 8 kHz, or to 0.4 of the sample rate, in equal musical steps.
+        levels_db: peaks of the sines in dB re full scale. A model is asked for those that it has heard.
+        before_s, after_s: as of `played`.
     """
+    if pitches_hz is None:
+        pitches_hz = [*np.geomspace(min(1000, 0.1 * sample_rate), min(8000, 0.4 * sample_rate), 6)]
     bins = [nearest_bin(pitch, sample_rate) for pitch in pitches_hz]
     settings = [(number, level) for number in bins for level in levels_db]
     tones = [10 ** (level / 20) * tone(number) for number, level in settings]

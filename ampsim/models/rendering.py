@@ -1,7 +1,9 @@
 """Runs a model over a signal of any length, block by block, at constant memory."""
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain
+from functools import partial
+from itertools import chain, tee
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 # Long enough that the history a block brings along (a window) is a small part of its work, short enough for the cache.
 BLOCK_LENGTH = 16384
 PIECE = 1 << 16  # samples read from a file at a time
+Blocks = Callable[[Iterable[Signal]], Iterator[Signal]]
 
 
 class Renderer:
@@ -63,6 +66,60 @@ class Renderer:
             drop = max(drop - length, 0)
 
 
+class Oversampled(Renderer):
+    """A model played at `factor` times its sample rate; see `oversampled`."""
+
+    def __init__(self, model: AmpModel, factor: int, *, block_length: int = BLOCK_LENGTH) -> None:
+        super().__init__(model, block_length=block_length)
+        self.factor = factor
+
+    def blocks(self, signals: Iterable[Signal], *, state: Any = None) -> Iterator[Signal]:
+        return oversampled(partial(super().blocks, state=state), signals, self.factor)
+
+
+def oversampled(blocks: Blocks, signals: Iterable[Signal], factor: int) -> Iterator[Signal]:
+    """What a net plays at `factor` times its rate, at its rate again; what comes out adds up to the same length.
+
+    There every delay in the net is `factor` times as many samples: a convolution's dilation is multiplied, a filter's taps
+    stand apart with zeros in between, and a recurrent cell is fed its state of `factor` samples ago. None of these lets
+    the samples of one phase (every `factor`-th, from one of the first `factor` on) meet those of another. So the net as it
+    is, on each phase by itself, plays the same, whatever its family: exactly the net's own system of filters and curves,
+    with the curves at a rate at which their harmonics have room. A linear net comes out as without.
+
+    Args:
+        blocks: plays pieces of any length from silence, such as `Renderer.blocks`; called once a phase.
+        signals: pieces of any length.
+        factor: 1 plays them as they are.
+    """
+    if factor == 1:
+        yield from blocks(signals)
+        return
+    counted = Counted(signals)
+    pieces = regular(resampled(counted, 1, factor, quality="VHQ"), factor * BLOCK_LENGTH)
+    # The last piece is filled up, so that all phases are of one length; what is added is cut off at the end.
+    copies = tee((block[: -(-length // factor) * factor] for block, length in pieces), factor)
+    phases = [blocks(map(itemgetter(slice(first, None, factor)), copy)) for first, copy in enumerate(copies)]
+    fast = (np.stack(parts, axis=1).ravel() for parts in zip(*phases, strict=True))
+    done = 0
+    for samples in resampled(fast, factor, 1, quality="VHQ"):
+        samples = samples[: counted.total - done]
+        done += len(samples)
+        yield samples
+    yield np.zeros(counted.total - done, np.float32)
+
+
+class Counted:
+    """Pieces of a signal, with how many samples have passed by."""
+
+    def __init__(self, signals: Iterable[Signal]) -> None:
+        self.signals, self.total = signals, 0
+
+    def __iter__(self) -> Iterator[Signal]:
+        for samples in self.signals:
+            self.total += len(samples)
+            yield samples
+
+
 def regular(signals: Iterable[Signal], length: int) -> Iterator[tuple[Signal, int]]:
     """Pieces of any length as blocks of one length; the last is filled up with zeros. Yields (block, samples in it)."""
     block, filled = np.zeros(length, np.float32), 0
@@ -84,12 +141,14 @@ def render_file(
     destination: Path,
     *,
     channel: int | None = None,
+    oversample: int = 1,
     overwrite: bool = False,
     notice: Callable[[str], None] = print,
 ) -> Iterator[tuple[float, float]]:
     """Play a file through a model into another of the same rate and length; yields (seconds done, seconds in all).
 
-    The file passes through in pieces, resampled to the model's rate and back where they differ.
+    The file passes through in pieces, resampled to the model's rate and back where they differ; the model may play at
+    `oversample` times its rate (see `oversampled`).
 
     Raises:
         AmpsimError: the input cannot be read, has several channels and none is chosen, or holds NaN; the model plays NaN;
@@ -100,7 +159,11 @@ def render_file(
         model_rate = renderer.sample_rate or rate
         chosen = chosen_channel(file, source, channel)
         heard = resampled(pieces(file, source, chosen), rate, model_rate)
-        played = resampled(sound(renderer, renderer.blocks(heard), model_rate), model_rate, rate)
+
+        def checked(signals: Iterable[Signal]) -> Iterator[Signal]:
+            return sound(renderer, renderer.blocks(signals), model_rate)
+
+        played = resampled(oversampled(checked, heard, oversample), model_rate, rate)
         done, loudest = 0, 0.0
         with written(destination, rate, overwrite=overwrite) as output:
             for samples in played:
@@ -146,11 +209,11 @@ def sound(renderer: "Renderer | Player", signals: Iterable[Signal], sample_rate:
         done += len(samples)
 
 
-def resampled(signals: Iterable[Signal], rate: int, new_rate: int) -> Iterator[Signal]:
+def resampled(signals: Iterable[Signal], rate: int, new_rate: int, *, quality: str = "HQ") -> Iterator[Signal]:
     if rate == new_rate:
         yield from signals
         return
-    stream = soxr.ResampleStream(rate, new_rate, 1, dtype="float32")
+    stream = soxr.ResampleStream(rate, new_rate, 1, dtype="float32", quality=quality)
     for samples in signals:
         yield stream.resample_chunk(samples)
     yield stream.resample_chunk(np.empty(0, np.float32), last=True)

@@ -13,7 +13,7 @@ from ampsim.models.layers import Fir, check_sizes
 from ampsim.models.past import Past, with_pasts
 from ampsim.models.wavenet import WaveNet
 from ampsim.signals.audio import Signal
-from ampsim.signals.linear import correlations
+from ampsim.signals.linear import correlations, whitening
 
 REGULARISATION = 1e-6  # noise, of the power of what the filter hears, that it must not amplify
 
@@ -31,6 +31,7 @@ class WaveNetCab(WaveNet):
         channels, kernel_size, activation, gated, head_scale: as of `WaveNet`.
         taps: length of the filter in training, `future` of it on the current sample and later ones.
         tail: older taps than these; zeros until `solve`.
+        treble: what the treble counts for in `solve`, against the waveform; 0 leaves it out.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class WaveNetCab(WaveNet):
         head_scale: float = 1.0,
         taps: int = 1024,
         tail: int = 0,
+        treble: float = 0.0,
         future: int = 1,
         sample_rate: int | None = None,
         **keras_arguments: Any,
@@ -53,7 +55,9 @@ class WaveNetCab(WaveNet):
             raise ValueError(f"future={future} and taps={taps}: the future is part of the filter")
         if tail < 0:
             raise ValueError(f"tail={tail}: it is 0 or more")
-        self.taps, self.tail = taps, tail
+        if treble < 0:
+            raise ValueError(f"treble={treble}: it is 0 or more")
+        self.taps, self.tail, self.treble = taps, tail, treble
         super().__init__(
             channels=channels,
             dilations=[[2**number for number in range(layers)]],
@@ -102,22 +106,41 @@ class WaveNetCab(WaveNet):
         return entries, [*weights, np.zeros(inputs + 5), kernel]
 
     def solve(self, examples: Sequence[tuple[Signal, Signal]]) -> bool:
-        """The filter, tail included, by least squares: what is added to it is that of the error that is left."""
-        if not self.tail:
+        """The filter, tail included, by least squares: what is added to it is that of the error that is left.
+
+        Two errors are made small at once, each over what it is now: that of the waveform, and with the weight `treble` that
+        behind a filter that whitens the target. The first is nearly all bass: by itself it leaves whatever the net plays
+        above a cabinet's range, which is heard as hiss.
+        """
+        if not (self.tail or self.treble):
             return False
-        automatic, crossed = np.zeros(self.cabinet.taps), np.zeros(self.cabinet.taps)
-        for heard, target in examples:
-            played = super().transform(self.input_gain * tf.constant(heard[None], tf.float32))
-            error = target / self.output_gain - self.cabinet(played)[0].numpy()
+        takes = [self.played(input, target) for input, target in examples]
+        criteria = [(1.0, np.ones(1))]
+        if self.treble:
+            criteria.append((self.treble, whitening([target for _, target in examples])))
+        autocorrelation, cross_correlation = np.zeros(self.cabinet.taps), np.zeros(self.cabinet.taps)
+        for weight, taps in criteria:
+            heard = [tuple(np.convolve(each, taps, "valid") for each in take) for take in takes]
+            energy = sum(float(error @ error) for _, error in heard)
+            if not energy > 0:
+                return False
             # What is played begins earlier than the error by what the filter remembers.
-            late = np.pad(error, (self.cabinet.taps - 1, 0))
-            found = correlations([(played[0].numpy(), late)], self.cabinet.taps, 1)
-            automatic, crossed = automatic + found[0], crossed + found[1]
-        automatic[0] *= 1 + REGULARISATION
-        if not automatic[0] > 0:
+            late = [(net, np.pad(error, (self.cabinet.taps - 1, 0))) for net, error in heard]
+            found = correlations(late, self.cabinet.taps, 1)
+            autocorrelation += weight / energy * found[0]
+            cross_correlation += weight / energy * found[1]
+        autocorrelation[0] *= 1 + REGULARISATION
+        if not autocorrelation[0] > 0:
             return False
-        self.cabinet.kernel.assign_add(linalg.solve_toeplitz(automatic, crossed)[::-1].astype(np.float32))
+        change = linalg.solve_toeplitz(autocorrelation, cross_correlation)[::-1]
+        self.cabinet.kernel.assign_add(change.astype(np.float32))
         return True
+
+    def played(self, input: Signal, target: Signal) -> tuple[Array, Array]:
+        """What the filter hears of an example, (taps + tail - 1 + n,), and the error that it leaves, (n,)."""
+        net = super().transform(self.input_gain * tf.constant(input[None], tf.float32))
+        error = target / self.output_gain - self.cabinet(net)[0].numpy()
+        return net[0].numpy().astype(np.float64), error.astype(np.float64)
 
 
 def headed(entry: dict[str, Any], channels: int, bias: bool, *, kernel_size: int = 1) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator
 from scipy import signal as dsp
 
-from ampsim.metrics import Aliasing, ErrorCurve, Fingerprint, GainCurve
+from ampsim.metrics import Aliasing, ErrorCurve, Fingerprint, GainCurve, Hiss
+from ampsim.metrics.hiss import HIGH_HZ, LOW_HZ
 from ampsim.report.pareto import front
 from ampsim.signals.audio import Signal
 from ampsim.signals.filters import a_magnitude
@@ -200,20 +200,35 @@ def harmonics(fingerprints: Mapping[str, Fingerprint], *, shown: int = 6) -> Fig
 
 
 def aliasing(found: Aliasing) -> Figure:
-    """Aliasing-to-signal ratio against pitch, a line for each level."""
-    figure, (axes,) = panels(1, "Aliasing")
-    for index, (level, style) in enumerate(zip(found.levels_db, cycle(("-", "--", ":", "-.")), strict=False)):
-        label = f"sine at {level:g} dBFS"
-        axes.plot(
-            found.pitches_hz, found.ratio_db[:, index], style, color=COLOURS["prediction"], marker=".", label=label
-        )
-    axes.set_xscale("log")
-    axes.set_xticks(found.pitches_hz, [f"{pitch:.0f}" for pitch in found.pitches_hz])
-    axes.set_xticks([], minor=True)
-    axes.set_ylim(bottom=max(-130.0, axes.get_ylim()[0]))  # below lies the rounding of float32
-    axes.set_xlabel("pitch (Hz)")
-    axes.set_ylabel("aliases over harmonics (dB)")
-    axes.legend()
+    """Aliasing-to-signal ratio of each test tone: pitch against level."""
+    figure, (axes,) = panels(1, f"Aliasing: mean {found.mean_db:.1f} dB, worst {found.worst_db:.1f} dB", height=4.0)
+    axes.grid(False)
+    image = axes.imshow(found.ratio_db.T, origin="lower", aspect="auto", cmap="magma", vmin=-100, vmax=0)
+    for (pitch, level), ratio in np.ndenumerate(found.ratio_db):
+        axes.text(pitch, level, f"{ratio:.0f}", ha="center", va="center", color="white" if ratio < -40 else "black")
+    axes.set_xticks(range(len(found.pitches_hz)), [kilohertz(round(pitch, -1)) for pitch in found.pitches_hz])
+    axes.set_yticks(range(len(found.levels_db)), [f"{level:.0f}" for level in found.levels_db])
+    axes.set_xlabel("pitch of a sine (Hz)")
+    axes.set_ylabel("its peak (dBFS)")
+    figure.colorbar(image, ax=axes, label="aliases over harmonics (dB)")
+    return figure
+
+
+def hiss(found: Hiss) -> Figure:
+    """Spectra of amp and prediction in the frames in which a note decays and the amp has only noise left above 10 kHz."""
+    title = (
+        f"Decays, {found.duration_s:.1f} s: hiss {found.db:+.1f} dB" if found.duration_s else f"Decays: {found.note}"
+    )
+    figure, (axes,) = panels(1, title)
+    if found.duration_s:
+        for name, level_db in (("amp", found.amp_db), ("prediction", found.prediction_db)):
+            axes.plot(found.frequencies_hz, level_db, color=COLOURS[name], label=name, lw=1)
+        axes.axvspan(LOW_HZ, HIGH_HZ, color="black", alpha=0.06, label="where hiss is measured")
+        axes.legend()
+    axes.set_xlim(0, found.frequencies_hz[-1])
+    axes.xaxis.set_major_formatter(FuncFormatter(kilohertz))
+    axes.set_xlabel("frequency (Hz)")
+    axes.set_ylabel("level (dBFS)")
     return figure
 
 
@@ -394,7 +409,7 @@ def frequency_axis(axes: Axes, sample_rate: int) -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(kilohertz))
 
 
-def kilohertz(value: float, _: object) -> str:
+def kilohertz(value: float, _: object = None) -> str:
     return f"{value / 1000:g}k" if value >= 1000 else f"{value:g}"
 
 

@@ -9,16 +9,19 @@ from ampsim.metrics import (
     Aliasing,
     Blocks,
     Fingerprint,
+    Hiss,
     aliasing_to_signal_ratio,
     fingerprint,
+    hiss,
     linear_floor,
     measured,
     noise_floor,
 )
+from ampsim.metrics.probes import BELOW_PEAK_DB
 from ampsim.models import AmpModel
-from ampsim.models.rendering import Renderer
+from ampsim.models.rendering import Oversampled, Renderer
 from ampsim.recordings.pairs import Span
-from ampsim.signals.audio import Signal, refuse_unsound
+from ampsim.signals.audio import Signal, decibels, peak, refuse_unsound
 from ampsim.training.trainer import Trainer
 
 FEW_STEPS = 100  # of the optimizer: a net has hardly left where it began
@@ -28,24 +31,26 @@ NEAR_WIRE = 0.05  # ESR below which a recording leaves a model nothing to learn 
 @dataclass(frozen=True)
 class Evaluation:
     """Scores by name and the sums of blocks that they come from; the signals that they were taken from, one after
-    another: direct, amp, prediction; what the model made of test tones; and `notes`, sentences on scores that leave
-    something out."""
+    another: direct, amp, prediction; what the model made of test tones, and what it plays while notes decay; and `notes`,
+    sentences on scores that leave something out."""
 
     scores: dict[str, float]
     blocks: Blocks
     signals: dict[str, Signal]
     fingerprint: Fingerprint
     aliasing: Aliasing
+    hiss: Hiss
     notes: list[str]
 
 
-def evaluate(model: AmpModel, spans: list[Span]) -> Evaluation:
-    """Render held-out spans and score them; the real-time factor leaves compilation out.
+def evaluate(model: AmpModel, spans: list[Span], *, oversample: int = 1) -> Evaluation:
+    """Render held-out spans, at `oversample` times their rate, and score them; the real-time factor leaves compilation out.
 
     Raises:
         AmpsimError: the model plays NaN or infinity.
     """
-    renderer, sample_rate = Renderer(model), spans[0].take.sample_rate
+    renderer = Oversampled(model, oversample) if oversample > 1 else Renderer(model)
+    sample_rate = spans[0].take.sample_rate
     started = time.perf_counter()
     predictions = [renderer.span(span) for span in spans]
     seconds = time.perf_counter() - started
@@ -55,17 +60,20 @@ def evaluate(model: AmpModel, spans: list[Span]) -> Evaluation:
     told = measured(pairs, sample_rate)
     duration_s = sum(map(len, spans)) / sample_rate
     found = told.scores | {"real_time_factor": duration_s / seconds, "parameters": float(model.count_params())}
-    # Test tones settle for as long as the model remembers.
-    before_s, after_s = max(0.25, model.history / sample_rate), max(0.05, model.future / sample_rate)
-    aliasing = aliasing_to_signal_ratio(renderer, sample_rate, before_s=before_s, after_s=after_s)
-    found["aliasing_db"] = aliasing.mean_db
+    # Test tones settle for as long as the model remembers, and are as loud as the guitar of the recording at most.
+    before_s, after_s = max(0.25, model.history / sample_rate), model.future / sample_rate
+    loudest_db = decibels(max(peak(span.take.input) for span in spans))
+    levels_db = [max(loudest_db, -60.0) + level for level in BELOW_PEAK_DB]
+    aliasing = aliasing_to_signal_ratio(renderer, sample_rate, levels_db=levels_db, before_s=before_s, after_s=after_s)
+    hissed = hiss(pairs, sample_rate)
+    found |= {"aliasing_db": aliasing.mean_db, "aliasing_worst_db": aliasing.worst_db, "hiss_db": hissed.db}
     signals = {
         "direct": np.concatenate([span.direct for span in spans]),
         "amp": np.concatenate([span.target for span in spans]),
         "prediction": np.concatenate(predictions),
     }
     harmonics = fingerprint(renderer, sample_rate, before_s=before_s, after_s=after_s)
-    return Evaluation(found, told.blocks, signals, harmonics, aliasing, told.notes)
+    return Evaluation(found, told.blocks, signals, harmonics, aliasing, hissed, told.notes + hissed.notes)
 
 
 def doubts(trainer: Trainer, evaluation: Evaluation) -> list[str]:

@@ -13,8 +13,9 @@ from ampsim.runs.tracking import TrackedRun
 Notice = Callable[[str], None]
 
 
-def score_again(tracked: TrackedRun, split_name: str, *, notice: Notice) -> dict[str, float]:
-    """Scores of a finished run's model on a split of its recording, as its saved config describes it."""
+def score_again(tracked: TrackedRun, split_name: str, *, notice: Notice, oversample: int = 1) -> dict[str, float]:
+    """Scores of a finished run's model on a split of its recording, as its saved config describes it; the model plays at
+    `oversample` times its rate."""
     config, _ = RunConfig.read(tracked.file("config.yaml"))  # the store may come from someone else
     for fault in plugins.load():  # which may bring metrics
         notice(fault)
@@ -22,7 +23,7 @@ def score_again(tracked: TrackedRun, split_name: str, *, notice: Notice) -> dict
     model = load_model(tracked)
     spans = recording.split(gap=model.receptive_field)
     scored = spans[split_name]
-    evaluation = evaluate(model, scored)
+    evaluation = evaluate(model, scored, oversample=oversample)
     for note in evaluation.notes:
         notice(note)
     return {**evaluation.scores, **floors(spans["train"], spans["validation"], scored, future=model.future)}

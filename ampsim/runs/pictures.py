@@ -24,6 +24,7 @@ def record_pictures(tracked: TrackedRun, folder: Path, state: State, evaluation:
         ),
         "harmonics": plots.harmonics({"prediction": evaluation.fingerprint}),
         "aliasing": plots.aliasing(evaluation.aliasing),
+        "hiss": plots.hiss(evaluation.hiss),
     }
     (folder / "figures").mkdir()
     for name, figure in figures.items():

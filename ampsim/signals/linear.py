@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
+from scipy import fft, linalg
 
 from ampsim.signals import scratch
 from ampsim.signals.scratch import blocks
@@ -43,3 +43,15 @@ def of_frames(signal: NDArray[np.floating], sample_rate: int, measure: Callable[
     return np.concatenate(
         [np.zeros(0), *(measure(framed(block, sample_rate)) for _, block in blocks(signal, size=step))]
     )
+
+
+def whitening(signals: Sequence[NDArray[np.floating]], *, order: int = 32, floor: float = 1e-5) -> Array:
+    """A filter, (order + 1,), that makes (num_samples,) signals about equally strong at all frequencies: what linear
+    prediction leaves of them. White noise at `floor` of their power is added first, so that what nobody hears stays soft.
+    All zeros but the first tap where the signals are silent, or none.
+    """
+    autocorrelation, _ = correlations([(each, each) for each in signals], order + 1, 1)
+    if not autocorrelation[0] > 0:
+        return np.eye(1, order + 1)[0]
+    autocorrelation[0] *= 1 + floor
+    return np.concatenate([[1.0], -linalg.solve_toeplitz(autocorrelation[:-1], autocorrelation[1:])])

@@ -24,9 +24,11 @@ from ampsim.training.checkpoint import Checkpoint
 from ampsim.training.observer import Observer
 from ampsim.training.segments import Segments
 from ampsim.training.state import Progress, State
+from ampsim.training.tones import Tones
 
 NOTABLE_S = 2.0  # of compiling, from which it is told
 SOLVED_LENGTH, SOLVED_STRETCHES = 200_000, 8  # samples of training audio that a model may solve for weights from
+SOLVED_TOLERANCE = 1.05
 
 
 class Trainer:
@@ -43,6 +45,7 @@ class Trainer:
         validate_every: in epochs; a fraction validates several times an epoch.
         steps_per_call: optimizer steps in one call of the compiled function.
         xla: compile the step with XLA; None does what suits the model.
+        anti_aliasing: weight of a penalty on what the model adds to test tones off their harmonics, in bels; see `Tones`.
         precision: of the numbers in matrix products, "float32" or "bfloat16"; all else is float32, and so is rendering.
         checkpoint: the file to keep a checkpoint in, or None.
         checkpoint_every_s: seconds between checkpoints.
@@ -69,6 +72,7 @@ class Trainer:
         steps_per_call: int = 8,
         xla: bool | None = None,
         precision: str = "float32",
+        anti_aliasing: float = 0.0,
         seed: int = 0,
         checkpoint: Path | None = None,
         checkpoint_every_s: float = 30.0,
@@ -94,6 +98,7 @@ class Trainer:
             schedule=schedule,
         )
         self.checkpoint = None if checkpoint is None else Checkpoint(checkpoint, checkpoint_every_s)
+        self.tones = Tones.of(model, segments, anti_aliasing) if anti_aliasing else None
         self.compile(xla=model.xla_training if xla is None else xla, precision=precision)
         self.renderer = Renderer(model)
         self.order: tuple[int, np.ndarray] = (-1, np.empty(0))
@@ -167,7 +172,8 @@ class Trainer:
         return self.state
 
     def solve(self, elapsed_s: float, observer: Observer) -> None:
-        """What the model solves for after its training is kept if the validation split is the better for it.
+        """What the model solves for after its training is kept if the validation split is the better for it, or hardly worse:
+        what it gains in the treble the loss may not hear.
 
         It comes after the last checkpoint and is no step of the training: one that goes on does without it.
         """
@@ -176,7 +182,7 @@ class Trainer:
         if not self.model.solve(self.segments.stretches(SOLVED_LENGTH, SOLVED_STRETCHES)):
             return
         validation = self.validate()
-        if not validation["validation_loss"] < self.state.best_loss:
+        if not validation["validation_loss"] < SOLVED_TOLERANCE * self.state.best_loss:
             self.set_weights(self.best)
             return
         self.state.best_loss, self.state.best_step = validation["validation_loss"], self.state.step + 1
@@ -259,6 +265,9 @@ class Trainer:
                 whole = context.all_gather(tf.stop_gradient(prediction), axis=0)
                 prediction = tf.concat([whole[:first], prediction, whole[first + share :]], axis=0)
             loss, terms = self.loss(target, prediction)
+            if self.tones:  # once for the whole batch, whatever it is shared out to
+                penalty = self.tones.penalty(tf.stack([self.seed % 2**31, starts[0] + starts[-1]]))
+                loss += self.tones.weight * penalty / context.num_replicas_in_sync
         gradients = tape.gradient(loss, self.model.trainable_variables)
         self.optimizer.apply(gradients, self.model.trainable_variables)
         return tf.stack([loss, *terms.values()])

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import soxr
 
-from ampsim.metrics import aliasing_to_signal_ratio, fingerprint
+from ampsim.metrics import Aliasing, aliasing_to_signal_ratio, fingerprint
+from ampsim.metrics.probes import PERIOD
+from ampsim.recordings import virtual_amp
 
 RATE = 44100
 
@@ -51,10 +53,53 @@ def test_oversampling_takes_aliases_away_and_loudness_and_pitch_bring_them():
     def oversampled(signal):
         return soxr.resample(hard(soxr.resample(signal, RATE, 8 * RATE)), 8 * RATE, RATE)[: len(signal)]
 
-    plain, better = (aliasing_to_signal_ratio(render, RATE) for render in (hard, oversampled))
+    plain, better = (
+        aliasing_to_signal_ratio(render, RATE, pitches_hz=(220, 880, 1760, 3520), levels_db=(-24, -6))
+        for render in (hard, oversampled)
+    )
     assert better.mean_db < plain.mean_db - 10
     assert np.all(np.diff(plain.ratio_db[-1]) > 0)
     assert np.all(np.diff(plain.ratio_db[:, -1]) > 0)
+
+
+@pytest.mark.parametrize("gain", [0.5, 4.0, 20.0])
+def test_the_aliases_of_a_tanh_are_those_of_its_fourier_series(gain):
+    """tanh(g sin) has odd harmonics b_n = 2/π ∫ tanh(g sin x) sin nx dx; sampled, each stands at the bin that it folds to."""
+    pitch = 3000.0
+    found = aliasing_to_signal_ratio(
+        lambda s: np.tanh(gain * s.astype(float)), RATE, pitches_hz=(pitch,), levels_db=(0,)
+    )
+    number = round(pitch * PERIOD / RATE)
+    orders = np.arange(1, 801, 2)
+    phase = (np.arange(16384) + 0.5) * np.pi / 16384  # the midpoint rule is exact to rounding for a smooth period
+    series = [2 * np.mean(np.tanh(gain * np.sin(phase)) * np.sin(order * phase)) for order in orders]
+    spectrum = np.zeros(PERIOD // 2 + 1)
+    for order, amplitude in zip(orders, series, strict=True):
+        place = order * number % PERIOD
+        spectrum[min(place, PERIOD - place)] += amplitude if place <= PERIOD // 2 else -amplitude
+    on = np.sum(spectrum[number::number] ** 2)
+    expected = 10 * np.log10((np.sum(spectrum**2) - on) / on)
+    assert found.ratio_db[0, 0] == pytest.approx(max(expected, -130), abs=0.02 if expected > -100 else 15)
+
+
+def test_mean_and_worst_are_over_all_pitches_and_levels():
+    found = Aliasing(np.array([1000.0, 2000.0]), np.array([-6.0, 0.0]), np.array([[-60.0, -40.0], [-40.0, -20.0]]))
+    assert found.worst_db == -20
+    assert found.mean_db == -40
+
+
+def test_the_embedded_amp_is_oversampled_so_that_it_hardly_aliases():
+    """Without that the same valves fold back what the speaker lets through; its noise would count as aliases."""
+
+    def clipped(signal):
+        return np.tanh(80 * signal)
+
+    def amp(signal):
+        return virtual_amp.amplify(signal, RATE, noise_db=-200.0)
+
+    settings = {"pitches_hz": (1000, 4000), "levels_db": (-12, 0)}
+    assert aliasing_to_signal_ratio(amp, RATE, **settings).worst_db < -45
+    assert aliasing_to_signal_ratio(clipped, RATE, **settings).worst_db > -25
 
 
 def test_a_system_with_memory_has_settled_before_it_is_measured():

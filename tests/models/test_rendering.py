@@ -5,13 +5,16 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import soundfile
 import soxr
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy import signal as dsp
 from synthetic import RATE, guitar, noise, pair, write_pcm
 
 from ampsim import AmpsimError
-from ampsim.models import Dense, Fir
-from ampsim.models.rendering import Renderer, regular, render_file
+from ampsim.metrics import aliasing_to_signal_ratio
+from ampsim.models import Dense, Fir, Lstm, Tcn
+from ampsim.models.rendering import Oversampled, Renderer, regular, render_file
 from ampsim.recordings.pairs import Span
 from ampsim.signals import audio
 
@@ -253,3 +256,98 @@ def test_a_model_that_plays_no_numbers_leaves_no_file(tmp_path: Path, rate: int)
     with pytest.raises(AmpsimError, match=r"the model plays NaN or infinity from 0:00\.\d on"):
         [*render_file(Renderer(model), source, tmp_path / "out.wav")]
     assert [path.name for path in tmp_path.iterdir()] == ["in.wav"]
+
+
+# ---- Oversampled ----------------------------------------------------------------------------------------------------
+
+
+def bandlimited(length: int, *, share: float = 0.4) -> np.ndarray:
+    """Noise below a share of the sample rate that fades in and out, so that no edge has anything above."""
+    spectrum = np.fft.rfft(noise(length, level=0.3))
+    spectrum[np.fft.rfftfreq(length) > share] = 0
+    fade = np.hanning(length)
+    return (np.fft.irfft(spectrum, length) * fade).astype(np.float32)
+
+
+@pytest.mark.parametrize("future", [1, 5])
+def test_a_linear_model_sounds_the_same_at_four_times_its_rate(future: int):
+    model = Fir(taps=60, future=future)
+    model.build()
+    model.set_weights([np.random.default_rng(2).standard_normal(60) / 8])
+    signal = bandlimited(5000)
+    assert_allclose(Oversampled(model, 4, block_length=101)(signal), Renderer(model)(signal), atol=2e-5)
+
+
+def test_a_curve_without_memory_is_what_scipys_resampler_makes_of_it():
+    model = echo()
+    signal = 3 * bandlimited(6000, share=0.3)
+    for factor in (2, 3, 8):
+        low_pass = dsp.firwin(128 * factor + 1, 1 / factor, window=("kaiser", 14.0))
+        fast = dsp.resample_poly(signal.astype(float), factor, 1, window=low_pass)
+        expected = dsp.resample_poly(np.tanh(fast), 1, factor, window=low_pass)
+        difference = np.fft.rfft(Oversampled(model, factor)(signal) - expected) / len(signal)
+        band = np.fft.rfftfreq(len(signal)) < 0.4  # where both low-passes are flat
+        assert np.abs(difference[band]).max() < 2e-6
+
+
+@pytest.mark.parametrize("factor", [2, 4])
+def test_it_is_the_net_with_its_dilations_times_the_factor(factor: int):
+    """A TCN built with longer dilations, on the signal at the higher rate: the same system by another route."""
+    keras.utils.set_random_seed(3)
+    plain, spread = (
+        Tcn(channels=4, kernel_size=3, dilations=[scale, 2 * scale, 4 * scale], input_gain=4.0) for scale in (1, factor)
+    )
+    plain.build()
+    spread.build()
+    spread.set_weights(plain.get_weights())
+    signal = bandlimited(4000)
+    fast = soxr.resample(signal, 1, factor, quality="VHQ")
+    expected = soxr.resample(Renderer(spread)(fast), factor, 1, quality="VHQ")
+    found = Oversampled(plain, factor)(signal)
+    assert np.abs(found - Renderer(plain)(signal)).max() > 1e-4  # it does alias
+    assert_allclose(found, expected[: len(found)], atol=1e-5)
+
+
+def test_a_recurrent_net_is_fed_its_state_of_so_many_samples_ago():
+    keras.utils.set_random_seed(4)
+    model = Lstm(units=3, burn_in=50, input_gain=3.0)
+    model.build()
+    signal = bandlimited(600)
+    fast = soxr.resample(signal, 1, 2, quality="VHQ")
+    kernel, recurrent, bias, head, offset = (weight.astype(float) for weight in model.get_weights())
+    settled = model.stream_state()[0][0]
+    states = [tuple(part.numpy()[0].astype(float) for part in settled)] * 2  # of the last sample and the one before
+    played = []
+    for sample in 3.0 * fast.astype(float):
+        (hidden, cell), *_ = states
+        i, f, c, o = np.split(sample * kernel[0] + hidden @ recurrent + bias, 4)
+        cell = cell / (1 + np.exp(-f)) + np.tanh(c) / (1 + np.exp(-i))
+        states = [states[1], (np.tanh(cell) / (1 + np.exp(-o)), cell)]
+        played.append(states[1][0] @ head[:, 0] + offset[0])
+    expected = soxr.resample(np.array(played), 2, 1, quality="VHQ")
+    assert_allclose(Oversampled(model, 2)(signal), expected[:600], atol=1e-4)
+
+
+@pytest.mark.parametrize("length", [1, 7, 101, 5000])
+def test_oversampled_pieces_are_one_pass(length: int):
+    model = dense(window=30, future=4)
+    signal = noise(5000, level=0.5)[:length]
+    whole = Oversampled(model, 3)(signal)
+    assert whole.shape == signal.shape
+    pieces = [signal[start : start + 37] for start in range(0, length, 37)]
+    assert_allclose(np.concatenate([*Oversampled(model, 3, block_length=64).blocks(pieces)]), whole, atol=1e-5)
+
+
+def test_oversampling_lowers_aliases_and_a_file_is_played_so_too(tmp_path: Path):
+    model = echo(sample_rate=RATE)
+    model.input_gain = 20.0
+    plain, better = (
+        aliasing_to_signal_ratio(render, RATE, pitches_hz=(RATE / 9,))
+        for render in (Renderer(model), Oversampled(model, 8))
+    )
+    assert better.mean_db < plain.mean_db - 15
+    signal = 0.5 * bandlimited(3000)
+    write_pcm(tmp_path / "in.wav", [signal])
+    list(render_file(Renderer(model), tmp_path / "in.wav", tmp_path / "out.wav", oversample=8))
+    played, _ = soundfile.read(tmp_path / "out.wav")
+    assert_allclose(played, Oversampled(model, 8)(signal), atol=1e-3)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import signal as dsp
 
 from ampsim.models import WaveNet, WaveNetCab
 
@@ -93,7 +94,30 @@ def test_the_filter_that_is_solved_for_is_the_one_that_made_the_target() -> None
     np.testing.assert_allclose(model.cabinet.kernel, amp.cabinet.kernel, atol=5e-3)
     assert model.solve(examples)  # what is left of the error, by its ends
     np.testing.assert_allclose(model.cabinet.kernel, amp.cabinet.kernel, atol=1e-4)
-    assert not with_tail(0).solve(examples)
+    plain = with_tail(0)
+    examples = [(samples[-len(target) - plain.receptive_field + 1 :], target) for samples, target in examples]
+    assert not plain.solve(examples)
+    plain.treble = 1.0  # for which there is something to solve for without a tail too
+    assert plain.solve(examples)
+
+
+def test_the_treble_is_solved_for_beside_the_waveform() -> None:
+    """An amp with a dull cabinet: weighed by its energy alone, what stands in the treble hardly changes the filter."""
+    random = np.random.default_rng(5)
+    dull = np.convolve(random.normal(size=40_000), np.ones(8) / 8)[:40_000]
+    dull = np.convolve(dull, np.ones(5) / 5)[:40_000].astype(np.float32)
+    found = {}
+    for treble in (0.0, 1.0):
+        model = with_tail(60)
+        model.treble = treble
+        model.cabinet.kernel.assign(0.2 * np.hanning(81)[:80])
+        target = dull[model.history : len(dull) - model.lookahead]
+        assert model.solve([(dull, target)])
+        error = model(dull[None]).numpy()[0] - target
+        frequency, power = dsp.welch(error, nperseg=256)
+        found[treble] = np.sum(power[frequency < 0.05]), np.sum(power[frequency > 0.25])
+    assert found[1.0][1] < 0.7 * found[0.0][1]
+    assert found[1.0][0] < 1.2 * found[0.0][0]
 
 
 def test_silence_leaves_the_filter_as_it_is() -> None:

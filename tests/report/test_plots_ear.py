@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ampsim.metrics import aliasing_to_signal_ratio, esr_over_time, fingerprint, gain_curve
+from ampsim.metrics import aliasing_to_signal_ratio, esr_over_time, fingerprint, gain_curve, hiss
 from ampsim.report import plots
 
 RATE = 44100
@@ -57,3 +57,17 @@ def test_figures_label_axes_with_units_and_draw():
     amp, error = SIGNALS["amp"].astype(float), SIGNALS["prediction"] - SIGNALS["amp"].astype(float)
     second = slice(round((at_s - 0.5) * RATE), round((at_s + 0.5) * RATE))
     assert worst == pytest.approx(np.mean(error[second] ** 2) / np.mean(amp**2))
+
+
+def test_the_hiss_figure_shows_both_spectra_or_why_there_are_none():
+    time_s = np.arange(2 * RATE) / RATE
+    note = 0.5 * np.sin(2 * np.pi * 220 * time_s) * np.exp(-time_s / 0.3)
+    amp, prediction = (note + level * random.normal(size=len(note)) for level in (1e-3, 1e-2))
+    found = hiss([(amp, prediction)], RATE)
+    shown = lines(plots.hiss(found), 0)
+    for name, level_db in (("amp", found.amp_db), ("prediction", found.prediction_db)):
+        np.testing.assert_array_equal(shown[name].get_ydata(), level_db)
+        assert shown[name].get_color() == plots.COLOURS[name]
+    none = plots.hiss(hiss([(amp[:100], amp[:100])], RATE))
+    assert "no hiss" in none.get_suptitle()
+    none.canvas.draw()

@@ -585,8 +585,10 @@ def test_a_fresh_state_is_that_of_no_step():
     assert (State().step, State().best_loss, State().intervals) == (0, math.inf, [])
 
 
-@pytest.mark.parametrize("better", [True, False])
-def test_what_a_model_solves_for_is_kept_if_validation_is_the_better_for_it(better: bool, tmp_path: Path):
+@pytest.mark.parametrize(("times", "better"), [(1e-9, True), (1.04, True), (1.06, False), (1e9, False)])
+def test_what_a_model_solves_for_is_kept_if_validation_is_hardly_worse_for_it(
+    times: float, better: bool, tmp_path: Path
+):
     plain, fit = trainer(epochs=1), trainer(epochs=1, checkpoint=tmp_path / "checkpoint.npz")
     trained = plain.fit() and weights(plain)
 
@@ -600,7 +602,7 @@ def test_what_a_model_solves_for_is_kept_if_validation_is_the_better_for_it(bett
         return True
 
     object.__setattr__(fit.model, "solve", solve)
-    fit.validate = lambda: validate() | ({"validation_loss": 1e-9 if better else 1e9} if solved else {})
+    fit.validate = lambda: validate() | ({"validation_loss": times * fit.state.best_loss} if solved else {})
     state = fit.fit(Watcher(interval=told.append))
     assert solved == [9400]
     if better:
