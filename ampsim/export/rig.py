@@ -21,13 +21,14 @@ from ampsim.models.forms import CannotHoldError, NamNet
 from ampsim.models.rendering import Renderer
 from ampsim.players import impulse_response, nam
 from ampsim.players.impulse_response import LONGEST, RATES, slot_gain
-from ampsim.players.loudness import loudness_db
+from ampsim.players.loudness import reference_input
 from ampsim.recordings import virtual_amp
 from ampsim.signals import audio
 from ampsim.signals.audio import Signal, decibels, energy, peak, refuse_unsound
 from ampsim.signals.linear import resampled_response
 
 NEAR = 1e-5  # of the energy: a response that is further than this from the model at its rate is not written
+SILENT = 1e-6
 EDGE_S = 0.01  # which the resampler needs at both ends
 
 
@@ -55,20 +56,19 @@ class Rig(Format):
             each: resampled_response(rig.response, rate, each, longest=LONGEST) / slot_gain(each)
             for each in sorted({rate, *RATES})
         }
-        # No sample of a response is above full scale, where some loaders clip; the net's output makes up for it.
-        level = max(map(peak, responses.values())) or 1.0
         stem = file_stem(details.name)
+        net = path / f"{stem}.nam"
         facts = {"sample_rate": rate, "metadata": nam_format.metadata(details, Renderer(model))}
-        document = nam_format.document(louder(rig.net, level)) | facts
-        (path / f"{stem}.nam").write_text(json.dumps(document), encoding="utf-8")
+        net.write_text(json.dumps(nam_format.document(rig.net) | facts), encoding="utf-8")
+        level = ratio(facts["metadata"]["loudness"], net)
+        net.write_text(json.dumps(nam_format.document(louder(rig.net, level)) | facts), encoding="utf-8")
         for each, response in responses.items():
             audio.write(path / f"{stem} IR {each / 1000:g} kHz.wav", (response / level).astype(np.float32), each)
         errors = deviations(path)
         for each, error in errors.items():
             if not error <= NEAR:
                 response_file(path, each).unlink()
-        text = readme(model, path, details, errors, loudness_db(nam.read(net_file(path)).player))
-        (path / "README.txt").write_text(text, encoding="utf-8")
+        (path / "README.txt").write_text(readme(model, path, details, errors), encoding="utf-8")
 
     def load(self, path: Path) -> Play:
         capture = nam.read(net_file(path), precision=np.float64)
@@ -94,6 +94,17 @@ class Rig(Format):
         return (
             "load the .nam file, and in the same plugin the impulse response of your session's rate: see its README.txt"
         )
+
+
+def ratio(pair_db: float, net: Path) -> float:
+    """By how much the net is to be louder, and the responses softer, so that it alone is as loud as the pair.
+
+    What a file states of its loudness then holds with this filter as well as with another cabinet in the slot, or none. An
+    offset does not count: plugins take it out.
+    """
+    alone = float(np.std(nam.read(net).player(reference_input()).astype(np.float64)))
+    pair = 10 ** (pair_db / 20)
+    return pair / alone if min(alone, pair) > SILENT else 1.0
 
 
 def louder(net: NamNet, factor: float) -> NamNet:
@@ -135,7 +146,7 @@ def deviations(folder: Path) -> dict[int, float]:
 # ---- What a user reads ----
 
 
-def readme(model: AmpModel, folder: Path, details: Details, errors: dict[int, float], alone_db: float) -> str:
+def readme(model: AmpModel, folder: Path, details: Details, errors: dict[int, float]) -> str:
     """Where to load what, how loud it is, and what holds."""
     own, taps = model.sample_rate, len(model.as_rig().response)
     assert own
@@ -158,7 +169,7 @@ def readme(model: AmpModel, folder: Path, details: Details, errors: dict[int, fl
         late=late,
         length_ms=1000 * taps / own,
         loudness=pair_db,
-        alone=alone_db - pair_db,
+        peak=max(peak(audio.read(each).samples) for each in folder.glob("*.wav")),
         gains="\n".join(f"   {rate:>6,} Hz   {decibels(slot_gain(rate)):+.2f} dB" for rate in errors),
     )
 
@@ -184,11 +195,11 @@ The files belong together. {readers}. At {own:,} Hz net and
 
 Level
    The metadata is that of the pair: with the output mode "Normalized" the pair plays at the plugin's level. It states
-   {loudness:.1f} dB; without its response the net plays {alone:+.1f} dB beside that.
+   {loudness:.1f} dB. The net alone is as loud as the pair, so you can put another cabinet's response in its place.
    The plugin changes the level of every response by so much, and these files make up for it:
 {gains}
    In another IR loader, which plays a response as it is, change its output by as much, and do not let it normalise. The
-   files are WAV in 32-bit float with no sample above full scale.
+   files are WAV in 32-bit float, with samples of up to {peak:.2f} (full scale is 1): do not convert them to integers.
 
 Sample rate
    The net runs at {own:,} Hz. In a session of another rate the plugin resamples what goes into it and what comes out (and

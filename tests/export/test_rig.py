@@ -100,8 +100,8 @@ def test_what_every_player_reads(tmp_path: Path):
         info = soundfile.info(tmp_path / "rig" / f"amp IR {rate / 1000:g} kHz.wav")
         assert (info.subtype, info.channels, info.samplerate) == ("FLOAT", 1, rate)
         peaks.append(np.abs(soundfile.read(info.name)[0]).max())
-    assert max(peaks) == pytest.approx(1)
-    assert min(peaks) > 0.9  # one level at all rates, which the plugin's own gain asks for
+    assert max(peaks) < 1.1 * min(peaks)  # one level at all rates, which the plugin's own gain asks for
+    assert f"samples of up to {max(peaks):.2f}" in (tmp_path / "rig" / "README.txt").read_text()
     names = {path.name for path in (tmp_path / "rig").iterdir()}
     assert names == {"amp.nam", "README.txt", *(f"amp IR {rate} kHz.wav" for rate in ("44.1", "48", "88.2", "96"))}
 
@@ -117,8 +117,8 @@ def test_the_metadata_is_that_of_the_pair(tmp_path: Path):
     assert capture.loudness_db == pytest.approx(10 * np.log10(np.mean(played(heard) ** 2)), abs=0.01)
     levels = [np.mean(played(np.float32(factor) * heard) ** 2) ** 0.5 for factor in np.linspace(0, 1, 11)]
     assert capture.metadata["gain"] == pytest.approx(2 * np.sum(levels) / (11 * levels[-1]) - 1, abs=0.02)
-    alone = 10 * np.log10(np.mean(capture.player(reference_input()).astype(float) ** 2)) - capture.loudness_db
-    assert f"the net plays {alone:+.1f} dB beside that" in (tmp_path / "rig" / "README.txt").read_text()
+    # And of the net alone, but for an offset, which plugins take out.
+    assert 20 * np.log10(np.std(capture.player(reference_input()))) == pytest.approx(capture.loudness_db, abs=0.01)
 
 
 def test_the_readme_says_where_to_load_what(tmp_path: Path):
