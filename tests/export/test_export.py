@@ -223,6 +223,23 @@ def test_an_aidax_file_checks_itself(tmp_path: Path):
         rtneural.read_aidax(path)
 
 
+def test_an_aidax_file_states_no_gain_of_0_db(tmp_path: Path):
+    """There is a player that adds 12 dB of input where the key is there and 0."""
+    for number, (family, more, stated) in enumerate(
+        [
+            ("lstm", {"input_gain": 3.0}, set()),  # worked into the weights
+            ("lstm_skip", {}, set()),
+            ("lstm_skip", {"input_gain": 2.0, "output_gain": 0.5}, {"in_gain", "out_gain"}),
+            ("gru", {"output_gain": 0.5}, {"out_gain"}),
+        ]
+    ):
+        path = export_one(made(family, **more), "aidax", tmp_path / str(number)).path
+        found = json.loads(path.read_text())
+        assert {"in_gain", "out_gain"} & set(found) == stated
+        if "out_gain" in stated:
+            assert found["out_gain"] == pytest.approx(20 * np.log10(0.5))
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
