@@ -164,6 +164,10 @@ def destinations(formats: Sequence[Format], output: Path, name: str) -> list[Pat
     output = expanded(output)
     endings = [each.ending for each in formats]
     if len(formats) == 1 and formats[0].folder:
+        if output.suffix.lower() in {each.ending for each in known_formats().values()}:
+            raise AmpsimError(
+                f"{output}: format={formats[0].name} is a folder of several files: name one without {output.suffix}"
+            )
         return [output]
     if len(formats) == 1 and output.suffix and not output.is_dir():
         if output.suffix.lower() != endings[0]:

@@ -210,6 +210,14 @@ def test_a_folder_with_something_in_it_stays_unless_told(tmp_path: Path, monkeyp
     assert [path.name for path in tmp_path.iterdir()] == ["rig"]
 
 
+@pytest.mark.parametrize(("name", "sentence"), [("amp.nam", "is a folder of several files"), ("there", "is no folder")])
+def test_a_file_in_place_of_the_folder(name: str, sentence: str, tmp_path: Path):
+    (tmp_path / "there").write_text("mine")
+    with pytest.raises(AmpsimError, match=sentence):
+        exported(cab(), tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == ["there"]
+
+
 def test_a_rig_goes_into_the_folder_of_several_formats(tmp_path: Path):
     found = export.export(cab(), export.formats_named("nam,rig"), tmp_path / "all", Details(name="my/amp"))
     assert [each.path for each in found] == [tmp_path / "all" / "my_amp.nam", tmp_path / "all" / "my_amp-rig"]
