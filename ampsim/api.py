@@ -245,7 +245,8 @@ class Run:
         """Write the model for players and runtimes, and prove that it plays there as it does here.
 
         Args:
-            format: nam, rtneural, aidax, onnx, litert or keras; several with commas between them, into a folder.
+            format: nam, rig (a folder: net and impulse responses), rtneural, aidax, onnx, litert or keras; several with commas
+                between them, into a folder.
             details: name, modeled_by, gear_type, gear_make, gear_model, tone_type, block_length (samples).
 
         Raises:

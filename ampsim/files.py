@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import shutil
 import stat
 import uuid
 from base64 import b64encode
@@ -15,8 +16,17 @@ from typing import Any
 from ampsim import AmpsimError
 
 __all__ = [
-    *("atomic", "content_policy", "expanded", "memory_limit", "read_json", "read_text", "refuse_existing"),
-    *("refuse_irregular", "refuse_larger", "write_text"),
+    *(
+        "atomic",
+        "atomic_folder",
+        "content_policy",
+        "expanded",
+        "memory_limit",
+        "read_json",
+        "read_text",
+        "refuse_existing",
+    ),
+    *("refuse_existing_folder", "refuse_irregular", "refuse_larger", "write_text"),
 ]
 
 # What one thing that comes from elsewhere, a file or a setting, may take of the memory: two hours of stereo at 48 kHz.
@@ -51,6 +61,43 @@ def atomic(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # where the disk itself is gone, that is not the error to tell of
             temporary.unlink()
+
+
+@contextmanager
+def atomic_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """A temporary folder beside `path` that takes its name at the end or, after an error, vanishes; as `atomic`.
+
+    Raises:
+        AmpsimError: something of that name is in the way (see `refuse_existing_folder`); the folder that is to be replaced
+            holds a file that the new one does not; or it cannot be written to.
+    """
+    refuse_existing_folder(path, overwrite=overwrite)
+    temporary, old = (path.with_name(f".{path.name[:32]}-{uuid.uuid4().hex[:12]}") for _ in range(2))
+    try:
+        temporary.mkdir(parents=True)
+    except (OSError, ValueError) as error:
+        raise AmpsimError(f"{path.parent} cannot be written to: {reason(error)}") from error
+    try:
+        yield temporary
+        try:
+            if path.exists():
+                refuse_others(path, {each.name for each in temporary.iterdir()})
+                path.rename(old)
+            temporary.rename(path)
+        except OSError as error:
+            if old.exists():
+                old.rename(path)
+            raise AmpsimError(f"{path} cannot be written: {reason(error)}") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def refuse_others(folder: Path, names: set[str]) -> None:
+    """Refuse to replace a folder that holds more than files of these names."""
+    for each in sorted(folder.iterdir()):
+        if each.name not in names or each.is_symlink() or not each.is_file():
+            raise AmpsimError(f"{folder} holds {each.name}, which would be lost: name another folder, or move it away")
 
 
 def write_text(path: Path, text: str, *, overwrite: bool = False) -> None:
@@ -100,6 +147,23 @@ def refuse_existing(path: Path, *, overwrite: bool, inputs: Iterable[str | Path]
                 raise AmpsimError(f"{path} is the input itself: name another file for the output")
     if not overwrite:
         raise AmpsimError(f"{path} exists; say overwrite=true to replace it")
+
+
+def refuse_existing_folder(path: Path, *, overwrite: bool) -> None:
+    """Refuse to write over what must stay, where a folder is to be written. An empty one is no obstacle.
+
+    Raises:
+        AmpsimError: a folder with something in it exists and `overwrite` is off, or it is a file, or a link.
+    """
+    try:
+        if not os.path.lexists(path):
+            return
+        if path.is_symlink() or not path.is_dir():
+            raise AmpsimError(f"{path} exists and is no folder: name a folder")
+        if not overwrite and any(path.iterdir()):
+            raise AmpsimError(f"{path} exists; say overwrite=true to replace it")
+    except (OSError, ValueError) as error:
+        raise AmpsimError(f"{path} cannot be written to: {reason(error)}") from error
 
 
 class TooLargeError(AmpsimError):

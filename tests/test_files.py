@@ -9,7 +9,7 @@ from synthetic import noise, write_pcm
 
 from ampsim import AmpsimError
 from ampsim.cli import main as cli
-from ampsim.files import atomic, read_json, read_text, refuse_existing, refuse_larger, write_text
+from ampsim.files import atomic, atomic_folder, read_json, read_text, refuse_existing, refuse_larger, write_text
 
 # ---- written ----
 
@@ -261,3 +261,55 @@ def test_what_is_asked_for_is_told_with_its_size_and_the_limit(monkeypatch: pyte
     )
     monkeypatch.setenv("AMPSIM_MEMORY_GB", "5")
     refuse_larger("model.taps=1000000000", 4e9)
+
+
+# ---- Folders ----
+
+
+def test_a_folder_takes_its_name_only_once_it_is_whole(tmp_path: Path):
+    with atomic_folder(tmp_path / "new" / "out") as temporary:
+        (temporary / "a.txt").write_text("a")
+        assert not (tmp_path / "new" / "out").exists()
+    assert [path.name for path in (tmp_path / "new" / "out").iterdir()] == ["a.txt"]
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_nothing_is_left_of_a_folder_that_failed(overwrite: bool, tmp_path: Path):
+    with pytest.raises(KeyboardInterrupt), atomic_folder(tmp_path / "out", overwrite=overwrite) as temporary:  # noqa: PT012
+        (temporary / "a.txt").write_text("a")
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["file", "link", "full", "other", "nested"])
+def test_what_is_in_the_way_of_a_folder_stays(kind: str, tmp_path: Path):
+    """A folder with other files than the new one has is not replaced even where overwriting is allowed."""
+    out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    if kind == "file":
+        out.write_text("mine")
+    elif kind == "link":
+        out.symlink_to(elsewhere)
+    else:
+        out.mkdir()
+        name = {"full": "a.txt", "other": "b.txt", "nested": "a.txt"}[kind]
+        (out / name).mkdir() if kind == "nested" else (out / name).write_text("mine")
+
+    def write(**options: bool) -> None:
+        with atomic_folder(out, **options) as temporary:
+            (temporary / "a.txt").write_text("new")
+
+    with pytest.raises(
+        AmpsimError, match="exists and is no folder" if kind in ("file", "link") else "say overwrite=true"
+    ):
+        write()
+    if kind == "full":
+        write(overwrite=True)
+        assert (out / "a.txt").read_text() == "new"
+    else:
+        with pytest.raises(AmpsimError, match=r"is no folder|which would be lost"):
+            write(overwrite=True)
+        assert out.is_symlink() or not out.is_file() or out.read_text() == "mine"
+        assert kind != "other" or (out / "b.txt").read_text() == "mine"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["elsewhere", "out"]

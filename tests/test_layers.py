@@ -100,7 +100,8 @@ def test_no_module_is_a_drawer_for_everything():
 def test_nothing_in_the_package_reads_a_literal_sample_rate():
     """Sample rates come from files and configs; the embedded recording has a default of its own."""
     for path in SOURCES:
-        if path.stem not in ("virtual_amp", "mushra", "zimtohrli"):  # the latter two resample to their recipe's rate
+        # The recipes of two of them are defined at a rate, and so is the level of the last; what sessions run at is known.
+        if path.stem not in ("virtual_amp", "mushra", "zimtohrli", "impulse_response"):
             numbers = {
                 node.value
                 for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))

@@ -30,7 +30,7 @@ ampsim {version}: learn a guitar amplifier from a recording of its input and out
   ampsim reproduce [run=last] | config=config.yaml
                                       train from a saved config and check how close the result comes
   ampsim export [run=last] format=nam output=...
-                                      export a run's model: nam, rtneural, aidax, onnx, litert, keras
+                                      export a run's model: nam, rig, rtneural, aidax, onnx, ...
   ampsim register [run=last] name=... add a run's model to MLflow's registry
   ampsim sync                         send results that were kept on disk while the MLflow server was down
   ampsim ui                           serve MLflow's page of the runs on 127.0.0.1

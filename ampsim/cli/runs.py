@@ -84,8 +84,8 @@ def export(words: list[str]) -> None:
         )
     for made in exports:
         say(console, made.told())
-        if made.players:
-            say(console, made.players)
+        for note in made.notes():
+            say(console, note)
     if exports[0].latency:
         say(console, f"the model hears the future, so a player gives its output late: by {exports[0].latency}")
 

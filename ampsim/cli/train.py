@@ -163,9 +163,28 @@ def train_one(config: dict[str, Any], overrides: list[str]) -> None:
         say(console, f"listen to it:   {short(run.listen().path)} (in a browser)")
     say(console, f"see it all:     ampsim ui{where}")
     say(console, f"play through it: ampsim render run={of} input=riff.wav output=out.wav")
+    if find_spec("ampsim.export"):
+        say_plugin(console, run.model, of)
     if run.result.stopped:
         say(console, f"interrupted; to go on: {going_on}")
         raise SystemExit(130)
+
+
+def say_plugin(console: Any, model: Any, of: str) -> None:
+    """Which file plugins play the net from, who reads it and what it costs there."""
+    from ampsim import export
+
+    found = export.for_plugins(model)
+    if not found:
+        say(console, "in a plugin:    none plays this model from a file (ampsim export format=onnx is for programs)")
+        return
+    say(
+        console,
+        f"in a plugin:    ampsim export run={of} format={found.name} output={'rig' if found.folder else 'exports'}",
+    )
+    for note in (found.players(model), export.told_speed(found.speed(model))):
+        if note:
+            say(console, f"                {note}")
 
 
 def drop_resume(overrides: list[str]) -> list[str]:

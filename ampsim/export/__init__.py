@@ -8,19 +8,24 @@ from pathlib import Path
 from ampsim import AmpsimError
 from ampsim.config.targets import nearest
 from ampsim.export.aidax import AidaX
-from ampsim.export.formats import LIMIT, Details, Format, Proof
+from ampsim.export.formats import LIMIT, Details, Format, Proof, file_stem
 from ampsim.export.keras import Keras
 from ampsim.export.litert import LiteRT
 from ampsim.export.nam import GEAR_TYPES, TONE_TYPES, Nam
 from ampsim.export.onnx import Onnx
+from ampsim.export.rig import Rig
 from ampsim.export.rtneural import RTNeural
-from ampsim.files import atomic, expanded, refuse_existing
+from ampsim.files import atomic, atomic_folder, expanded, refuse_existing, refuse_existing_folder
 from ampsim.models import AmpModel
 from ampsim.models.forms import CannotHoldError
 
 __all__ = ["FORMATS", "CannotHoldError", "Details", "Export", "Format", "Proof", "export", "formats_named"]
 
-FORMATS: dict[str, Format] = {each.name: each for each in (Nam(), RTNeural(), AidaX(), Onnx(), LiteRT(), Keras())}
+# Where a player has to be found for a model, in this order.
+FOR_PLUGINS = ("rig", "nam", "aidax", "rtneural")
+FORMATS: dict[str, Format] = {
+    each.name: each for each in (Nam(), Rig(), RTNeural(), AidaX(), Onnx(), LiteRT(), Keras())
+}
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,9 @@ class Export:
     path: Path
     proof: Proof
     latency: str = ""  # what a player adds, where the model hears the future
-    players: str = ""  # which ones read the file, where not all do
+    players: str = ""  # which ones read the file
+    speed: float | None = None  # times faster than real time in a plugin on one core, an estimate
+    advice: str = ""  # what else is to be known by whoever plays the file
 
     def told(self) -> str:
         largest, settled = (f"{value:.1e}" for value in (self.proof.difference, self.proof.settled_difference))
@@ -39,6 +46,10 @@ class Export:
             f"{self.path}: largest difference {largest} of full scale from sample 0, {settled} after warm-up, as read by "
             f"{self.format.prover}; a player starts {self.format.start}"
         )
+
+    def notes(self) -> list[str]:
+        """What is to be known of the file in a player, in sentences: who reads it, what it costs, and what is better."""
+        return [each for each in (self.players, told_speed(self.speed), self.advice) if each]
 
 
 def export(
@@ -53,7 +64,8 @@ def export(
     """Write a model in every format, prove each file, and only then give the files their names.
 
     Args:
-        output: a file, where one format is asked for; else a folder, whose files are named after `details.name`.
+        output: a file, or for a rig a folder, where one format is asked for; else a folder, in which each takes the name
+            `details.name`.
         inputs: files that the model came from, which are never written over.
 
     Raises:
@@ -64,13 +76,21 @@ def export(
     for each in formats:
         refuse(model, each)
     planned = {each.name: path for each, path in zip(formats, destinations(formats, output, details.name), strict=True)}
-    for path in planned.values():
-        refuse_existing(path, overwrite=overwrite, inputs=inputs)
+    for each in formats:
+        if each.folder:
+            refuse_existing_folder(planned[each.name], overwrite=overwrite)
+        else:
+            refuse_existing(planned[each.name], overwrite=overwrite, inputs=inputs)
     folder = next(iter(planned.values())).parent
     made = not folder.exists()
     try:
         with ExitStack() as files:  # all of them take their names at its end, or none
-            partial = {name: files.enter_context(atomic(path, overwrite=overwrite)) for name, path in planned.items()}
+            partial = {
+                each.name: files.enter_context(
+                    (atomic_folder if each.folder else atomic)(planned[each.name], overwrite=overwrite)
+                )
+                for each in formats
+            }
             return [written(model, each, planned[each.name], partial[each.name], details) for each in formats]
     except OSError as error:
         raise AmpsimError(f"{folder} cannot be written to: {error.strerror or error}") from error
@@ -89,7 +109,19 @@ def written(model: AmpModel, each: Format, path: Path, partial: Path, details: D
         )
     assert model.sample_rate
     late = f"{model.lookahead} samples ({1000 * model.lookahead / model.sample_rate:.1f} ms)" if model.lookahead else ""
-    return Export(each, path, proof, late, each.players(model))
+    return Export(each, path, proof, late, each.players(model), each.speed(model), each.advice(model))
+
+
+def told_speed(factor: float | None) -> str:
+    if factor is None:
+        return ""
+    about = f"{factor:.1f}" if factor < 3 else f"{factor:.0f}"
+    return f"it plays at about {about} times real time on one core (an estimate, from CPU times of NeuralAmpModelerCore 0.5.5)"
+
+
+def for_plugins(model: AmpModel) -> Format | None:
+    """The format in which plugins play a model best; None where no plugin plays it."""
+    return next((FORMATS[name] for name in FOR_PLUGINS if not refusal(model, FORMATS[name])), None)
 
 
 def formats_named(names: str) -> list[Format]:
@@ -131,13 +163,19 @@ def refusal(model: AmpModel, each: Format) -> str:
 def destinations(formats: Sequence[Format], output: Path, name: str) -> list[Path]:
     output = expanded(output)
     endings = [each.ending for each in formats]
+    if len(formats) == 1 and formats[0].folder:
+        if output.suffix.lower() in {each.ending for each in known_formats().values()}:
+            raise AmpsimError(
+                f"{output}: format={formats[0].name} is a folder of several files: name one without {output.suffix}"
+            )
+        return [output]
     if len(formats) == 1 and output.suffix and not output.is_dir():
         if output.suffix.lower() != endings[0]:
             raise AmpsimError(f"{output}: a file of format={formats[0].name} ends in {endings[0]}")
         return [output]
     if output.exists() and not output.is_dir():
         raise AmpsimError(f"{output} is a file; several formats go into a folder")
-    stem = "".join(letter if letter.isalnum() or letter in "-_.=, " else "_" for letter in name).strip(". ") or "model"
+    stem = file_stem(name)
     # Two formats share an ending; their files still need names of their own.
     return [
         output / f"{stem}{f'-{each.name}' if endings.count(each.ending) > 1 else ''}{each.ending}" for each in formats

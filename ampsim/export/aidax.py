@@ -48,8 +48,6 @@ class AidaX(Format):
         document = {
             "in_shape": [None, None, 1],
             "layers": entries(model.as_chain(net_only=model.skip)),
-            "in_gain": decibels(before) if model.skip else 0.0,
-            "out_gain": decibels(after) if model.skip else 0.0,
             "samplerate": model.sample_rate,  # a number here for the lv2 plugin, text below as in the files that AIDA-X ships
             "metadata": {
                 "name": details.name,
@@ -64,8 +62,14 @@ class AidaX(Format):
             "output_batch": (output + heard if model.skip else output).tolist(),
         }
         if model.skip:
-            document["in_skip"] = 1
+            document |= {"in_skip": 1, **gains_db(in_gain=before, out_gain=after)}
         path.write_text(json.dumps(document), encoding="utf-8")
 
     def load(self, path: Path) -> Play:
         return rtneural.read_aidax(path)
+
+
+def gains_db(**gains: float) -> dict[str, float]:
+    """The gains as the file has them, without those of 0 dB: a player with NeuralAudio takes `in_gain` for a level that the
+    net was made for, and has 12 dB more of input wherever the key is there and 0."""
+    return {name: level for name, gain in gains.items() if (level := decibels(gain))}

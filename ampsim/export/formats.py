@@ -51,6 +51,7 @@ class Format:
 
     name: str
     ending: str
+    folder = False  # whether it is a folder of several files
     # How its players start: "as after silence", or from zero states.
     start: str
     from_zero_states = False
@@ -70,6 +71,14 @@ class Format:
         """Which players read the file, as a sentence; nothing where all of the format's do."""
         return ""
 
+    def speed(self, model: AmpModel) -> float | None:
+        """How many times faster than real time a plugin plays it on one core, an estimate; None where there is none."""
+        return None
+
+    def advice(self, model: AmpModel) -> str:
+        """What else is to be known by whoever plays the file, in sentences."""
+        return ""
+
     def prove(self, model: AmpModel, path: Path) -> Proof:
         """Play five seconds of guitar through the file and through the model.
 
@@ -85,6 +94,11 @@ class Format:
         difference[~np.isfinite(difference)] = np.inf
         settled = max(round(recurrent.SETTLED_S * model.sample_rate), model.receptive_field)
         return Proof(peak(difference), peak(difference[settled:]), peak(expected))
+
+
+def file_stem(name: str) -> str:
+    """A name as that of a file on every system."""
+    return "".join(letter if letter.isalnum() or letter in "-_.=, " else "_" for letter in name).strip(". ") or "model"
 
 
 def played(model: AmpModel, signal: Signal, *, from_zero_states: bool = False) -> Signal:

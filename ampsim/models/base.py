@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from ampsim.models.forms import CannotHoldError, ChainLayer, NamNet
+from ampsim.models.forms import CannotHoldError, ChainLayer, NamNet, Rig
 from ampsim.signals.audio import Signal
 
 LARGEST_NUMBER = 2**31 - 1
@@ -175,6 +175,16 @@ class AmpModel(keras.Model):
             CannotHoldError: the file has no place for it; a family that the file does hold replaces this.
         """
         raise CannotHoldError(f"it holds a WaveNet, an LSTM or a filter, and not a {type(self).__name__}")
+
+    def as_rig(self) -> Rig:
+        """The net and the filter behind it, apart, once the model is built.
+
+        Raises:
+            CannotHoldError: the model ends with no filter; a family that does replaces this.
+        """
+        raise CannotHoldError(
+            f"it holds a net and the filter behind it, and a {type(self).__name__} ends with no filter"
+        )
 
     def as_chain(self, *, net_only: bool = False) -> list[ChainLayer]:
         """The model as a chain of layers, as RTNeural plays them, once it is built.

@@ -35,6 +35,16 @@ class NamNet:
     weights: list[Array]  # in the order of the file
 
 
+@dataclass(frozen=True)
+class Rig:
+    """A net and the filter behind it, apart: what the net plays, filtered, is what the model plays."""
+
+    net: NamNet
+    response: (
+        Array  # the filter's impulse response, (taps,): the newest sample's tap first, late by the model's `lookahead`
+    )
+
+
 def window_layer(kernel: Array, bias: Array, activation: str) -> ChainLayer:
     """A first layer over the window from (taps, outputs). Its bias may not be left out."""
     return ChainLayer("conv1d", kernel.shape[1], activation, [kernel[:, None], bias])

@@ -105,8 +105,10 @@ class WaveNet(AmpModel):
         return with_pasts(self, self.net)
 
     def as_nam(self) -> NamNet:
+        return self.nam_net(*self.nam_arrays())
+
+    def nam_net(self, layers: list[dict[str, Any]], weights: list[Weights]) -> NamNet:
         scale = self.head_scale * self.output_gain
-        layers, weights = self.nam_arrays()
         config = {"layers": layers, "head": None, "head_scale": scale}
         return NamNet("WaveNet", config, [*weights, np.array(scale)])
 

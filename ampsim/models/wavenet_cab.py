@@ -8,7 +8,7 @@ import tensorflow as tf
 from scipy import linalg
 
 from ampsim.models.base import PlainStream
-from ampsim.models.forms import Array
+from ampsim.models.forms import Array, Rig
 from ampsim.models.layers import Fir, check_sizes
 from ampsim.models.past import Past, with_pasts
 from ampsim.models.wavenet import WaveNet
@@ -104,6 +104,9 @@ class WaveNetCab(WaveNet):
         ]
         # Rechannel, convolution and its bias, mixin, residual and its bias.
         return entries, [*weights, np.zeros(inputs + 5), kernel]
+
+    def as_rig(self) -> Rig:
+        return Rig(self.nam_net(*super().nam_arrays()), self.cabinet.kernel.numpy()[::-1].astype(np.float64))
 
     def solve(self, examples: Sequence[tuple[Signal, Signal]]) -> bool:
         """The filter, tail included, by least squares: what is added to it is that of the error that is left.

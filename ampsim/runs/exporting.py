@@ -42,7 +42,10 @@ def take_out(
         for made in exports:
             kept = Path(folder) / "exports" / made.format.name  # two formats may give their files the same name
             kept.mkdir(parents=True)
-            shutil.copy(made.path, kept)
+            if made.format.folder:
+                shutil.copytree(made.path, kept / made.path.name)
+            else:
+                shutil.copy(made.path, kept)
         tracked.log_folder(Path(folder))
     tracked.log_metrics({f"export_{made.format.name}_difference": made.proof.difference for made in exports})
     tracked.log_metrics({f"export_{made.format.name}_settled": made.proof.settled_difference for made in exports})

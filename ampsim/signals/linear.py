@@ -1,5 +1,6 @@
 """Linear relations between signals: the normal equations of filters, and the powers of frames."""
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -12,6 +13,9 @@ from ampsim.signals.scratch import blocks
 Array = NDArray[np.float64]
 Takes = Sequence[tuple[NDArray[np.floating], NDArray[np.floating]]]  # (input, target), each (num_samples,)
 FRAME_S = 0.05
+PASSBAND = 0.95  # of what both rates hold: what a filter does above, up to 20.9 kHz at 44.1 kHz, is left open
+PIECE = 256  # taps at a time
+OPEN = 1e-6  # how much less it counts there; what is in the band then differs by -85 dB or less
 
 
 def correlations(takes: Takes, num_taps: int, future: int) -> tuple[Array, Array]:
@@ -25,6 +29,33 @@ def correlations(takes: Takes, num_taps: int, future: int) -> tuple[Array, Array
         autocorrelation += fft.irfft(np.square(np.abs(spectrum)), size)[:num_taps]
         cross_correlation += fft.irfft(np.conj(spectrum) * target, size)[lags]
     return autocorrelation, cross_correlation
+
+
+def resampled_response(response: Array, sample_rate: int, new_rate: int, *, longest: int) -> Array:
+    """An impulse response, (taps,), for another sample rate: the filter that does the same in the band of both.
+
+    Band-limited interpolation rings before the response begins, so it needs a delay or has its beginning cut off. Least
+    squares over the band finds a filter that begins at once, since it may do anything above.
+
+    Args:
+        longest: taps that the result has at most; what a longer one would have is not there, and the others make up for
+            it as far as they can.
+    """
+    count = min(math.ceil(len(response) * new_rate / sample_rate), longest)
+    if sample_rate == new_rate:
+        return response[:count]
+    width = PASSBAND * min(sample_rate, new_rate)  # of the band, from minus to plus its highest frequency
+
+    def correlation(lag_s: Array) -> Array:
+        return width / new_rate * np.sinc(width * lag_s)
+
+    taps_s = np.arange(len(response)) / sample_rate
+    autocorrelation, cross_correlation = correlation(np.arange(count) / new_rate), np.empty(count)
+    autocorrelation[0] += OPEN
+    for start in range(0, count, PIECE):
+        at_s = np.arange(start, min(start + PIECE, count)) / new_rate
+        cross_correlation[start : start + PIECE] = correlation(at_s[:, None] - taps_s) @ response
+    return np.asarray(linalg.solve_toeplitz(autocorrelation, cross_correlation))
 
 
 def framed(signal: NDArray[np.floating], sample_rate: int) -> Array:

@@ -49,7 +49,7 @@ HELD = {
     "dense": {"rtneural"},
     "wavenet": {"nam"},
     "wavenet_gated": {"nam"},
-    "wavenet_cab": {"nam"},
+    "wavenet_cab": {"nam", "rig"},
     "lstm": {"nam", "rtneural", "aidax"},
     "lstm_two_layers": {"nam", "rtneural"},
     "lstm_skip": {"aidax"},
@@ -85,7 +85,8 @@ def test_a_file_plays_as_the_model_does(family: str, name: str, tmp_path: Path):
     found = export_one(made(family), name, tmp_path / "out")
     assert found.proof.difference < (1e-5 if family == "ssm" else 2e-6)  # which adds up long sums of decaying sines
     assert found.proof.peak > 1e-4
-    assert [path.name for path in (tmp_path / "out").iterdir()] == [found.path.name]
+    around = tmp_path if found.format.folder else tmp_path / "out"
+    assert [path.name for path in around.iterdir()] == [found.path.name]
 
 
 @pytest.mark.parametrize(
@@ -220,6 +221,23 @@ def test_an_aidax_file_checks_itself(tmp_path: Path):
     path.write_text(json.dumps(found))
     with pytest.raises(AmpsimError, match="its output_batch is not what it makes of its input_batch"):
         rtneural.read_aidax(path)
+
+
+def test_an_aidax_file_states_no_gain_of_0_db(tmp_path: Path):
+    """There is a player that adds 12 dB of input where the key is there and 0."""
+    for number, (family, more, stated) in enumerate(
+        [
+            ("lstm", {"input_gain": 3.0}, set()),  # worked into the weights
+            ("lstm_skip", {}, set()),
+            ("lstm_skip", {"input_gain": 2.0, "output_gain": 0.5}, {"in_gain", "out_gain"}),
+            ("gru", {"output_gain": 0.5}, {"out_gain"}),
+        ]
+    ):
+        path = export_one(made(family, **more), "aidax", tmp_path / str(number)).path
+        found = json.loads(path.read_text())
+        assert {"in_gain", "out_gain"} & set(found) == stated
+        if "out_gain" in stated:
+            assert found["out_gain"] == pytest.approx(20 * np.log10(0.5))
 
 
 @pytest.mark.parametrize(

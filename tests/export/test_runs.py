@@ -63,6 +63,31 @@ def test_an_export_is_kept_with_its_run(trained: SimpleNamespace, capsys: pytest
 
 
 @pytest.mark.slow
+def test_a_rig_is_kept_with_its_run_as_a_folder(tmp_path: Path, recording: Path, capsys: pytest.CaptureFixture):
+    store = f"folder={tmp_path / 'runs'}"
+    small = ["model=wavenet_cab", "model.channels=2", "model.layers=2", "model.taps=40", "model.tail=8", *SMALL[3:]]
+    words = ["data=stereo", f"data.path='{recording}'", f"tracking.{store}", "name=cab", *small]
+    assert cli.main(["train", *words]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert f"in a plugin: ampsim export run=cab {store} format=rig output=rig" in told
+    assert "every version of Neural Amp Modeler reads the .nam file it plays at about" in told
+
+    output = tmp_path / "my rig"
+    assert cli.main(["export", "format=rig", f"output={output}", store]) == 0
+    told = capsys.readouterr().out
+    for part in (str(output), "times real time on one core (an estimate", "see its README.txt"):
+        assert part in told
+    (kept,) = (tmp_path / "runs" / "artifacts").glob("*/artifacts/exports/rig/my rig")
+    names = sorted(path.name for path in output.iterdir())
+    assert sorted(path.name for path in kept.iterdir()) == names
+    assert (kept / "cab.nam").read_bytes() == (output / "cab.nam").read_bytes()
+    assert cli.main(["export", "format=rig", f"output={output}", store]) == 2
+    assert "exists; say overwrite=true" in capsys.readouterr().err
+    assert cli.main(["export", "format=rig", f"output={output}", store, "overwrite=true"]) == 0
+    assert sorted(path.name for path in output.iterdir()) == names
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["itself", "a hard link", "the recording"])
 def test_an_export_never_replaces_what_the_run_is_made_of(name: str, trained: SimpleNamespace, recording: Path, capsys):
     kept = trained.folder / "runs" / "artifacts" / trained.id / "artifacts" / "model.keras"

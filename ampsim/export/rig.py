@@ -1,0 +1,217 @@
+"""A rig: a net as a `.nam` file that every plugin reads, and the filter behind it as impulse responses for the plugin's slot.
+
+In one `.nam` file the filter would be a head of thousands of taps, which only newer players read, and which costs twenty
+times what the net costs, since they compute it tap by tap where the slot has a fast product.
+"""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import soxr
+from scipy import signal
+
+from ampsim import __version__
+from ampsim.export import formats
+from ampsim.export import nam as nam_format
+from ampsim.export.formats import Details, Format, Play, file_stem
+from ampsim.models import AmpModel
+from ampsim.models.forms import CannotHoldError, NamNet
+from ampsim.models.rendering import Renderer
+from ampsim.players import impulse_response, nam
+from ampsim.players.impulse_response import LONGEST, RATES, slot_gain
+from ampsim.players.loudness import reference_input
+from ampsim.recordings import virtual_amp
+from ampsim.signals import audio
+from ampsim.signals.audio import Signal, decibels, energy, peak, refuse_unsound
+from ampsim.signals.linear import resampled_response
+
+NEAR = 1e-5  # of the energy: a response that is further than this from the model at its rate is not written
+SILENT = 1e-6
+EDGE_S = 0.01  # which the resampler needs at both ends
+
+
+class Rig(Format):
+    name = "rig"
+    ending = "-rig"
+    folder = True
+    start = "as after silence, once the filter's length has passed"
+    prover = "the NumPy reader of captures, in double precision, and the plugin's rule for impulse responses"
+
+    def check(self, model: AmpModel) -> None:
+        rig = model.as_rig()
+        nam_format.named(rig.net)
+        if len(rig.response) > LONGEST:
+            raise CannotHoldError(
+                f"its filter has {len(rig.response):,} taps at {model.sample_rate:,} Hz, and the plugin cuts an impulse "
+                f"response after {LONGEST:,} (model.taps and model.tail together)"
+            )
+
+    def write(self, model: AmpModel, path: Path, details: Details) -> None:
+        rig, rate = model.as_rig(), model.sample_rate
+        assert rate
+        refuse_unsound("the model's filter", rig.response)
+        responses = {
+            each: resampled_response(rig.response, rate, each, longest=LONGEST) / slot_gain(each)
+            for each in sorted({rate, *RATES})
+        }
+        stem = file_stem(details.name)
+        net = path / f"{stem}.nam"
+        facts = {"sample_rate": rate, "metadata": nam_format.metadata(details, Renderer(model))}
+        net.write_text(json.dumps(nam_format.document(rig.net) | facts), encoding="utf-8")
+        level = ratio(facts["metadata"]["loudness"], net)
+        net.write_text(json.dumps(nam_format.document(louder(rig.net, level)) | facts), encoding="utf-8")
+        for each, response in responses.items():
+            audio.write(path / f"{stem} IR {each / 1000:g} kHz.wav", (response / level).astype(np.float32), each)
+        errors = deviations(path)
+        for each, error in errors.items():
+            if not error <= NEAR:
+                response_file(path, each).unlink()
+        (path / "README.txt").write_text(readme(model, path, details, errors), encoding="utf-8")
+
+    def load(self, path: Path) -> Play:
+        capture = nam.read(net_file(path), precision=np.float64)
+        response = impulse_response.read(response_file(path, capture.sample_rate), capture.sample_rate)
+
+        def play(heard: Signal) -> Signal:
+            silence = np.zeros(len(response) - 1, np.float32)
+            return np.asarray(
+                signal.oaconvolve(capture.player(np.concatenate([silence, heard])), response, mode="valid")
+            )
+
+        return play
+
+    def players(self, model: AmpModel) -> str:
+        return nam_format.readers(model.as_rig().net)
+
+    def speed(self, model: AmpModel) -> float | None:
+        assert model.sample_rate
+        rig = model.as_rig()
+        return nam_format.speed(rig.net, model.sample_rate, slot_taps=len(rig.response))
+
+    def advice(self, model: AmpModel) -> str:
+        return (
+            "load the .nam file, and in the same plugin the impulse response of your session's rate: see its README.txt"
+        )
+
+
+def ratio(pair_db: float, net: Path) -> float:
+    """By how much the net is to be louder, and the responses softer, so that it alone is as loud as the pair.
+
+    What a file states of its loudness then holds with this filter as well as with another cabinet in the slot, or none. An
+    offset does not count: plugins take it out.
+    """
+    alone = float(np.std(nam.read(net).player(reference_input()).astype(np.float64)))
+    pair = 10 ** (pair_db / 20)
+    return pair / alone if min(alone, pair) > SILENT else 1.0
+
+
+def louder(net: NamNet, factor: float) -> NamNet:
+    """A WaveNet whose output is multiplied: its scale is in the config and, once more, the last weight."""
+    *weights, scale = net.weights
+    config = net.config | {"head_scale": factor * net.config["head_scale"]}
+    return replace(net, config=config, weights=[*weights, factor * scale])
+
+
+def net_file(folder: Path) -> Path:
+    (found,) = folder.glob("*.nam")
+    return found
+
+
+def response_file(folder: Path, sample_rate: int) -> Path:
+    (found,) = folder.glob(f"* IR {sample_rate / 1000:g} kHz.wav")
+    return found
+
+
+def deviations(folder: Path) -> dict[int, float]:
+    """By rate, the energy of the difference between the rig in a session of that rate and the rig at the net's own,
+    resampled: over that of the latter, for some seconds of guitar."""
+    capture = nam.read(net_file(folder))
+    own = capture.sample_rate
+    response = impulse_response.read(response_file(folder, own), own)
+    guitar = virtual_amp.guitar(formats.PROOF_S, own, seed=0)
+    played = capture.player(np.concatenate([np.zeros(len(response), np.float32), guitar])).astype(np.float64)
+    filtered = signal.oaconvolve(played, response)[: len(played)]
+    begun_s, found = len(response) / own + EDGE_S, {own: 0.0}
+    for rate in (each for each in RATES if each != own):
+        resampled, expected = (soxr.resample(each, own, rate, quality="VHQ") for each in (played, filtered))
+        taps = impulse_response.read(response_file(folder, rate), rate)
+        part = slice(round(begun_s * rate), len(expected) - round(EDGE_S * rate))
+        expected, heard = expected[part], signal.oaconvolve(resampled, taps)[part]
+        found[rate] = energy(heard - expected) / max(energy(expected), 1e-30)
+    return dict(sorted(found.items()))
+
+
+# ---- What a user reads ----
+
+
+def readme(model: AmpModel, folder: Path, details: Details, errors: dict[int, float]) -> str:
+    """Where to load what, how loud it is, and what holds."""
+    own, taps = model.sample_rate, len(model.as_rig().response)
+    assert own
+    readers = nam_format.readers(model.as_rig().net)
+    pair_db = json.loads(net_file(folder).read_text(encoding="utf-8"))["metadata"]["loudness"]
+    late = (
+        f"The pair plays {model.lookahead} samples late at {own:,} Hz ({1000 * model.lookahead / own:.1f} ms), in the response"
+        if model.lookahead
+        else "The pair adds no latency: the responses begin at once"
+    )
+    return README.format(
+        name=details.name,
+        version=__version__,
+        net=net_file(folder).name,
+        own=own,
+        readers=readers[0].upper() + readers[1:],
+        cost=f"{Rig().speed(model):.0f}",
+        table="\n".join(row(folder, rate, error, taps * rate / own) for rate, error in errors.items()),
+        longest=LONGEST,
+        late=late,
+        length_ms=1000 * taps / own,
+        loudness=pair_db,
+        peak=max(peak(audio.read(each).samples) for each in folder.glob("*.wav")),
+        gains="\n".join(f"   {rate:>6,} Hz   {decibels(slot_gain(rate)):+.2f} dB" for rate in errors),
+    )
+
+
+def row(folder: Path, rate: int, error: float, taps: float) -> str:
+    cut = f"; cut at {LONGEST:,} taps of {taps:,.0f}" if taps > LONGEST else ""
+    if not error <= NEAR:
+        return f"   {rate:>6,} Hz   no file: it would be off by an ESR of {error:.1e}{cut}"
+    exact = "the model's own rate" if not error else f"off by an ESR of {error:.1e}"
+    return f"   {rate:>6,} Hz   {response_file(folder, rate).name}   ({exact}{cut})"
+
+
+README = """\
+{name}: a net and the filter behind it, made by ampsim {version}
+
+How to play it in Neural Amp Modeler
+1. Load the model "{net}".
+2. Load the impulse response (IR) for the sample rate of your session, and switch the IR on:
+{table}
+
+The files belong together. {readers}. At {own:,} Hz net and
+   response play at about {cost} times real time on one core (an estimate).
+
+Level
+   The metadata is that of the pair: with the output mode "Normalized" the pair plays at the plugin's level. It states
+   {loudness:.1f} dB. The net alone is as loud as the pair, so you can put another cabinet's response in its place.
+   The plugin changes the level of every response by so much, and these files make up for it:
+{gains}
+   In another IR loader, which plays a response as it is, change its output by as much, and do not let it normalise. The
+   files are WAV in 32-bit float, with samples of up to {peak:.2f} (full scale is 1): do not convert them to integers.
+
+Sample rate
+   The net runs at {own:,} Hz. In a session of another rate the plugin resamples what goes into it and what comes out (and
+   reports the latency of that), while the slot runs at the session's rate. A response of another rate it would interpolate,
+   which makes it duller, and what is longer than {longest:,} taps it cuts.
+
+Time
+   {late}.
+   For the first {length_ms:.0f} ms after it is loaded the slot fills: it begins with zeros.
+
+Proof
+   Net and response at {own:,} Hz differ from the trained model by no more than 1e-5 of full scale in any sample of five
+   seconds of guitar. An ESR above is the energy of what differs at that rate over the energy of what is played. The plugin
+   takes out what is below 5 Hz behind the slot, as of every model; the trained model does not.
+"""
