@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from ampsim import AmpsimError
 from ampsim.losses.loss import Loss, Tensor
+from ampsim.losses.waveform import TINY as SILENCE
 from ampsim.signals import filters
 
 TINY = 1e-20  # a power far below any floor; keeps a root's gradient finite
@@ -20,8 +21,11 @@ class Spectral(Loss):
         sizes_ms: window lengths in milliseconds, each rounded to the nearest even number of samples.
         sizes: window lengths in samples, in place of `sizes_ms`. Without both a loss takes its `usual_sizes_ms`.
         overlap: of neighbouring windows, as a share of their length.
-        floor_db: level in dB below that of a full-scale sine that is added to every magnitude as a power, so that
-            nothing is learnt from what nobody hears.
+        floor_db: level in dB that is added to every magnitude as a power, so that nothing is learnt from what nobody
+            hears.
+        relative: measure `floor_db` from a sine as strong as all targets to train on, as `ESR` does, so that a gain on
+            the whole recording changes nothing (re full scale until `prepare` knows them). Without it, as in configs
+            that do not say it, `floor_db` is measured from a full-scale sine.
     """
 
     usual_sizes_ms: Sequence[float]
@@ -33,6 +37,7 @@ class Spectral(Loss):
         sizes: Sequence[int] | None = None,
         overlap: float = 0.75,
         floor_db: float = -80.0,
+        relative: bool = False,
         weight: float = 1.0,
     ) -> None:
         super().__init__(weight=weight)
@@ -44,7 +49,8 @@ class Spectral(Loss):
         if not 0 <= overlap < 1:
             raise ValueError(f"overlap={overlap}: it is a share from 0 up to 1")
         self.given, self.in_samples = given, sizes is not None
-        self.overlap, self.floor = overlap, 10 ** (floor_db / 10)
+        self.overlap, self.relative = overlap, relative
+        self.floor = self.floor_ratio = 10 ** (floor_db / 10)
         self.sizes: list[int] = []
         self.sample_rate = 0
 
@@ -58,6 +64,12 @@ class Spectral(Loss):
                 f"samples it is given: raise training.segment_length by {max(self.sizes) - segment_length:,} or more, or "
                 f"shorten the loss term's {'sizes' if self.in_samples else 'sizes_ms'}"
             )
+        if self.relative and target is not None:
+            self.floor = self.floor_ratio * self.level(target)
+
+    def level(self, target: Tensor) -> float:
+        """The power that a relative floor is measured from, of targets to train on."""
+        return 2 * max(float(tf.reduce_mean(tf.square(target))), SILENCE)
 
     def __call__(self, target: Tensor, prediction: Tensor) -> Tensor:
         if not self.sizes:
@@ -105,19 +117,50 @@ class AWeightedSpectralMSE(Spectral):
     """Mean squared difference of A-weighted short-time magnitudes.
 
     Scaled by Parseval's theorem so that, if phase counted, it would be the mean squared error of the A-weighted signals:
-    its numbers compare with those of `AWeighted(MSE())`.
+    its numbers compare with those of `AWeighted(MSE())`. If `relative`, it is divided by the same of the target, and so
+    compares with `AWeighted(ESR())`.
+
+    Args:
+        energy_floor_db: as `floor_db` of `ESR`, which only a relative one needs.
+        spectral: the arguments of `Spectral`.
     """
 
     usual_sizes_ms = (23.22,)
 
-    def compare(self, target: Tensor, prediction: Tensor, size: int) -> Tensor:
+    def __init__(self, *, energy_floor_db: float = -20.0, **spectral: Any) -> None:
+        super().__init__(**spectral)
+        self.energy_ratio = 10 ** (energy_floor_db / 10)
+        self.least: dict[int, float] = {}  # energy, by size
+        self.weights: dict[int, np.ndarray] = {}  # of bins, by size
+
+    def prepare(self, *, sample_rate: int, segment_length: int, target: Tensor | None = None) -> None:
+        super().prepare(sample_rate=sample_rate, segment_length=segment_length, target=target)
+        self.weights = {size: self.weight_of_bins(size) for size in self.sizes}
+        if not self.relative:
+            return
+        if target is None:
+            self.least = dict.fromkeys(self.sizes, self.energy_ratio / 2)  # of a full-scale sine at 1 kHz
+            return
+        given = tf.constant(target, tf.float32)[None]
+        for size in self.sizes:
+            energy = max(float(self.weighted(self.powers(given, size)[0], size)), SILENCE)
+            self.least[size] = self.energy_ratio * energy
+
+    def weight_of_bins(self, size: int) -> np.ndarray:
         frequency = np.fft.rfftfreq(size, 1 / self.sample_rate)
         window = np.hanning(size + 1)[:-1]
         # Parseval, for a window scaled to 2 at its sum; bins between 0 Hz and half the rate stand for two.
         weight = np.square(filters.a_magnitude(frequency)) * window.sum() ** 2 / (4 * size * np.sum(window**2))
         weight[1:-1] *= 2
-        difference = tf.sqrt(target + self.floor) - tf.sqrt(prediction + self.floor)
-        return tf.reduce_mean(tf.reduce_sum(tf.square(difference) * weight.astype(np.float32), axis=-1))
+        return weight.astype(np.float32)
+
+    def weighted(self, power: Tensor, size: int) -> Tensor:
+        return tf.reduce_mean(tf.reduce_sum(power * self.weights[size], axis=-1))
+
+    def compare(self, target: Tensor, prediction: Tensor, size: int) -> Tensor:
+        difference = tf.square(tf.sqrt(target + self.floor) - tf.sqrt(prediction + self.floor))
+        error = self.weighted(difference, size)
+        return error / tf.maximum(self.weighted(target, size), self.least[size]) if self.relative else error
 
 
 class LogMel(Spectral):

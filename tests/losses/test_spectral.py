@@ -108,3 +108,36 @@ def test_what_cannot_work_is_refused_with_what_to_change():
         MultiResolutionSTFT(sizes_ms=[10], sizes=[512])
     with pytest.raises(RuntimeError, match=r"call prepare\(\)"):
         value(LogMel(), TARGET, PREDICTION)
+
+
+def test_a_config_that_says_nothing_of_it_has_the_floor_it_had():
+    """Powers of full-scale sines, plus 1e-8: what `floor_db: -80` meant before a floor could be relative."""
+    quiet = [0.003 * x for x in (TARGET, PREDICTION)]
+    target, prediction = (np.square(magnitudes(x, 512)) + 1e-8 for x in quiet)
+    convergence = np.linalg.norm(np.sqrt(target) - np.sqrt(prediction)) / np.sqrt(target.sum())
+    loss = MultiResolutionSTFT(sizes=[512], floor_db=-80.0)
+    loss.prepare(sample_rate=44100, segment_length=4096, target=tf.constant(quiet[0], tf.float32))
+    expected = convergence + 0.5 * np.mean(np.abs(np.log(target / prediction)))
+    assert value(loss, *quiet) == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_relative_floor_is_that_of_a_sine_as_strong_as_the_recording():
+    sine = 0.02 * np.sqrt(2) * np.sin(2 * np.pi * 5512.5 * np.arange(4096) / 44100)[None]
+    loss = LogMel(sizes=[1024], floor_db=-20.0, relative=True)
+    loss.prepare(sample_rate=44100, segment_length=4096, target=tf.constant(sine, tf.float32))
+    assert loss.floor == pytest.approx(0.01 * 2 * 0.02**2, rel=1e-4)
+    silent = MultiResolutionSTFT(relative=True)
+    silent.prepare(sample_rate=44100, segment_length=4096, target=tf.zeros((1, 4096)))
+    assert value(silent, 0 * TARGET, 0 * TARGET) < 1e-2
+
+
+def test_a_relative_a_weighted_spectral_distance_is_that_over_the_targets():
+    plain, relative = (AWeightedSpectralMSE(floor_db=SILENT_FLOOR_DB, relative=each) for each in (False, True))
+    for loss in (plain, relative):
+        loss.prepare(sample_rate=44100, segment_length=4096, target=tf.constant(TARGET, tf.float32))
+    of_nothing = value(plain, TARGET, 0 * TARGET)
+    expected = value(plain, TARGET, PREDICTION) / of_nothing
+    assert value(relative, TARGET, PREDICTION) == pytest.approx(expected, rel=1e-3)
+    # 40 dB down: the denominator stays 20 dB below the recording's.
+    quiet = value(relative, 0.01 * TARGET, 0.01 * PREDICTION)
+    assert quiet == pytest.approx(expected * 1e-4 / 1e-2, rel=1e-3)
