@@ -2,13 +2,14 @@
 
 from ampsim.losses.filtered import AWeighted, Filtered, PreEmphasized
 from ampsim.losses.loss import Loss, Sum
-from ampsim.losses.spectral import AWeightedSpectralMSE, LogMel, MultiResolutionSTFT, Spectral
+from ampsim.losses.spectral import MFCC, AWeightedSpectralMSE, LogMel, MultiResolutionSTFT, Spectral
 from ampsim.losses.waveform import DC, ESR, MAE, MSE
 
 __all__ = [
     "DC",
     "ESR",
     "MAE",
+    "MFCC",
     "MSE",
     "AWeighted",
     "AWeightedSpectralMSE",

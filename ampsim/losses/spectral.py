@@ -5,12 +5,14 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from scipy import fft
 
 from ampsim import AmpsimError
 from ampsim.losses.loss import Loss, Tensor
 from ampsim.losses.waveform import TINY as SILENCE
 from ampsim.signals import filters
 
+HIGHEST_HZ = 22050.0  # of the bands of predicted MUSHRA, which is computed at 44.1 kHz
 TINY = 1e-20  # a power far below any floor; keeps a root's gradient finite
 
 
@@ -64,8 +66,12 @@ class Spectral(Loss):
                 f"samples it is given: raise training.segment_length by {max(self.sizes) - segment_length:,} or more, or "
                 f"shorten the loss term's {'sizes' if self.in_samples else 'sizes_ms'}"
             )
+        self.prepare_sizes()
         if self.relative and target is not None:
             self.floor = self.floor_ratio * self.level(target)
+
+    def prepare_sizes(self) -> None:
+        """Compute what a kind of loss needs for each of `sizes` at `sample_rate`."""
 
     def level(self, target: Tensor) -> float:
         """The power that a relative floor is measured from, of targets to train on."""
@@ -181,24 +187,89 @@ class LogMel(Spectral):
         self.num_bands, self.low_hz, self.high_hz = num_bands, low_hz, high_hz
         self.bands: dict[int, np.ndarray] = {}
 
-    def prepare(self, *, sample_rate: int, segment_length: int, target: Tensor | None = None) -> None:
-        super().prepare(sample_rate=sample_rate, segment_length=segment_length, target=target)
-        high_hz = min(16000.0, 0.45 * sample_rate) if self.high_hz is None else self.high_hz
-        if not 0 <= self.low_hz < high_hz <= sample_rate / 2:
+    def prepare_sizes(self) -> None:
+        rate = self.sample_rate
+        high_hz = min(16000.0, 0.45 * rate) if self.high_hz is None else self.high_hz
+        if not 0 <= self.low_hz < high_hz <= rate / 2:
             raise AmpsimError(
-                f"LogMel: there are no bands from {self.low_hz:g} to {high_hz:g} Hz at {sample_rate} Hz: set the loss "
-                f"term's low_hz and high_hz between 0 and {sample_rate / 2:g}"
+                f"LogMel: there are no bands from {self.low_hz:g} to {high_hz:g} Hz at {rate} Hz: set the loss "
+                f"term's low_hz and high_hz between 0 and {rate / 2:g}"
             )
         for size in self.sizes:
-            bands = filters.mel_bands(self.num_bands, size, sample_rate, low_hz=self.low_hz, high_hz=high_hz)
-            empty = int(np.sum(bands.max(axis=0) == 0))
-            if empty:
-                raise AmpsimError(
-                    f"LogMel: {empty} of {self.num_bands} bands are narrower than a bin of a window of {size} samples: "
-                    "lower the loss term's num_bands, or lengthen its windows"
-                )
+            bands = filters.mel_bands(self.num_bands, size, rate, low_hz=self.low_hz, high_hz=high_hz)
+            refuse_empty(bands, self, size)
             self.bands[size] = bands.astype(np.float32)
 
     def compare(self, target: Tensor, prediction: Tensor, size: int) -> Tensor:
         levels = [tf.math.log(tf.matmul(power, self.bands[size]) + self.floor) for power in (target, prediction)]
         return tf.reduce_mean(tf.abs(levels[0] - levels[1])) * (10 / np.log(10))
+
+
+class MFCC(Spectral):
+    """Mean absolute difference of mel-frequency cepstral coefficients: the distance that predicted MUSHRA is computed from
+    (`metrics.mushra`), on windows that lie in the segment whole.
+
+    Its bands are those of 44.1 kHz at any sample rate; those above half the rate are empty on both sides. The formula
+    measures its floor from the highest band of each signal by itself, so that the two differ where a prediction that is
+    louder or softer meets bands below any noise.
+
+    Args:
+        num_bands: on Slaney's mel scale, from 0 to 22.05 kHz.
+        num_coefficients: the first of so many bands' cosine transform that count.
+        floor_db: levels this far below the highest band of all targets to train on are raised to it.
+        spectral: the other arguments of `Spectral`.
+    """
+
+    usual_sizes_ms = (46.44,)  # 2048 samples at 44.1 kHz
+
+    def __init__(
+        self,
+        *,
+        num_bands: int = 128,
+        num_coefficients: int = 20,
+        floor_db: float = -80.0,
+        relative: bool = True,
+        **spectral: Any,
+    ) -> None:
+        super().__init__(floor_db=floor_db, relative=relative, **spectral)
+        if not 1 <= num_coefficients <= num_bands:
+            raise ValueError(f"num_coefficients={num_coefficients}: it goes from 1 to num_bands ({num_bands})")
+        self.num_bands = num_bands
+        # Of levels in natural logarithms, so that the coefficients are those of decibels.
+        cosines = fft.dct(np.eye(num_bands), norm="ortho", axis=1)[:, :num_coefficients]
+        self.cosines = (cosines * 10 / np.log(10)).astype(np.float32)
+        self.bands: dict[int, np.ndarray] = {}
+
+    def prepare_sizes(self) -> None:
+        for size in self.sizes:
+            bands = filters.slaney_bands(self.num_bands, size, self.sample_rate, high_hz=HIGHEST_HZ)
+            refuse_empty(bands[:, : self.num_below_half()], self, size)
+            self.bands[size] = bands.astype(np.float32)
+
+    def num_below_half(self) -> int:
+        """Bands that lie below half the sample rate, in which every window has a bin."""
+        fine = filters.slaney_bands(self.num_bands, 2**16, self.sample_rate, high_hz=HIGHEST_HZ)
+        return int(np.sum(np.any(fine[:-1] > 0, axis=0) & (fine[-1] == 0)))
+
+    def level(self, target: Tensor) -> float:
+        """That of the highest band of any window."""
+        given = tf.constant(target, tf.float32)[None]
+        return max(
+            SILENCE,
+            *(float(tf.reduce_max(tf.matmul(self.powers(given, each), self.bands[each]))) for each in self.sizes),
+        )
+
+    def compare(self, target: Tensor, prediction: Tensor, size: int) -> Tensor:
+        levels = [
+            tf.math.log(tf.maximum(tf.matmul(power, self.bands[size]), self.floor)) for power in (target, prediction)
+        ]
+        return tf.reduce_mean(tf.abs(tf.matmul(levels[0] - levels[1], self.cosines)))
+
+
+def refuse_empty(bands: np.ndarray, loss: Spectral, size: int) -> None:
+    """Raises AmpsimError where no bin of a window lies in one of these bands, (num_bins, num_bands)."""
+    if empty := int(np.sum(bands.max(axis=0) == 0)):
+        raise AmpsimError(
+            f"{type(loss).__name__}: {empty} of {bands.shape[1]} bands are narrower than a bin of a window of {size} "
+            "samples: lower the loss term's num_bands, or lengthen its windows"
+        )

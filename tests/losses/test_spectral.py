@@ -13,7 +13,9 @@ from loss_signals import PREDICTION, TARGET, value
 from scipy import signal as dsp
 
 from ampsim import AmpsimError
-from ampsim.losses import MSE, AWeighted, AWeightedSpectralMSE, LogMel, MultiResolutionSTFT
+from ampsim.losses import MFCC, MSE, AWeighted, AWeightedSpectralMSE, LogMel, MultiResolutionSTFT
+from ampsim.metrics import mushra
+from ampsim.recordings import virtual_amp
 from ampsim.signals import filters
 
 AURALOSS = {512: [0.4993384159, 0.5021844988], 1024: [0.5021977558, 0.5066057730]}
@@ -58,7 +60,7 @@ def test_sizes_in_milliseconds_follow_the_sample_rate():
 
 
 def test_spectral_losses_do_not_hear_polarity_and_the_waveform_does():
-    for loss in (MultiResolutionSTFT(), AWeightedSpectralMSE(), LogMel()):
+    for loss in (MultiResolutionSTFT(), AWeightedSpectralMSE(), LogMel(), MFCC()):
         assert value(prepared(loss), TARGET, -TARGET) == pytest.approx(0, abs=1e-5)
     assert value(MSE(), TARGET, -TARGET) > 0.1
 
@@ -141,3 +143,43 @@ def test_a_relative_a_weighted_spectral_distance_is_that_over_the_targets():
     # 40 dB down: the denominator stays 20 dB below the recording's.
     quiet = value(relative, 0.01 * TARGET, 0.01 * PREDICTION)
     assert quiet == pytest.approx(expected * 1e-4 / 1e-2, rel=1e-3)
+
+
+def amps(rate):
+    """Three seconds of a guitar, with a recording's noise, through an amp and one that is near it, (1, num_samples)."""
+    played = virtual_amp.guitar(3.0, rate, seed=3)
+    noise = 1e-3 * np.random.default_rng(0).normal(size=played.shape)
+    cabinets = [dsp.butter(2, hertz, fs=rate, output="sos") for hertz in (5000, 6000)]
+    return [
+        (dsp.sosfilt(cabinet, np.tanh(gain * played)) + noise)[None]
+        for cabinet, gain in zip(cabinets, (8, 6), strict=True)
+    ]
+
+
+@pytest.mark.parametrize("gain", [1.0, 0.01])
+def test_mfcc_is_the_distance_of_predicted_mushra(gain):
+    target, prediction = (gain * each for each in amps(44100))
+    centred = [np.pad(each, ((0, 0), (1024, 1024))) for each in (target, prediction)]  # as the formula takes its frames
+    loss = MFCC(sizes=[2048])
+    loss.prepare(sample_rate=44100, segment_length=centred[0].shape[1], target=tf.constant(centred[0], tf.float32))
+    loud = 0.3 / gain  # the formula sets the level first
+    expected = mushra.mfcc_distance(loud * target[0], loud * prediction[0])
+    assert value(loss, *centred) == pytest.approx(expected, rel=0.01)
+
+
+@pytest.mark.parametrize("rate", [22050, 48000, 96000])
+def test_mfcc_at_another_rate_is_nearly_that_of_the_formula_after_resampling(rate):
+    target, prediction = amps(rate)
+    loss = MFCC()
+    loss.prepare(sample_rate=rate, segment_length=target.shape[1], target=tf.constant(target, tf.float32))
+    expected = mushra.mfcc_distance(*(0.3 * mushra.at_rate(each[0], rate) for each in (target, prediction)))
+    assert value(loss, target, prediction) == pytest.approx(expected, rel=0.1)
+
+
+def test_mfcc_says_what_it_cannot_do():
+    with pytest.raises(
+        AmpsimError, match=r"MFCC: \d+ of 127 bands are narrower than a bin.*lower the loss term's num_bands"
+    ):
+        prepared(MFCC(sizes=[512]))
+    with pytest.raises(ValueError, match="num_coefficients=200"):
+        MFCC(num_coefficients=200)
