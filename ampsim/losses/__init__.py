@@ -1,5 +1,6 @@
 """What training minimises: terms on segments of shape (batch, num_samples), added up by their weights."""
 
+from ampsim.losses.balanced import Balanced
 from ampsim.losses.filtered import AWeighted, Filtered, PreEmphasized
 from ampsim.losses.loss import Loss, Sum
 from ampsim.losses.spectral import MFCC, AWeightedSpectralMSE, LogMel, MultiResolutionSTFT, Spectral
@@ -13,6 +14,7 @@ __all__ = [
     "MSE",
     "AWeighted",
     "AWeightedSpectralMSE",
+    "Balanced",
     "Filtered",
     "LogMel",
     "Loss",
