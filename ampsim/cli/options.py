@@ -109,6 +109,13 @@ class Ui(StoreOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
+class FitEar(StoreOptions):
+    """Weigh the terms of a loss by what listeners answered; the words without `=` are votes files."""
+
+    output: str = needed("the YAML to write, such as my_lab/conf/loss/my_ear.yaml")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Sync:
     """Send results that were kept on disk while the MLflow server was down; safe to run again."""
 
