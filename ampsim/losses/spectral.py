@@ -10,9 +10,10 @@ from scipy import fft
 from ampsim import AmpsimError
 from ampsim.losses.loss import Loss, Tensor
 from ampsim.losses.waveform import TINY as SILENCE
+from ampsim.metrics import mushra
 from ampsim.signals import filters
 
-HIGHEST_HZ = 22050.0  # of the bands of predicted MUSHRA, which is computed at 44.1 kHz
+HIGHEST_HZ = mushra.RATE / 2  # of the bands of predicted MUSHRA, at whatever rate the loss works
 TINY = 1e-20  # a power far below any floor; keeps a root's gradient finite
 
 
@@ -225,9 +226,9 @@ class MFCC(Spectral):
     def __init__(
         self,
         *,
-        num_bands: int = 128,
-        num_coefficients: int = 20,
-        floor_db: float = -80.0,
+        num_bands: int = mushra.NUM_BANDS,
+        num_coefficients: int = mushra.NUM_COEFFICIENTS,
+        floor_db: float = -mushra.RANGE_DB,
         relative: bool = True,
         **spectral: Any,
     ) -> None:
