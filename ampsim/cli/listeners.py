@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ampsim import AmpsimError
-from ampsim.cli.options import FitEar, parsed, refuse_empty
+from ampsim.cli.options import FitEar, parsed, print_options, refuse_empty
 from ampsim.cli.terminal import load, new_console, say
 from ampsim.files import refuse_existing, write_text
 
@@ -63,8 +63,9 @@ whom ITU-R BS.1534-3 excludes do not count. Put the file into conf/loss/ of a pl
 
 def fit_ear(words: list[str]) -> None:
     if any(word in ("--help", "-h") for word in words):
-        print(FIT_HELP, end="")
-        return
+        print(FIT_HELP)
+        print_options(FitEar)
+        raise SystemExit(0)
     files = [Path(word) for word in words if "=" not in word]
     options = parsed(FitEar, [word for word in words if "=" in word])
     if not files:
