@@ -403,7 +403,7 @@ def test_help_shows_every_option_apart_from_what_it_means(command: str, capsys: 
     with pytest.raises(SystemExit):
         cli.main([command, "--help"])
     shown = capsys.readouterr().out
-    for each in fields(getattr(options, command.capitalize())):
+    for each in fields(getattr(options, command.title().replace("-", ""))):
         assert re.search(rf"^  {each.name}  +{re.escape(each.metadata['help'])}", shown, re.MULTILINE), each.name
 
 

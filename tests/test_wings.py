@@ -11,9 +11,9 @@ import pytest
 ROOT = Path(__file__).parents[1]
 WINGS = {
     "doctor": {"doctor"},
-    "report": {"votes", "compare", "reproduce", "score"},
+    "report": {"votes", "fit-ear", "compare", "reproduce", "score"},
     "export": {"export", "register"},
-    "comparing": {"compare", "reproduce", "score"},
+    "comparing": {"compare", "reproduce", "score", "fit-ear"},
     "studies": set(),
 }
 GONE_TOO = {"report": ["comparing", "studies"], "comparing": ["studies"]}  # what is built on it
@@ -53,7 +53,7 @@ def test_the_rest_works_without(wing: str, tmp_path: Path):
     assert "ESR" in trained.stdout
     evaluated = run("evaluate", "run=one")
     assert evaluated.returncode == 0, evaluated.stderr
-    for command in ("doctor", "votes", "compare", "reproduce", "score", "export", "register"):
+    for command in ("doctor", "votes", "fit-ear", "compare", "reproduce", "score", "export", "register"):
         answer = run(command, "--help")
         there = command not in WINGS[wing] | (WINGS["comparing"] if wing == "report" else set())
         assert (answer.returncode == 0) is there, (command, answer.stderr)

@@ -178,6 +178,17 @@ def mushra_table(found: Any) -> Table:
     return table
 
 
+def ear_table(ear: Any) -> Table:
+    """A `comparing.ear.Ear`: a line a term."""
+    title = f"shares of the gradient, from {ear.comparisons:,} comparisons of {ear.listeners} listeners"
+    table = Table(title=worded(title), title_justify="left", box=None, padding=(0, 2, 0, 0))
+    for heading in ("", "share", "95 %"):
+        table.add_column(heading, justify="right" if heading else "left")
+    for term in ear.terms:
+        table.add_row(term.name, f"{term.share:.0%}", f"{term.low:.0%} to {term.high:.0%}")
+    return table
+
+
 def mushra_pairs_table(found: Any) -> Table:
     """The models of a `votes.Mushra`, each two of them."""
     number = len(found.pairs)

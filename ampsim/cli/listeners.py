@@ -1,9 +1,11 @@
-"""`ampsim votes`: what listeners answered."""
+"""`ampsim votes` and `ampsim fit-ear`: what listeners answered, and the loss that predicts it."""
 
 from pathlib import Path
 
 from ampsim import AmpsimError
-from ampsim.cli.terminal import new_console, say
+from ampsim.cli.options import FitEar, parsed, print_options, refuse_empty
+from ampsim.cli.terminal import load, new_console, say
+from ampsim.files import refuse_existing, write_text
 
 HELP = """\
 ampsim votes file.json ... summarises the answers of listeners on listening pages (listen.html of a run or a comparison).
@@ -46,3 +48,42 @@ def votes(words: list[str]) -> None:
                 "nobody is left out for these",
             )
         console.print()
+
+
+FIT_HELP = """\
+ampsim fit-ear file.json ... output=my_lab/conf/loss/my_ear.yaml [folder=runs] weighs the terms of a loss by what listeners
+answered in MUSHRA tests, and writes it as a YAML that `loss=` takes.
+
+Name the files that a listening page saved. They say which runs were heard; these must lie in `folder` (or at `uri=...`). In
+each excerpt a listener rates some models above others: the weights are those with which the loss predicts best which (a
+Bradley-Terry model on the logs of the terms). Intervals (95 %) come from drawing listeners, and excerpts of each, anew. Listeners
+whom ITU-R BS.1534-3 excludes do not count. Put the file into conf/loss/ of a plugin of yours: ampsim train plugins=. loss=my_ear
+"""
+
+
+def fit_ear(words: list[str]) -> None:
+    if any(word in ("--help", "-h") for word in words):
+        print(FIT_HELP)
+        print_options(FitEar)
+        raise SystemExit(0)
+    files = [Path(word) for word in words if "=" not in word]
+    options = parsed(FitEar, [word for word in words if "=" in word])
+    if not files:
+        raise AmpsimError("name the files with votes: ampsim fit-ear anna.json ben.json output=my_ear.yaml")
+    output = Path(options.output)
+    if output.suffix not in (".yaml", ".yml"):
+        raise AmpsimError(f"output={output}: the loss is a YAML file, so end its name with .yaml")
+    refuse_existing(output, overwrite=False, inputs=files)
+    refuse_empty(options)
+    console = new_console()
+    load(console, "ampsim.comparing.ear")
+    from ampsim.cli.display import ear_table
+    from ampsim.comparing.ear import Sounds, fitted
+    from ampsim.runs.tracking import Store
+
+    store = Store(options.folder, uri=options.uri or None, experiment=options.experiment)
+    ear = fitted(files, Sounds(store), notice=lambda text: say(console, text))
+    write_text(output, ear.yaml)
+    console.print(ear_table(ear))
+    say(console, f"{ear.verdict}")
+    say(console, f"wrote {output}")

@@ -35,6 +35,8 @@ ampsim {version}: learn a guitar amplifier from a recording of its input and out
   ampsim sync                         send results that were kept on disk while the MLflow server was down
   ampsim ui                           serve MLflow's page of the runs on 127.0.0.1
   ampsim votes file.json ...          summarise the answers of listeners
+  ampsim fit-ear file.json ... output=...
+                                      weigh the terms of a loss by the answers of listeners
 
 Run `ampsim COMMAND --help` for the options of a command. Start with `ampsim train`: it needs no recording.
 Name a run by its id, its name, or `last`. Set AMPSIM_DEBUG=1 to see where an error came from.
@@ -56,13 +58,14 @@ PLACES = {
     "sync": ("ampsim.cli.runs", ()),
     "ui": ("ampsim.cli.runs", ()),
     "votes": ("ampsim.cli.listeners", ("report",)),
+    "fit-ear": ("ampsim.cli.listeners", ("comparing", "report")),
 }
 OVERLONG = re.compile(r"(\S{200})\S{800,}")  # thousands of digits, which nobody needs to read again
 COMMANDS = [name for name, (_, wings) in PLACES.items() if all(find_spec(f"ampsim.{wing}") for wing in wings)]
 
 
 def found(command: str) -> Callable[[list[str]], None]:
-    return getattr(import_module(PLACES[command][0]), command)
+    return getattr(import_module(PLACES[command][0]), command.replace("-", "_"))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -124,6 +124,13 @@ class Ui(StoreOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
+class FitEar(StoreOptions):
+    """Weigh the terms of a loss by what listeners answered; the words without `=` are votes files."""
+
+    output: str = needed("the YAML to write, such as my_lab/conf/loss/my_ear.yaml")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Sync:
     """Send results that were kept on disk while the MLflow server was down; safe to run again."""
 
@@ -152,16 +159,7 @@ def parsed(options: type, words: Sequence[str]) -> Any:
     known = {each.name: each for each in fields(options)}
     if any(word in ("--help", "-h") for word in words):
         print(f"ampsim {options.__name__.lower()} [key=value ...]: {options.__doc__}\n")
-        width = max(map(len, known)) + 2
-        for each in known.values():
-            default = (
-                "needed"
-                if each.default is MISSING
-                else f"default {each.default}"
-                if each.default not in ("", -1)
-                else ""
-            )
-            print(f"  {each.name:<{width}}{each.metadata['help']}{f' ({default})' if default else ''}")
+        print_options(options)
         raise SystemExit(0)
     values: dict[str, Any] = {}
     for word in words:
@@ -173,6 +171,17 @@ def parsed(options: type, words: Sequence[str]) -> Any:
     if missing:
         raise AmpsimError(f"{missing[0]} has no value: add {missing[0]}=... to the command")
     return options(**values)
+
+
+def print_options(options: type) -> None:
+    """A line of help for each option."""
+    known = {each.name: each for each in fields(options)}
+    width = max(map(len, known)) + 2
+    for each in known.values():
+        default = (
+            "needed" if each.default is MISSING else f"default {each.default}" if each.default not in ("", -1) else ""
+        )
+        print(f"  {each.name:<{width}}{each.metadata['help']}{f' ({default})' if default else ''}")
 
 
 def converted(name: str, value: str, kind: Any) -> Any:

@@ -15,6 +15,7 @@ from ampsim.config.targets import RENAMED, assignments, without
 NOT_OF_THE_RUN = ("training.resume", "training.checkpoint_every_s", "tracking", "name")
 FIRST_NAMES = {new: old for old, new in RENAMED.items()}
 FIRST_EXCLUDED = ["rechannel", "mixin", "head", "oscillators"]  # from Muon, in the config where models say it now
+ABSOLUTE = re.compile(r"loss\..*\.relative")  # false is what a config means that was written before there was the key
 PLAIN = re.compile(r"[A-Za-z0-9_./+:-][A-Za-z0-9_./+:~-]*")  # a value that Hydra's grammar reads as it stands
 SPECIAL = re.compile(r"(true|false|null|nan|[+-]?inf|[+-]?[\d.][\d._eE+-]*)", re.IGNORECASE)
 
@@ -78,6 +79,7 @@ class RunConfig:
         decides: Any = {
             key: FIRST_NAMES.get(value, value) if key.rpartition(".")[2] == "_target_" else value
             for key, value in without(dict(self.sections), NOT_OF_THE_RUN).items()
+            if not (ABSOLUTE.fullmatch(key) and value is False)
         }
         if decides.get("optimizer.exclude_layers") == []:
             decides["optimizer.exclude_layers"] = FIRST_EXCLUDED

@@ -58,9 +58,10 @@ class Rig(Format):
         }
         stem = file_stem(details.name)
         net = path / f"{stem}.nam"
-        facts = {"sample_rate": rate, "metadata": nam_format.metadata(details, Renderer(model))}
+        metadata = nam_format.metadata(details, Renderer(model))
+        facts = {"sample_rate": rate, "metadata": metadata}
         net.write_text(json.dumps(nam_format.document(rig.net) | facts), encoding="utf-8")
-        level = ratio(facts["metadata"]["loudness"], net)
+        level = ratio(metadata["loudness"], net)
         net.write_text(json.dumps(nam_format.document(louder(rig.net, level)) | facts), encoding="utf-8")
         for each, response in responses.items():
             audio.write(path / f"{stem} IR {each / 1000:g} kHz.wav", (response / level).astype(np.float32), each)

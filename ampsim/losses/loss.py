@@ -3,7 +3,10 @@
 import math
 from typing import Any
 
-Tensor = Any  # tf.Tensor; the name is kept from the signature so that reading a config needs no TensorFlow
+import keras
+import tensorflow as tf
+
+Tensor = Any  # tf.Tensor, which TensorFlow does not type
 
 
 class Loss:
@@ -54,3 +57,15 @@ class Sum:
         values = {name: term(target, prediction) for name, term in self.terms.items()}
         weighted = [self.terms[name].weight * value for name, value in values.items() if self.terms[name].weight > 0]
         return sum(weighted[1:], weighted[0]), values
+
+    def gradient(self, target: Tensor, prediction: Tensor) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+        """What calling it gives, and the gradient to train with, with respect to the prediction."""
+        with tf.GradientTape() as tape:
+            tape.watch(prediction)
+            total, values = self(target, prediction)
+        return total, values, tape.gradient(total, prediction)
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        """What training changes in it; a checkpoint keeps them."""
+        return []

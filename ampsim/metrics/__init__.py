@@ -3,8 +3,6 @@
 import math
 from dataclasses import dataclass
 
-import numpy as np
-
 from ampsim.metrics.blocks import Blocks, block_sums
 from ampsim.metrics.disagreements import Verdict, disagreements
 from ampsim.metrics.floors import GainCurve, LinearFloor, gain_curve, linear_floor
@@ -16,9 +14,11 @@ from ampsim.metrics.probes import Aliasing, Fingerprint, aliasing_to_signal_rati
 from ampsim.metrics.scores import Pairs, Score, register, registered_scores
 from ampsim.metrics.spectra import (
     a_weighted_esr,
+    auraloss_stft,
     log_spectral_distance,
     loudness,
     loudness_difference,
+    mean_power,
     multi_resolution_stft,
 )
 from ampsim.metrics.waveform import ErrorCurve, esr, esr_over_time, waveform_scores
@@ -48,13 +48,13 @@ def ear_scores(pairs: Pairs, sample_rate: int) -> dict[str, float]:
     The worst second is that of any of the signals, over their common mean energy. A score that does not exist (a silent
     target, a signal too short) is NaN.
     """
-    targets = [np.asarray(target, np.float64) for target, _ in pairs]
-    power = sum(float(each @ each) for each in targets) / max(sum(map(len, targets)), 1)
+    power = mean_power(pairs)
     curves = [esr_over_time(*pair, sample_rate, power=power) for pair in pairs if len(pair[0])]
     worst = max((curve.worst[0] for curve in curves), default=math.nan) if power else math.nan
     return {
         "a_weighted_esr": a_weighted_esr(pairs, sample_rate),
-        "multi_resolution_stft": multi_resolution_stft(pairs, sample_rate),
+        "relative_mrstft": multi_resolution_stft(pairs, sample_rate),
+        "auraloss_mrstft": auraloss_stft(pairs),
         "log_spectral_distance_db": log_spectral_distance(pairs, sample_rate),
         "loudness_difference_lu": loudness_difference(pairs, sample_rate),
         "fluctuation_db": fluctuation(pairs, sample_rate),
@@ -77,6 +77,7 @@ __all__ = [
     "Verdict",
     "a_weighted_esr",
     "aliasing_to_signal_ratio",
+    "auraloss_stft",
     "block_sums",
     "disagreements",
     "ear_scores",

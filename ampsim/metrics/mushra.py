@@ -20,6 +20,7 @@ from scipy import signal as dsp
 
 from ampsim.metrics.scores import Pairs
 from ampsim.metrics.spectra import loudness
+from ampsim.signals import filters
 from ampsim.signals.audio import at_rate, clock
 
 # The recipe: what it sets, and what it leaves to librosa's defaults.
@@ -121,17 +122,8 @@ def mfcc(signal: Wave) -> Wave:
 
 @cache
 def mel_bands() -> Wave:
-    """Weights of bins in bands, (1025, 128): triangles of equal area on Slaney's mel scale (Auditory Toolbox, 1998).
-
-    The scale is linear up to 1 kHz, 3 mels for 200 Hz, and logarithmic above, 27 mels for a factor of 6.4.
-    """
-    step = math.log(6.4) / 27
-    mels = np.linspace(0, 15 + math.log(RATE / 2 / 1000) / step, NUM_BANDS + 2)
-    edges = np.where(mels < 15, mels * 200 / 3, 1000 * np.exp((mels - 15) * step))
-    lower, centre, upper = edges[:-2], edges[1:-1], edges[2:]
-    frequency = fft.rfftfreq(FRAME, 1 / RATE)[:, None]
-    rising, falling = (frequency - lower) / (centre - lower), (upper - frequency) / (upper - centre)
-    return np.maximum(0, np.minimum(rising, falling)) * 2 / (upper - lower)
+    """Weights of bins in bands, (1025, 128)."""
+    return filters.slaney_bands(NUM_BANDS, FRAME, RATE, high_hz=RATE / 2)
 
 
 def excerpts(target: Wave, prediction: Wave) -> Iterator[tuple[int, Wave | None, Wave]]:

@@ -88,14 +88,22 @@ BUILT_IN = (
         validated=True,
         quotient=("a_weighted_error", "a_weighted_energy"),
     ),
+    # Not the `multi_resolution_stft` of versions before 0.2, which fell with the level of the recording.
     Score(
-        "multi_resolution_stft",
+        "relative_mrstft",
         "MR-STFT",
         "{:.3f}",
-        "distance of short-time spectra at three resolutions",
+        "distance of short-time spectra at three resolutions, down to 60 dB below the recording's level",
         ratio=True,
         compared=True,
         column="\nMR-STFT",
+    ),
+    Score(
+        "auraloss_mrstft",
+        "MR-STFT (auraloss)",
+        "{:.3f}",
+        "the same as papers report it (auraloss at its defaults); it falls with the recording's level",
+        ratio=True,
     ),
     Score(
         "log_spectral_distance_db",

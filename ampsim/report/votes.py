@@ -49,7 +49,7 @@ class AbxTest:
 
 @dataclass(frozen=True)
 class MushraTest:
-    """One listener's ratings, from 0 to 100: a dict for each excerpt, of so many planned."""
+    """One listener's ratings, from 0 to 100: a dict for each excerpt, of so many planned; `runs` are the ids of models' runs."""
 
     id: str
     page: str
@@ -59,6 +59,7 @@ class MushraTest:
     ratings: list[dict[Stimulus, float]]
     excerpts: list[Excerpt]
     planned: int
+    runs: dict[str, str]
 
     @property
     def trials(self) -> int:
@@ -137,6 +138,14 @@ def summaries(paths: Sequence[Path], *, notice: Callable[[str], None]) -> tuple[
     Raises:
         AmpsimError: a file is not there or is not a votes file, or there is nothing to sum up.
     """
+    tests = all_finished(paths, notice)
+    abx = grouped((test for test in tests if isinstance(test, AbxTest)), lambda test: (test.page, *sorted(test.pair)))
+    mushra = grouped((test for test in tests if isinstance(test, MushraTest)), lambda test: test.page)
+    return [of_pair(group) for group in abx], [of_page(group) for group in mushra]
+
+
+def all_finished(paths: Sequence[Path], notice: Callable[[str], None]) -> list[Test]:
+    """The tests in votes files that were finished, each once; faults and notices as for `summaries`."""
     stems = Counter(path.stem for path in paths)
     names = [path.stem if stems[path.stem] == 1 else str(path.with_suffix("")) for path in paths]
     tests = finished([test for path, name in zip(paths, names, strict=True) for test in read(path, name)], notice)
@@ -144,9 +153,7 @@ def summaries(paths: Sequence[Path], *, notice: Callable[[str], None]) -> tuple[
         raise AmpsimError(
             "these files hold no finished test: finish one on a listening page, then save its votes again"
         )
-    abx = grouped((test for test in tests if isinstance(test, AbxTest)), lambda test: (test.page, *sorted(test.pair)))
-    mushra = grouped((test for test in tests if isinstance(test, MushraTest)), lambda test: test.page)
-    return [of_pair(group) for group in abx], [of_page(group) for group in mushra]
+    return tests
 
 
 def of_pair(tests: Sequence[AbxTest]) -> Abx:
@@ -340,6 +347,7 @@ class File(Votes):
     listener: Text
     abx: Annotated[list[AbxVotes], Field(max_length=MOST_TESTS)]
     mushra: Annotated[list[MushraVotes], Field(max_length=MOST_TESTS)]
+    runs: dict[Text, Text] = {}
 
 
 NAMES = {"abx": "ABX test", "mushra": "MUSHRA test", "ratings": "rating", "region": "region"}
@@ -367,7 +375,7 @@ def read(path: Path, unnamed: str) -> list[Test]:
     about = {"page": found.page.id, "title": found.page.title, "listener": listener, "file": path}
     return [
         *(abx_test(test, about) for test in found.abx),
-        *(mushra_test(test, about) for test in found.mushra),
+        *(mushra_test(test, found.runs, about) for test in found.mushra),
     ]
 
 
@@ -378,7 +386,7 @@ def abx_test(test: AbxVotes, about: dict[str, Any]) -> AbxTest:
     return AbxTest(id=test.id, pair=pair, correct=correct, trials=len(test.trials), planned=test.planned, **about)
 
 
-def mushra_test(test: MushraVotes, about: dict[str, Any]) -> MushraTest:
+def mushra_test(test: MushraVotes, runs: dict[str, str], about: dict[str, Any]) -> MushraTest:
     ratings: list[dict[Stimulus, float]] = [
         {(each.kind, each.name): each.score for each in trial.ratings} for trial in test.trials
     ]
@@ -386,7 +394,7 @@ def mushra_test(test: MushraVotes, about: dict[str, Any]) -> MushraTest:
         tuple(trial.region) or (test.id, number)
         for number, trial in enumerate(test.trials)  # a page names its regions
     ]
-    return MushraTest(id=test.id, ratings=ratings, excerpts=excerpts, planned=test.planned, **about)
+    return MushraTest(id=test.id, ratings=ratings, excerpts=excerpts, planned=test.planned, runs=runs, **about)
 
 
 def fault(error: ValidationError) -> str:

@@ -103,6 +103,22 @@ def mel_bands(num_bands: int, size: int, sample_rate: int, *, low_hz: float, hig
     return np.maximum(0, np.minimum((position - lower) / (centre - lower), (upper - position) / (upper - centre)))
 
 
+def slaney_bands(num_bands: int, size: int, sample_rate: int, *, high_hz: float) -> NDArray[np.float64]:
+    """Triangles of equal area on Slaney's mel scale (Auditory Toolbox, 1998) from 0 to `high_hz`, as weights on the bins of
+    an FFT: (size // 2 + 1, num_bands). Bands above half the rate are empty.
+
+    The scale is linear up to 1 kHz, 3 mels for 200 Hz, and logarithmic above, 27 mels for a factor of 6.4.
+    """
+    step = np.log(6.4) / 27
+    highest = 15 + np.log(high_hz / 1000) / step if high_hz > 1000 else high_hz * 3 / 200
+    mels = np.linspace(0, highest, num_bands + 2)
+    edges = np.where(mels < 15, mels * 200 / 3, 1000 * np.exp((mels - 15) * step))
+    lower, centre, upper = edges[:-2], edges[1:-1], edges[2:]
+    frequency = fft.rfftfreq(size, 1 / sample_rate)[:, None]
+    rising, falling = (frequency - lower) / (centre - lower), (upper - frequency) / (upper - centre)
+    return np.maximum(0, np.minimum(rising, falling)) * 2 / (upper - lower)
+
+
 def mel(frequency_hz: ArrayLike) -> NDArray[np.float64]:
     return 1127 * np.log1p(np.asarray(frequency_hz, np.float64) / 700)
 

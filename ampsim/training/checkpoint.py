@@ -5,6 +5,7 @@ import os
 import struct
 import zipfile
 import zlib
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,14 +30,14 @@ class Checkpoint:
     every_s: float = 30.0
 
     def save(
-        self, state: State, model: keras.Model, optimizer: keras.optimizers.Optimizer, best: list[np.ndarray]
+        self, state: State, model: Sequence[keras.Variable], others: Sequence[keras.Variable], best: list[np.ndarray]
     ) -> None:
-        """Write under a temporary name, then rename.
+        """Write the variables of the model and those of the optimizer and the loss; a temporary name, then rename.
 
         Raises:
             AmpsimError: the disk is full or read-only.
         """
-        variables = [*model.variables, *optimizer.variables]
+        variables = [*model, *others]
         arrays = {f"variable_{index}": variable.numpy() for index, variable in enumerate(variables)}
         arrays |= {f"best_{index}": value for index, value in enumerate(best)}
         packed = np.frombuffer(json.dumps(asdict(state)).encode(), np.uint8)
@@ -57,9 +58,9 @@ class Checkpoint:
             ) from error
 
     def restore(
-        self, model: keras.Model, optimizer: keras.optimizers.Optimizer
+        self, model: Sequence[keras.Variable], others: Sequence[keras.Variable]
     ) -> tuple[State, list[np.ndarray]] | None:
-        """Set the variables of the model and the optimizer; the state and the best weights, None where there is no file.
+        """Set these variables; the state and the best weights, None where there is no file.
 
         Raises:
             AmpsimError: the file is damaged, or is no checkpoint of this run.
@@ -69,8 +70,8 @@ class Checkpoint:
         try:
             with self.path.open("rb") as file, np.load(file, allow_pickle=False) as saved:
                 state = State.restored(json.loads(bytes(saved["state"])))
-                best = [like(variable, saved[f"best_{index}"]) for index, variable in enumerate(model.variables)]
-                variables = [*model.variables, *optimizer.variables]
+                best = [like(variable, saved[f"best_{index}"]) for index, variable in enumerate(model)]
+                variables = [*model, *others]
                 values = [like(variable, saved[f"variable_{index}"]) for index, variable in enumerate(variables)]
         except (OSError, EOFError, ValueError, KeyError, TypeError, RecursionError, MemoryError) as error:
             raise self.refusal(error) from error

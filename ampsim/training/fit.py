@@ -69,9 +69,10 @@ class Fit:
         model.fit_levels(*levels(splits["train"]))
         length = config["training"]["segment_length"]
         segments = Segments(splits["train"], history=model.history, lookahead=model.lookahead, segment_length=length)
-        loss = build(config["loss"], "loss").prepare(
-            sample_rate=recording.sample_rate, segment_length=length, target=segments.targets()
-        )
+        with strategy.scope():
+            loss = build(config["loss"], "loss").prepare(
+                sample_rate=recording.sample_rate, segment_length=length, target=segments.targets()
+            )
         return cls(config, recording, strategy, model, optimizer, splits, segments, loss)
 
     def trainer(

@@ -103,7 +103,7 @@ class Trainer:
         self.renderer = Renderer(model)
         self.order: tuple[int, np.ndarray] = (-1, np.empty(0))
         self.stopped = False  # before its budget was spent, because it was asked to
-        restored = self.checkpoint.restore(model, optimizer) if resume and self.checkpoint else None
+        restored = self.checkpoint.restore(*self.learnt()) if resume and self.checkpoint else None
         self.state, self.best = restored or (State(), [variable.numpy() for variable in model.variables])
         with self.strategy.scope():  # a copy on each device
             self.input, self.target = (tf.Variable(x, trainable=False) for x in (segments.input, segments.target))
@@ -264,11 +264,14 @@ class Trainer:
                 # the gradient of its own share, and the optimizer adds these up.
                 whole = context.all_gather(tf.stop_gradient(prediction), axis=0)
                 prediction = tf.concat([whole[:first], prediction, whole[first + share :]], axis=0)
-            loss, terms = self.loss(target, prediction)
+            outputs = [prediction]
             if self.tones:  # once for the whole batch, whatever it is shared out to
                 penalty = self.tones.penalty(tf.stack([self.seed % 2**31, starts[0] + starts[-1]]))
-                loss += self.tones.weight * penalty / context.num_replicas_in_sync
-        gradients = tape.gradient(loss, self.model.trainable_variables)
+                outputs.append(self.tones.weight * penalty / context.num_replicas_in_sync)
+        loss, terms, slope = self.loss.gradient(target, prediction)
+        slopes = [slope, *(tf.ones(()) for _ in outputs[1:])]
+        gradients = tape.gradient(outputs, self.model.trainable_variables, output_gradients=slopes)
+        loss += sum(outputs[1:])
         self.optimizer.apply(gradients, self.model.trainable_variables)
         return tf.stack([loss, *terms.values()])
 
@@ -348,7 +351,11 @@ class Trainer:
 
     def save(self) -> None:
         if self.checkpoint:
-            self.checkpoint.save(self.state, self.model, self.optimizer, self.best)
+            self.checkpoint.save(self.state, *self.learnt(), self.best)
+
+    def learnt(self) -> tuple[list[keras.Variable], list[keras.Variable]]:
+        """The model's variables, and the others that training changes."""
+        return self.model.variables, [*self.optimizer.variables, *self.loss.variables]
 
     def set_weights(self, values: list[np.ndarray]) -> None:
         for variable, value in zip(self.model.variables, values, strict=True):

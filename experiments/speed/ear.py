@@ -1,9 +1,10 @@
 """What the ear costs: a training step with each loss beside one with MSE, and scoring two minutes with every metric.
 
     python experiments/speed/ear.py                                  # the founding net, about 3 minutes
-    python experiments/speed/ear.py --model wavenet_cab --losses mrstft ear
+    python experiments/speed/ear.py --model wavenet_cab --beside esr --losses mfcc balanced
 
-Losses take turns with MSE in one process; the ratio is of medians, with the least and the most that a pair of turns gave.
+Losses take turns with MSE, or the one that `--beside` names, in one process; the ratio is of medians, with the least and the
+most that a pair of turns gave.
 """
 
 import argparse
@@ -41,7 +42,9 @@ def made(options: argparse.Namespace, loss: str):
     del training["devices"]
     length = training.pop("segment_length")
     segments = Segments(splits["train"], history=model.history, lookahead=model.lookahead, segment_length=length)
-    prepared = build(config["loss"]).prepare(sample_rate=takes[0].sample_rate, segment_length=length)
+    prepared = build(config["loss"]).prepare(
+        sample_rate=takes[0].sample_rate, segment_length=length, target=segments.targets()
+    )
     parts = [build(config[name]) for name in ("optimizer", "schedule")]
     trainer = Trainer(model, prepared, *parts, segments, splits["validation"], **training)
     trainer.call()
@@ -49,7 +52,7 @@ def made(options: argparse.Namespace, loss: str):
 
 
 def losses(options: argparse.Namespace) -> None:
-    plain = made(options, "mse")
+    plain = made(options, options.beside)
     for name in options.losses:
         trainer = made(options, name)
         ratios = []
@@ -57,7 +60,7 @@ def losses(options: argparse.Namespace) -> None:
             ratios.append(steps_per_s(plain, options.calls) / steps_per_s(trainer, options.calls))
         ratios.sort()
         print(
-            f"a step with {name}: {statistics.median(ratios):.2f} times a step with mse "
+            f"a step with {name}: {statistics.median(ratios):.2f} times a step with {options.beside} "
             f"({ratios[0]:.2f} to {ratios[-1]:.2f} over {options.turns} turns)",
             flush=True,
         )
@@ -110,6 +113,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", nargs="+", default=["losses", "evaluation"])
     parser.add_argument("--losses", nargs="+", default=["mrstft", "a_weighted", "ear"])
+    parser.add_argument("--beside", default="mse", help="the loss whose steps are the measure")
     parser.add_argument("--model", default="dense")
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--calls", type=int, default=4, help="of 8 steps each, a turn")

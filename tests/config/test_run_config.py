@@ -39,6 +39,13 @@ def test_what_decides_a_run_and_what_does_not(word: str, same: bool):
     assert (RunConfig.compose([word]).identity() == RunConfig.compose([]).identity()) is same
 
 
+def test_a_loss_whose_floor_is_absolute_is_the_loss_of_a_config_from_before_it_could_be_relative():
+    now = RunConfig.compose(["loss=mrstft", "loss.terms.mrstft.relative=false", "loss.terms.mrstft.floor_db=-80"])
+    old = copy.deepcopy(dict(now.sections))
+    del old["loss"]["terms"]["mrstft"]["relative"]
+    assert RunConfig(old).identity() == now.identity() != RunConfig.compose(["loss=mrstft"]).identity()
+
+
 def test_the_recording_is_part_of_it():
     config = RunConfig.compose([])
     assert len({config.identity(), config.identity([]), config.identity(["a"]), config.identity(["b"])}) == 4

@@ -43,6 +43,20 @@ def test_value_and_gradient_are_finite_on_playing_on_silence_and_on_a_perfect_pr
         assert terms.keys() == eager[1].keys()
 
 
+@pytest.mark.parametrize("gain", [0.1, 0.01])
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_gain_on_the_recording_and_the_prediction_changes_no_loss_but_the_absolute_ones(name, gain):
+    power = {"mse": 2, "mae": 1}.get(name, 0)
+
+    def at(gain):
+        target, prediction = (tf.constant(gain * x, tf.float32) for x in (TARGET, PREDICTION))
+        loss = LOSSES[name]().prepare(sample_rate=44100, segment_length=4096, target=target)
+        # A quiet passage too, where floors count.
+        return [float(loss(scale * target, scale * prediction)[0]) for scale in (1.0, 1e-3)]
+
+    np.testing.assert_allclose(at(gain), np.multiply(at(1.0), gain**power), rtol=1e-4)
+
+
 @pytest.mark.parametrize("name", LOSSES)
 def test_the_gradient_is_the_slope(name):
     loss = LOSSES[name]()

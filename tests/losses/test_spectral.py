@@ -13,7 +13,9 @@ from loss_signals import PREDICTION, TARGET, value
 from scipy import signal as dsp
 
 from ampsim import AmpsimError
-from ampsim.losses import MSE, AWeighted, AWeightedSpectralMSE, LogMel, MultiResolutionSTFT
+from ampsim.losses import MFCC, MSE, AWeighted, AWeightedSpectralMSE, LogMel, MultiResolutionSTFT
+from ampsim.metrics import mushra
+from ampsim.recordings import virtual_amp
 from ampsim.signals import filters
 
 AURALOSS = {512: [0.4993384159, 0.5021844988], 1024: [0.5021977558, 0.5066057730]}
@@ -58,7 +60,7 @@ def test_sizes_in_milliseconds_follow_the_sample_rate():
 
 
 def test_spectral_losses_do_not_hear_polarity_and_the_waveform_does():
-    for loss in (MultiResolutionSTFT(), AWeightedSpectralMSE(), LogMel()):
+    for loss in (MultiResolutionSTFT(), AWeightedSpectralMSE(), LogMel(), MFCC()):
         assert value(prepared(loss), TARGET, -TARGET) == pytest.approx(0, abs=1e-5)
     assert value(MSE(), TARGET, -TARGET) > 0.1
 
@@ -108,3 +110,76 @@ def test_what_cannot_work_is_refused_with_what_to_change():
         MultiResolutionSTFT(sizes_ms=[10], sizes=[512])
     with pytest.raises(RuntimeError, match=r"call prepare\(\)"):
         value(LogMel(), TARGET, PREDICTION)
+
+
+def test_a_config_that_says_nothing_of_it_has_the_floor_it_had():
+    """Powers of full-scale sines, plus 1e-8: what `floor_db: -80` meant before a floor could be relative."""
+    quiet = [0.003 * x for x in (TARGET, PREDICTION)]
+    target, prediction = (np.square(magnitudes(x, 512)) + 1e-8 for x in quiet)
+    convergence = np.linalg.norm(np.sqrt(target) - np.sqrt(prediction)) / np.sqrt(target.sum())
+    loss = MultiResolutionSTFT(sizes=[512], floor_db=-80.0)
+    loss.prepare(sample_rate=44100, segment_length=4096, target=tf.constant(quiet[0], tf.float32))
+    expected = convergence + 0.5 * np.mean(np.abs(np.log(target / prediction)))
+    assert value(loss, *quiet) == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_relative_floor_is_that_of_a_sine_as_strong_as_the_recording():
+    sine = 0.02 * np.sqrt(2) * np.sin(2 * np.pi * 5512.5 * np.arange(4096) / 44100)[None]
+    loss = LogMel(sizes=[1024], floor_db=-20.0, relative=True)
+    loss.prepare(sample_rate=44100, segment_length=4096, target=tf.constant(sine, tf.float32))
+    assert loss.floor == pytest.approx(0.01 * 2 * 0.02**2, rel=1e-4)
+    silent = MultiResolutionSTFT(relative=True)
+    silent.prepare(sample_rate=44100, segment_length=4096, target=tf.zeros((1, 4096)))
+    assert value(silent, 0 * TARGET, 0 * TARGET) < 1e-2
+
+
+def test_a_relative_a_weighted_spectral_distance_is_that_over_the_targets():
+    plain, relative = (AWeightedSpectralMSE(floor_db=SILENT_FLOOR_DB, relative=each) for each in (False, True))
+    for loss in (plain, relative):
+        loss.prepare(sample_rate=44100, segment_length=4096, target=tf.constant(TARGET, tf.float32))
+    of_nothing = value(plain, TARGET, 0 * TARGET)
+    expected = value(plain, TARGET, PREDICTION) / of_nothing
+    assert value(relative, TARGET, PREDICTION) == pytest.approx(expected, rel=1e-3)
+    # 40 dB down: the denominator stays 20 dB below the recording's.
+    quiet = value(relative, 0.01 * TARGET, 0.01 * PREDICTION)
+    assert quiet == pytest.approx(expected * 1e-4 / 1e-2, rel=1e-3)
+
+
+def amps(rate):
+    """Three seconds of a guitar, with a recording's noise, through an amp and one that is near it, (1, num_samples)."""
+    played = virtual_amp.guitar(3.0, rate, seed=3)
+    noise = 1e-3 * np.random.default_rng(0).normal(size=played.shape)
+    cabinets = [dsp.butter(2, hertz, fs=rate, output="sos") for hertz in (5000, 6000)]
+    return [
+        (dsp.sosfilt(cabinet, np.tanh(gain * played)) + noise)[None]
+        for cabinet, gain in zip(cabinets, (8, 6), strict=True)
+    ]
+
+
+@pytest.mark.parametrize("gain", [1.0, 0.01])
+def test_mfcc_is_the_distance_of_predicted_mushra(gain):
+    target, prediction = (gain * each for each in amps(44100))
+    centred = [np.pad(each, ((0, 0), (1024, 1024))) for each in (target, prediction)]  # as the formula takes its frames
+    loss = MFCC(sizes=[2048])
+    loss.prepare(sample_rate=44100, segment_length=centred[0].shape[1], target=tf.constant(centred[0], tf.float32))
+    loud = 0.3 / gain  # the formula sets the level first
+    expected = mushra.mfcc_distance(loud * target[0], loud * prediction[0])
+    assert value(loss, *centred) == pytest.approx(expected, rel=0.01)
+
+
+@pytest.mark.parametrize("rate", [22050, 48000, 96000])
+def test_mfcc_at_another_rate_is_nearly_that_of_the_formula_after_resampling(rate):
+    target, prediction = amps(rate)
+    loss = MFCC()
+    loss.prepare(sample_rate=rate, segment_length=target.shape[1], target=tf.constant(target, tf.float32))
+    expected = mushra.mfcc_distance(*(0.3 * mushra.at_rate(each[0], rate) for each in (target, prediction)))
+    assert value(loss, target, prediction) == pytest.approx(expected, rel=0.1)
+
+
+def test_mfcc_says_what_it_cannot_do():
+    with pytest.raises(
+        AmpsimError, match=r"MFCC: \d+ of 127 bands are narrower than a bin.*lower the loss term's num_bands"
+    ):
+        prepared(MFCC(sizes=[512]))
+    with pytest.raises(ValueError, match="num_coefficients=200"):
+        MFCC(num_coefficients=200)

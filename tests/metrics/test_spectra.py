@@ -5,7 +5,14 @@ import pytest
 import tensorflow as tf
 
 from ampsim.losses import MultiResolutionSTFT
-from ampsim.metrics import a_weighted_esr, ear_scores, log_spectral_distance, loudness_difference, multi_resolution_stft
+from ampsim.metrics import (
+    a_weighted_esr,
+    auraloss_stft,
+    ear_scores,
+    log_spectral_distance,
+    loudness_difference,
+    multi_resolution_stft,
+)
 from ampsim.signals import filters
 
 RATE = 44100
@@ -25,11 +32,36 @@ def test_the_a_weighted_esr_of_a_stray_tone_is_its_weight():
         assert 10 * np.log10(found / 0.01) == pytest.approx(filters.a_weight_db(hertz), abs=0.1)
 
 
-def test_multi_resolution_stft_is_the_loss_on_one_signal():
-    loss = MultiResolutionSTFT()
-    loss.prepare(sample_rate=RATE, segment_length=len(TARGET))
+@pytest.mark.parametrize("gain", [1.0, 0.1, 0.01])
+def test_multi_resolution_stft_is_the_loss_on_one_signal_at_any_level(gain):
+    loss = MultiResolutionSTFT(floor_db=-60.0, relative=True)
+    loss.prepare(sample_rate=RATE, segment_length=len(TARGET), target=tf.constant(TARGET[None]))
     expected = float(loss(tf.constant(TARGET[None]), tf.constant(PREDICTION[None])))
-    assert multi_resolution_stft([(TARGET, PREDICTION)], RATE) == pytest.approx(expected, rel=1e-4)
+    assert multi_resolution_stft([(gain * TARGET, gain * PREDICTION)], RATE) == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("gain", [1.0, 0.001])
+def test_the_auraloss_value_is_that_of_its_definition(gain):
+    """torch.stft at its defaults, a frame at a time; eps as auraloss.freq.STFTLoss clamps it."""
+    target, prediction = (gain * each[:9000].astype(np.float64) for each in (TARGET, PREDICTION))
+    parts = []
+    for size, hop, length in ((1024, 120, 600), (2048, 240, 1200), (512, 50, 240)):
+        window = np.zeros(size)
+        left = (size - length) // 2
+        window[left : left + length] = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)
+        magnitudes = []
+        for signal in (target, prediction):
+            ends = np.concatenate([signal[size // 2 : 0 : -1], signal, signal[-2 : -size // 2 - 2 : -1]])
+            frames = [ends[at : at + size] for at in range(0, len(signal) + 1, hop)]
+            power = [np.abs(np.fft.rfft(frame * window)) ** 2 for frame in frames]
+            magnitudes.append(np.sqrt(np.maximum(power, 1e-8)))
+        y, x = magnitudes
+        parts.append(np.linalg.norm(y - x) / np.linalg.norm(y) + np.mean(np.abs(np.log(x) - np.log(y))))
+    assert auraloss_stft([(target, prediction)]) == pytest.approx(np.mean(parts), rel=1e-4)
+
+
+def test_the_auraloss_value_of_what_is_too_short_is_no_number():
+    assert np.isnan(auraloss_stft([(TARGET[:300], PREDICTION[:300])]))
 
 
 def test_multi_resolution_stft_adds_up_over_signals():

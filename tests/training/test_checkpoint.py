@@ -18,31 +18,31 @@ STATE = State(
 )
 
 
-def parts(seed: int) -> tuple[Dense, keras.optimizers.Optimizer]:
+def parts(seed: int) -> tuple[list[keras.Variable], list[keras.Variable]]:
     keras.utils.set_random_seed(seed)
     model = Dense(window=8, future=2, layers=1, units=3)
     model.build()
     optimizer = keras.optimizers.Adam(0.01 * (1 + seed))
     optimizer.build(model.trainable_variables)
-    return model, optimizer
+    return model.variables, optimizer.variables
 
 
 def saved(path: Path) -> tuple[Checkpoint, list[np.ndarray], list[np.ndarray]]:
     """A checkpoint, the values of its variables, and its best weights, which are others."""
-    model, optimizer = parts(0)
-    best = [2 * variable.numpy() for variable in model.variables]
-    Checkpoint(path).save(STATE, model, optimizer, best)
-    return Checkpoint(path), [variable.numpy() for variable in [*model.variables, *optimizer.variables]], best
+    model, others = parts(0)
+    best = [2 * variable.numpy() for variable in model]
+    Checkpoint(path).save(STATE, model, others, best)
+    return Checkpoint(path), [variable.numpy() for variable in [*model, *others]], best
 
 
 def assert_restored(checkpoint: Checkpoint, values: list[np.ndarray], best: list[np.ndarray]) -> None:
-    model, optimizer = parts(1)
-    restored = checkpoint.restore(model, optimizer)
+    model, others = parts(1)
+    restored = checkpoint.restore(model, others)
     assert restored is not None
     assert restored[0] == STATE
     for one, other in zip(restored[1], best, strict=True):
         assert_array_equal(one, other)
-    for variable, value in zip([*model.variables, *optimizer.variables], values, strict=True):
+    for variable, value in zip([*model, *others], values, strict=True):
         assert_array_equal(variable.numpy(), value)
 
 
@@ -114,11 +114,11 @@ def test_an_array_that_is_none_of_the_models_is_refused_before_any_is_set(name: 
     with np.load(checkpoint.path) as file:
         arrays = dict(file)
     np.savez(checkpoint.path, **{**arrays, name: change(arrays[name].astype(np.float32))})
-    model, optimizer = parts(1)
-    before = [variable.numpy() for variable in model.variables]
+    model, others = parts(1)
+    before = [variable.numpy() for variable in model]
     with pytest.raises(AmpsimError, match="is no checkpoint of this run"):
-        checkpoint.restore(model, optimizer)
-    for variable, value in zip(model.variables, before, strict=True):
+        checkpoint.restore(model, others)
+    for variable, value in zip(model, before, strict=True):
         assert_array_equal(variable.numpy(), value)
 
 

@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose
 from synthetic import pair
 
 from ampsim import AmpsimError
-from ampsim.losses import ESR, MAE, Sum
+from ampsim.losses import ESR, MAE, Balanced, Sum
 from ampsim.models import AmpModel, Dense, WaveNet
 from ampsim.models.layers import product, products_in
 from ampsim.recordings.pairs import Span
@@ -24,6 +24,7 @@ from ampsim.training.trainer import Trainer
 
 FAMILIES = {
     "dense": lambda: Dense(window=16, future=4, layers=2, units=4),
+    "balanced": lambda: Dense(window=16, future=4, layers=2, units=4),  # with a loss that keeps a state
     "wavenet": lambda: WaveNet(channels=[4], dilations=[[1, 2, 4]]),
 }
 
@@ -37,7 +38,8 @@ def curves(family: str, *, batch_size: int = 4, precision: str = "float32", devi
         model.build()
         optimizer = keras.optimizers.Muon(0.01, exclude_layers=["head"])
         segments = Segments([Span(take, 0, 9400)], history=model.history, lookahead=model.lookahead, segment_length=400)
-        loss = Sum(terms={"esr": ESR(), "mae": MAE(weight=0.1)})
+        kind = Balanced if family == "balanced" else Sum
+        loss = kind(terms={"esr": ESR(), "mae": MAE(weight=0.1)}).prepare(sample_rate=44100, segment_length=400)
         fit = Trainer(
             model,
             loss,

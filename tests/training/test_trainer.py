@@ -16,7 +16,7 @@ from numpy.testing import assert_array_equal
 from synthetic import pair
 
 from ampsim import AmpsimError, DivergedError
-from ampsim.losses import ESR, MAE, MSE, Sum
+from ampsim.losses import ESR, MAE, MSE, Balanced, Sum
 from ampsim.metrics import esr
 from ampsim.models import Dense
 from ampsim.recordings.pairs import Span
@@ -190,6 +190,25 @@ def test_a_fit_that_was_broken_off_and_resumed_is_the_unbroken_one(tmp_path: Pat
     assert rows == state.intervals[-len(rows) :]
     assert state.intervals[-1]["elapsed_s"] >= broken.state.elapsed_s - 1  # the time before the break counts
     assert sorted(path.name for path in (tmp_path / "folder").iterdir()) == ["checkpoint.npz"]
+
+
+def test_a_balanced_loss_goes_on_with_the_norms_that_it_had(tmp_path: Path):
+    def balanced() -> Sum:
+        loss = Balanced(terms={"esr": ESR(), "mae": MAE(weight=0.5)})
+        return loss.prepare(sample_rate=44100, segment_length=SEGMENT_LENGTH, target=tf.constant(TAKE.target[None]))
+
+    where = {"checkpoint": tmp_path / "checkpoint.npz", "checkpoint_every_s": 0}
+    whole = trainer(loss=balanced())
+    whole.fit()
+    with pytest.raises(Interrupted):
+        trainer(loss=balanced(), **where).fit(break_in_call(8))
+    resumed = trainer(loss=balanced(), resume=True, **where)
+    resumed.fit()
+    for first, second in zip(weights(whole), weights(resumed), strict=True):
+        assert_array_equal(first, second)
+    assert without_times(whole.state.intervals) == without_times(resumed.state.intervals)
+    assert_array_equal(whole.loss.variables[0].numpy(), resumed.loss.variables[0].numpy())
+    assert whole.state.intervals[-1]["loss"] < whole.state.intervals[0]["loss"]
 
 
 @pytest.mark.parametrize(("validate_every", "epoch"), [(0.5, 0.5), (1, 1), (2, 1)])
