@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from scipy import fft
 from scipy import signal as dsp
 
-from ampsim.signals.audio import BLOCK, rms
+from ampsim.signals.audio import rms
 from ampsim.signals.filters import folded
-from ampsim.signals.scratch import Scratch, blocks
+from ampsim.signals.scratch import BLOCK, Scratch, blocks
 
 Array = NDArray[np.float64]
 Spectra = NDArray[np.complexfloating[Any]]
