@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pandas
 from matplotlib.figure import Figure
-from mlflow.entities import Run
 
 from ampsim.comparing.ranking import differing, shortened
 from ampsim.config.targets import assignments
 from ampsim.metrics.scores import renamed
 from ampsim.report import plots
-from ampsim.runs.tracking import NOTE, TrackedRun, ended_as
+from ampsim.runs.tracking import NOTE, Run, TrackedRun, ended_as
 
 # Ear-weighted error on the validation split, speed, size.
 TRADE_OFF = ("best_validation_a_weighted_esr", "test_real_time_factor", "test_parameters")

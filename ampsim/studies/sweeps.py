@@ -13,13 +13,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mlflow.entities import Run
-
 from ampsim import AmpsimError, DivergedError
 from ampsim.comparing import comparison, outcomes
 from ampsim.comparing.outcomes import Row
 from ampsim.config.run_config import RunConfig
-from ampsim.runs.tracking import NOTE, PARENT, SWEEP, Store, TrackedRun, ended_as
+from ampsim.runs.tracking import NOTE, PARENT, SWEEP, Run, Store, TrackedRun, ended_as
 from ampsim.signals.audio import sha256
 from ampsim.studies.jobs import Job, Limits, Outcome, Report, Task, buildable, isolated, start_warm
 from ampsim.studies.search import Search
