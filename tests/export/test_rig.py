@@ -107,7 +107,11 @@ def test_what_every_player_reads(tmp_path: Path):
 
 
 def test_the_metadata_is_that_of_the_pair(tmp_path: Path):
-    exported(cab(), tmp_path / "rig")
+    model = cab()
+    for weight in model.weights:
+        if weight.path.endswith("bias"):  # without which silence is silent, so that levels are not those of an offset
+            weight.assign(np.zeros(weight.shape))
+    exported(model, tmp_path / "rig")
     capture = players.read(tmp_path / "rig" / "amp.nam")
     heard = np.concatenate([np.zeros(400, np.float32), reference_input()])
 
