@@ -83,6 +83,8 @@ class RunConfig:
         }
         if decides.get("optimizer.exclude_layers") == []:
             decides["optimizer.exclude_layers"] = FIRST_EXCLUDED
+        if decides.get("training.anti_aliasing") == 0:  # as in versions that had none
+            del decides["training.anti_aliasing"]
         if digests is not None:
             decides = [decides, list(digests)]
         return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12]

@@ -24,6 +24,7 @@ RUNS = (
         for seed in (0, 1)
         for words in (TODAY, TREBLE, (*TREBLE, "training.anti_aliasing=0.001"))
     ),
+    *((VIRTUAL, words, 2) for words in (TODAY, TREBLE)),
     (VIRTUAL, (*TREBLE, "loss.terms.esr_whitened.weight=0.1"), 0),
     *((VIRTUAL, (*TODAY, f"training.anti_aliasing={weight}"), 0) for weight in (0.001, 0.01, 0.1)),
     *((MARSHALL, words, 0) for words in (TODAY, TREBLE, (*TREBLE, "training.anti_aliasing=0.001"))),
