@@ -46,6 +46,7 @@ LAG_ERROR = 0.2  # samples by which the lag of an amp moves at least, with what 
 STEP = 3.0  # samples of a step that is no such movement
 AGREE = 0.75  # of the stretches between two steps that have to lie within STEP of the line for it to be believed
 CLEAR = 13.0  # confidence from which a delay is taken; recordings of real amps reach 25 and more
+MORE = 1.2  # times the power that the input explains, where the rectified input is believed
 RIVAL = 0.85  # of the response's peak another one reaches where it is open which of them is the delay
 APART_S = 0.00004  # that two halves of the takes may differ by; recordings of real amps reach 0.000016 in 10 s
 FOOT = 3.0  # rises, from half height to peak, that lie between the first of a response and its peak
@@ -139,7 +140,7 @@ def timing(takes: Sequence[Take], sample_rate: int, *, steady: bool = False) -> 
     if found.clear:
         return found
     again = measured([(rectified(given), wanted) for given, wanted in takes], sample_rate, steady=steady)
-    return again if again.clear else found
+    return again if again.clear and again.explained > MORE * found.explained else found
 
 
 def rectified(x: Wave) -> Wave:
@@ -157,7 +158,7 @@ def measured(takes: Sequence[Take], sample_rate: int, *, steady: bool) -> Timing
     lag = far(takes, sample_rate)  # always: what is played twice has a peak within BLOCK_S too
     if abs(lag) > BLOCK_S / 8 * sample_rate:
         again = near(takes, sample_rate, lag, steady=steady)
-        found = max(found, again, key=lambda each: (each.clear, each.explained))
+        found = max(found, again, key=lambda each: (each.clear, each.explained * each.confidence))
     return found
 
 
@@ -173,7 +174,7 @@ def near(takes: Sequence[Take], sample_rate: int, lag: int, *, steady: bool) -> 
     if not steady and len(phases) > 2:
         line, lags, time_s, together = moving(time_s, phases, scale)
     coarse = round(scale * peak(np.abs(fft.irfft(together)))[0])
-    feigned = not line.steps and 0 < abs(line.slope) * float(np.ptp(time_s)) < 2 * FEIGNED
+    feigned = bool(line.slope and not line.steps and abs(line.slope) * float(np.ptp(time_s)) < 2 * FEIGNED)
     tried = [arrivals(takes, sample_rate, coarse, each) for each in (line, replace(line, slope=0.0))[: 1 + feigned]]
     found, apart = max(tried, key=lambda each: each[0].explained)
     line = replace(line, slope=line.slope * (found is tried[0][0]))
