@@ -2,7 +2,7 @@
 
 Nothing here needs a test signal. Of the cross-spectrum of input and target only the phase is kept (phase transform;
 Knapp & Carter, 1976), so that neither the guitar's spectrum nor the amp's colours it. Long pieces are searched
-for delays of up to SEARCH_S.
+for delays of up to SEARCH_S. That says where to look; `arrival` then measures the delay to a part of a sample.
 """
 
 import math
@@ -81,10 +81,12 @@ class Line:
 class Timing:
     """How the target lies against the input: it lags by `delay` at the start of the take, and later by what `line` adds.
 
-    `delay` is the peak of the response, `onset` its rising edge at half height; negative where the target leads. Both
-    are of the response without the delay that tone controls and loudspeakers have by themselves, as minimum-phase
-    filters do. What an amp filters between two stages that clip delays too and leaves no trace in its magnitude: it
-    counts as delay, about 2 samples at 44.1 kHz for three valves.
+    The response is what remains between a gain stage fitted to the recording and the target, without the delay that tone
+    controls and loudspeakers have by themselves, as minimum-phase filters do (see `arrival`): for an amp it is a pulse
+    where the amp's response to an impulse departs from zero, as wide as the frequencies that come through allow. `delay`
+    is its peak, `onset` its rising edge at half height; negative where the target leads. What an amp takes off the treble
+    between two stages that clip, above what a guitar plays, leaves no trace and counts as delay: 0.04 ms, or 1.8 samples
+    at 44.1 kHz, for three valves and a power stage.
     """
 
     delay: float
