@@ -13,7 +13,8 @@ from ampsim.recordings.channels import LARGER_BUFFER, runs
 from ampsim.recordings.findings import Finding
 from ampsim.recordings.pairs import SET_DELAY, AudioPair, unclear
 from ampsim.signals import alignment, scratch
-from ampsim.signals.alignment import FEIGNED, Timing, part, resampled
+from ampsim.signals.alignment import FEIGNED, Timing, resampled
+from ampsim.signals.arrival import part
 from ampsim.signals.audio import Signal, clock, energy
 from ampsim.signals.linear import frame_powers
 from ampsim.signals.scratch import Scratch, blocks, release
