@@ -131,7 +131,7 @@ def rate_ratio(pair: AudioPair, confidence: float) -> tuple[int, int] | None:
         target = soxr.resample(pair.target[: math.ceil(length * amp_rate / direct_rate)], amp_rate, direct_rate)
         size = min(length, len(target))
         if size >= 2 * pair.sample_rate:
-            measured = alignment.timing([(pair.input[:size], target[:size])], pair.sample_rate, steady=True)
+            measured = alignment.timing([(pair.input[:size], target[:size])], pair.sample_rate, steady=True, quick=True)
             found.append((measured.confidence, (amp_rate, direct_rate)))
     found.sort(reverse=True)
     others = [confidence, *(height for height, _ in found[1:2])]

@@ -128,7 +128,7 @@ class Timing:
         return self.line.slope / self.sample_rate * 1e6
 
 
-def timing(takes: Sequence[Take], sample_rate: int, *, steady: bool = False) -> Timing:
+def timing(takes: Sequence[Take], sample_rate: int, *, steady: bool = False, quick: bool = False) -> Timing:
     """Measure how the targets lie against their inputs.
 
     An amp that rectifies, as an octave fuzz does, hears no sign: where the input itself has no clear place in the target,
@@ -137,11 +137,12 @@ def timing(takes: Sequence[Take], sample_rate: int, *, steady: bool = False) -> 
     Args:
         takes: several share one delay.
         steady: take the lag for constant, without looking for drift and steps; several takes need it.
+        quick: fit no gain stage, which takes a second: enough to tell whether there is a delay, not to measure it.
     """
-    found = measured(takes, sample_rate, steady=steady)
+    found = measured(takes, sample_rate, steady=steady, quick=quick)
     if found.clear:
         return found
-    again = measured([(rectified(given), wanted) for given, wanted in takes], sample_rate, steady=steady)
+    again = measured([(rectified(given), wanted) for given, wanted in takes], sample_rate, steady=steady, quick=quick)
     return again if again.clear and again.explained > MORE * found.explained else found
 
 
@@ -154,17 +155,17 @@ def rectified(x: Wave) -> Wave:
     return made.read()[0]
 
 
-def measured(takes: Sequence[Take], sample_rate: int, *, steady: bool) -> Timing:
+def measured(takes: Sequence[Take], sample_rate: int, *, steady: bool, quick: bool) -> Timing:
     """The same of the inputs as they are, near no delay and near the clearest one in reach."""
-    found = near(takes, sample_rate, 0, steady=steady)
+    found = near(takes, sample_rate, 0, steady=steady, quick=quick)
     lag = far(takes, sample_rate)  # always: what is played twice has a peak within BLOCK_S too
     if abs(lag) > BLOCK_S / 8 * sample_rate:
-        again = near(takes, sample_rate, lag, steady=steady)
+        again = near(takes, sample_rate, lag, steady=steady, quick=quick)
         found = max(found, again, key=lambda each: (each.clear, each.explained * each.confidence))
     return found
 
 
-def near(takes: Sequence[Take], sample_rate: int, lag: int, *, steady: bool) -> Timing:
+def near(takes: Sequence[Take], sample_rate: int, lag: int, *, steady: bool, quick: bool) -> Timing:
     """The timing where the targets lag by about so many samples."""
     block = 2 ** round(np.log2(BLOCK_S * sample_rate))
     scale = max(1, int(sample_rate / 2 // TOP_HZ))  # fewer bins, so coarser samples of lag
@@ -177,7 +178,10 @@ def near(takes: Sequence[Take], sample_rate: int, lag: int, *, steady: bool) -> 
         line, lags, time_s, together = moving(time_s, phases, scale)
     coarse = round(scale * peak(np.abs(fft.irfft(together)))[0])
     feigned = bool(line.slope and not line.steps and abs(line.slope) * float(np.ptp(time_s)) < 2 * FEIGNED)
-    tried = [arrivals(takes, sample_rate, coarse, each) for each in (line, replace(line, slope=0.0))[: 1 + feigned]]
+    tried = [
+        arrivals(takes, sample_rate, coarse, each, quick=quick)
+        for each in (line, replace(line, slope=0.0))[: 1 + feigned]
+    ]
     found, apart = max(tried, key=lambda each: each[0].explained)
     line = replace(line, slope=line.slope * (found is tried[0][0]))
     early_s = max(-lag, 0) / sample_rate  # the input that has no target yet
@@ -189,10 +193,10 @@ def near(takes: Sequence[Take], sample_rate: int, lag: int, *, steady: bool) -> 
     return Timing(start + found.delay, start + found.onset, *told, line, time_s + early_s, lags, sample_rate)
 
 
-def arrivals(takes: Sequence[Take], sample_rate: int, coarse: int, line: Line) -> tuple[Arrival, float]:
+def arrivals(takes: Sequence[Take], sample_rate: int, coarse: int, line: Line, *, quick: bool) -> tuple[Arrival, float]:
     """When the response arrives at the lags of a line, and by how much two halves of the takes disagree about it."""
     frames = gathered(takes, lambda middle: coarse + float(line(middle / sample_rate)))
-    halves = crossed(frames, fitted_stage(frames, sample_rate))
+    halves = crossed(frames, None if quick else fitted_stage(frames, sample_rate))
     apart = disagreement(*map(arrival, halves)) if halves[1].num_frames else 0.0
     return arrival(halves[0] + halves[1]), apart
 
