@@ -13,7 +13,8 @@ from ampsim.recordings.channels import LARGER_BUFFER, runs
 from ampsim.recordings.findings import Finding
 from ampsim.recordings.pairs import SET_DELAY, AudioPair, unclear
 from ampsim.signals import alignment, scratch
-from ampsim.signals.alignment import FEIGNED, Timing, part, resampled
+from ampsim.signals.alignment import FEIGNED, Timing, resampled
+from ampsim.signals.arrival import part
 from ampsim.signals.audio import Signal, clock, energy
 from ampsim.signals.linear import frame_powers
 from ampsim.signals.scratch import Scratch, blocks, release
@@ -130,7 +131,7 @@ def rate_ratio(pair: AudioPair, confidence: float) -> tuple[int, int] | None:
         target = soxr.resample(pair.target[: math.ceil(length * amp_rate / direct_rate)], amp_rate, direct_rate)
         size = min(length, len(target))
         if size >= 2 * pair.sample_rate:
-            measured = alignment.timing([(pair.input[:size], target[:size])], pair.sample_rate, steady=True)
+            measured = alignment.timing([(pair.input[:size], target[:size])], pair.sample_rate, steady=True, quick=True)
             found.append((measured.confidence, (amp_rate, direct_rate)))
     found.sort(reverse=True)
     others = [confidence, *(height for height, _ in found[1:2])]

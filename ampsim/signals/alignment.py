@@ -2,56 +2,57 @@
 
 Nothing here needs a test signal. Of the cross-spectrum of input and target only the phase is kept (phase transform;
 Knapp & Carter, 1976), so that neither the guitar's spectrum nor the amp's colours it. Long pieces are searched
-for delays of up to SEARCH_S.
+for delays of up to SEARCH_S. That says where to look; `arrival` then measures the delay to a part of a sample.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 from scipy import signal as dsp
 
+from ampsim.signals.arrival import (
+    EMPTY_DB,
+    PULSE,
+    TOP_HZ,
+    Array,
+    Arrival,
+    Spectra,
+    Take,
+    Wave,
+    arrival,
+    crossed,
+    fitted_stage,
+    framed,
+    gathered,
+    part,
+    plain,
+    turned,
+    vertex,
+)
 from ampsim.signals.audio import rms
-from ampsim.signals.filters import folded
 from ampsim.signals.scratch import BLOCK, Scratch, blocks
-
-Array = NDArray[np.float64]
-Spectra = NDArray[np.complexfloating[Any]]
-Wave = NDArray[np.floating]
-Take = tuple[Wave, Wave]  # (input, target), each (num_samples,)
 
 BLOCK_S = 0.7  # long against any delay looked for, short enough to average many
 STRETCH_S = (1.4, 2.0)  # over which one lag is measured, in short takes and in long ones
 NUM_STRETCHES = 150  # spread over a longer take, so that neither time nor memory grows with it
-TOP_HZ = 10000.0  # what lies above comes through few amps
 QUIET_DB = -50.0  # blocks that far below the loudest say nothing
-EMPTY_DB = -100.0  # bins that far below the loudest hold what the window leaks
 SURE = 6.0  # of a stretch's correlation the peak over the RMS; a chance peak among so many lags reaches about 5
 LAG_ERROR = 0.2  # samples by which the lag of an amp moves at least, with what is played
 STEP = 3.0  # samples of a step that is no such movement
 AGREE = 0.75  # of the stretches between two steps that have to lie within STEP of the line for it to be believed
-PULSE = 8192  # samples in which a response is looked at ...
-NUM_FRAMES = 600  # ... in that many places of a take
 CLEAR = 13.0  # confidence from which a delay is taken; recordings of real amps reach 25 and more
+MORE = 1.2  # times the power that the input explains, where the rectified input is believed
 RIVAL = 0.85  # of the response's peak another one reaches where it is open which of them is the delay
-APART_S = 0.0002  # that two halves of the takes may differ by; recordings of real amps reach 0.00008 in 10 s
-NUM_PASSAGES = 8  # of a take, which go to two halves in turn
-NEAR_S = 0.0015  # around the lag of the blocks: the response's peak is sought there, and not a period of the note away
-FINER = 4  # places a sample at which the response is looked at
-SHARES = np.linspace(0, 1, 9)  # of a minimum-phase filter's phase that are tried
-FILTER = 0.06  # by which the whole phase is preferred to none of it, since amps have filters
-HEARD = 4.0  # standard errors by which a band's coherence exceeds chance, for its magnitude to count
-INDEPENDENT = 0.6  # of the frames, since they overlap by half
+APART_S = 0.00004  # that two halves of the takes may differ by; recordings of real amps reach 0.000016 in 10 s
 FOOT = 3.0  # rises, from half height to peak, that lie between the first of a response and its peak
 SEARCH_S = 5.0  # the longest delay that is found in a long take; in a short one it is half of the take
 PIECE_S, NUM_PIECES = 15.0, 3  # in which it is sought
 NEAREST_S, HALF = 0.0002, 128  # around it, for two signals of one amp; samples on each side of an interpolated one
-UNHEARD = 4.0  # nepers by which the gain is thought to fall on above the last band that is heard
 FEIGNED = 2.5  # samples over a take by which what is played moves the lag, at most
 
 
@@ -80,10 +81,12 @@ class Line:
 class Timing:
     """How the target lies against the input: it lags by `delay` at the start of the take, and later by what `line` adds.
 
-    `delay` is the peak of the response, `onset` its rising edge at half height; negative where the target leads. Both
-    are of the response without the delay that tone controls and loudspeakers have by themselves, as minimum-phase
-    filters do. What an amp filters between two stages that clip delays too and leaves no trace in its magnitude: it
-    counts as delay, about 2 samples at 44.1 kHz for three valves.
+    The response is what remains between a gain stage fitted to the recording and the target, without the delay that tone
+    controls and loudspeakers have by themselves, as minimum-phase filters do (see `arrival`): for an amp it is a pulse
+    where the amp's response to an impulse departs from zero, as wide as the frequencies that come through allow. `delay`
+    is its peak, `onset` its rising edge at half height; negative where the target leads. What an amp takes off the treble
+    between two stages that clip, above what a guitar plays, leaves no trace and counts as delay: 0.04 ms, or 1.8 samples
+    at 44.1 kHz, for three valves and a power stage.
     """
 
     delay: float
@@ -91,6 +94,7 @@ class Timing:
     inverted: bool
     confidence: float  # the peak of the response over its RMS; a chance peak reaches about 5
     rival: float  # the highest of the other peaks, as a part of this one
+    explained: float  # the part of the target's power that a gain stage and a filter make of the input
     apart: float  # samples between the peaks of two halves of the takes, infinity where only one is inverted
     line: Line
     time_s: Array
@@ -124,7 +128,7 @@ class Timing:
         return self.line.slope / self.sample_rate * 1e6
 
 
-def timing(takes: Sequence[Take], sample_rate: int, *, steady: bool = False) -> Timing:
+def timing(takes: Sequence[Take], sample_rate: int, *, steady: bool = False, quick: bool = False) -> Timing:
     """Measure how the targets lie against their inputs.
 
     An amp that rectifies, as an octave fuzz does, hears no sign: where the input itself has no clear place in the target,
@@ -133,12 +137,13 @@ def timing(takes: Sequence[Take], sample_rate: int, *, steady: bool = False) -> 
     Args:
         takes: several share one delay.
         steady: take the lag for constant, without looking for drift and steps; several takes need it.
+        quick: fit no gain stage, which takes a second: enough to tell whether there is a delay, not to measure it.
     """
-    found = measured(takes, sample_rate, steady=steady)
+    found = measured(takes, sample_rate, steady=steady, quick=quick)
     if found.clear:
         return found
-    again = measured([(rectified(given), wanted) for given, wanted in takes], sample_rate, steady=steady)
-    return again if again.clear else found
+    again = measured([(rectified(given), wanted) for given, wanted in takes], sample_rate, steady=steady, quick=quick)
+    return again if again.clear and again.explained > MORE * found.explained else found
 
 
 def rectified(x: Wave) -> Wave:
@@ -150,40 +155,55 @@ def rectified(x: Wave) -> Wave:
     return made.read()[0]
 
 
-def measured(takes: Sequence[Take], sample_rate: int, *, steady: bool) -> Timing:
+def measured(takes: Sequence[Take], sample_rate: int, *, steady: bool, quick: bool) -> Timing:
     """The same of the inputs as they are, near no delay and near the clearest one in reach."""
-    found = near(takes, sample_rate, 0, steady=steady)
+    found = near(takes, sample_rate, 0, steady=steady, quick=quick)
     lag = far(takes, sample_rate)  # always: what is played twice has a peak within BLOCK_S too
     if abs(lag) > BLOCK_S / 8 * sample_rate:
-        again = near(takes, sample_rate, lag, steady=steady)
-        found = max(found, again, key=lambda each: (each.clear, each.confidence))
+        again = near(takes, sample_rate, lag, steady=steady, quick=quick)
+        found = max(found, again, key=lambda each: (each.clear, each.explained * each.confidence))
     return found
 
 
-def near(takes: Sequence[Take], sample_rate: int, lag: int, *, steady: bool) -> Timing:
+def near(takes: Sequence[Take], sample_rate: int, lag: int, *, steady: bool, quick: bool) -> Timing:
     """The timing where the targets lag by about so many samples."""
     block = 2 ** round(np.log2(BLOCK_S * sample_rate))
     scale = max(1, int(sample_rate / 2 // TOP_HZ))  # fewer bins, so coarser samples of lag
     takes = [overlapping(take, lag) for take in takes]
-    found = [stretches(*take, sample_rate, block, block // scale) for take in takes]
-    time_s = np.concatenate([times for times, _ in found])
-    phases = np.concatenate([spectra for _, spectra in found])
+    measured = [stretches(*take, sample_rate, block, block // scale) for take in takes]
+    time_s = np.concatenate([times for times, _ in measured])
+    phases = np.concatenate([spectra for _, spectra in measured])
     line, lags, together = Line(), np.zeros(len(time_s)), phases.sum(axis=0)
     if not steady and len(phases) > 2:
         line, lags, time_s, together = moving(time_s, phases, scale)
     coarse = round(scale * peak(np.abs(fft.irfft(together)))[0])
-    halves = crossed(takes, sample_rate, line, coarse)
-    cross, reach = halves[0] + halves[1], round(NEAR_S * sample_rate)
-    delay, onset, inverted, confidence, rival = arrival(cross, reach)
-    apart = disagreement(*(arrival(half, reach) for half in halves)) if halves[1].num_frames else 0.0
-    places = [located(takes[0], sample_rate, line, step, coarse, cross.product) for step in line.steps]
+    feigned = bool(line.slope and not line.steps and abs(line.slope) * float(np.ptp(time_s)) < 2 * FEIGNED)
+    tried = [
+        arrivals(takes, sample_rate, coarse, each, quick=quick)
+        for each in (line, replace(line, slope=0.0))[: 1 + feigned]
+    ]
+    found, apart = max(tried, key=lambda each: each[0].explained)
+    line = replace(line, slope=line.slope * (found is tried[0][0]))
     early_s = max(-lag, 0) / sample_rate  # the input that has no target yet
-    steps = tuple(Step(at_s + early_s, step.samples) for at_s, step in zip(places, line.steps, strict=True))
+    steps = [replace(step, at_s=located(takes[0], sample_rate, line, step, coarse) + early_s) for step in line.steps]
     start = lag + coarse - line.slope * early_s
-    lags = lags + (start + delay - np.median(lags - line(time_s)) if len(lags) else 0)
-    line = replace(line, steps=steps)
-    told = (inverted, confidence, rival, apart)
-    return Timing(start + delay, start + onset, *told, line, time_s + early_s, lags, sample_rate)
+    lags = lags + (start + found.delay - np.median(lags - line(time_s)) if len(lags) else 0)
+    told = (found.inverted, found.confidence, found.rival, found.explained, apart)
+    line = replace(line, steps=tuple(steps))
+    return Timing(start + found.delay, start + found.onset, *told, line, time_s + early_s, lags, sample_rate)
+
+
+def arrivals(takes: Sequence[Take], sample_rate: int, coarse: int, line: Line, *, quick: bool) -> tuple[Arrival, float]:
+    """When the response arrives at the lags of a line, and by how much two halves of the takes disagree about it."""
+    frames = gathered(takes, lambda middle: coarse + float(line(middle / sample_rate)))
+    halves = crossed(frames, None if quick else fitted_stage(frames, sample_rate))
+    apart = disagreement(*map(arrival, halves)) if halves[1].num_frames else 0.0
+    return arrival(halves[0] + halves[1]), apart
+
+
+def disagreement(first: Arrival, second: Arrival) -> float:
+    """Samples between the peaks of two arrivals; infinity where only one of them is inverted."""
+    return abs(first.delay - second.delay) if first.inverted == second.inverted else math.inf
 
 
 def overlapping(take: Take, lag: int) -> Take:
@@ -247,18 +267,6 @@ def unit(before: Spectra, after: Spectra) -> Spectra:
     power = np.square(np.abs(before))
     played = power > 10 ** (EMPTY_DB / 10) * power.max(axis=-1, keepdims=True)
     return product * played / np.maximum(np.abs(product), 1e-30)
-
-
-def part(x: Wave, start: int, length: int) -> Wave:
-    """A piece of a signal, with silence beyond its end."""
-    piece = x[start : start + length]
-    return np.pad(piece, (0, length - len(piece))) if len(piece) < length else piece
-
-
-def turned(spectra: Spectra, lags: float | Array) -> Spectra:
-    """Spectra, (num_bins,) or (num, num_bins), of what comes so many samples earlier."""
-    radians = np.linspace(0, np.pi, spectra.shape[-1])
-    return spectra * np.exp(1j * np.multiply.outer(lags, radians)).astype(np.complex64)
 
 
 def tracked(phases: Spectra) -> tuple[Array, NDArray[np.bool_]]:
@@ -400,142 +408,22 @@ def theil_sen(time_s: Array, lags: Array, piece: NDArray[np.int_]) -> float:
     return float(np.median((lags[second] - lags[first]) / (time_s[second] - time_s[first])))
 
 
-# ---- The response and when it arrives -------------------------------------------------------------------------------
+# ---- Where a step is ------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Cross:
-    """Cross-spectrum of input and target and the power of both, (PULSE // 2 + 1,) each, summed over so many frames."""
-
-    product: Spectra
-    before: Array
-    after: Array
-    num_frames: int
-
-    def __add__(self, other: "Cross") -> "Cross":
-        both = (self.product + other.product, self.before + other.before, self.after + other.after)
-        return Cross(*both, self.num_frames + other.num_frames)
-
-    @property
-    def explained(self) -> Array:
-        """The part of the target's power that the input explains, with what it would by chance."""
-        return np.square(np.abs(self.product)) / np.maximum(self.before * self.after, 1e-300)
-
-    @property
-    def chance(self) -> float:
-        return 1 / max(INDEPENDENT * self.num_frames, 1.5)
-
-    @property
-    def coherence(self) -> Array:
-        """The same without what it would by chance."""
-        return np.clip((self.explained - self.chance) / (1 - self.chance), 0, 1)
-
-
-def crossed(takes: Sequence[Take], sample_rate: int, line: Line, coarse: int) -> tuple[Cross, Cross]:
-    """At the lag expected in each frame, of two halves that lie between each other: each take's passages in turn."""
-    totals = np.zeros((2, PULSE // 2 + 1), complex)
-    powers, counts = np.zeros((2, 2, PULSE // 2 + 1)), [0, 0]
-    for given, wanted in takes:
-        last = max(len(given) - PULSE, 0)
-        num_frames = min(last // (PULSE // 2) + 1, NUM_FRAMES)
-        for number, start in enumerate(np.linspace(0, last, num_frames).astype(int)):
-            half = min(NUM_PASSAGES, num_frames) * number // num_frames % 2
-            lag = float(line((start + PULSE / 2) / sample_rate))
-            before, after = frame(given, wanted, int(start), coarse + round(lag))
-            totals[half] += turned(np.conj(before) * after, lag - round(lag))
-            powers[half] += np.square(np.abs([before, after]))
-            counts[half] += 1
-    first, second = (Cross(totals[half], powers[half][0], powers[half][1], counts[half]) for half in (0, 1))
-    return first, second
-
-
-def frame(given: Wave, wanted: Wave, start: int, lag: int) -> tuple[Spectra, Spectra]:
-    """The spectra of a frame of the input, and of the target so many samples later."""
-    window = np.hanning(PULSE)
-    late = part(wanted, start + lag, PULSE) if start + lag >= 0 else np.zeros(PULSE)
-    return fft.rfft(part(given, start, PULSE) * window), fft.rfft(late * window)
-
-
-def arrival(cross: Cross, reach: int) -> tuple[float, float, bool, float, float]:
-    """Peak and rising edge of the response, in samples, whether it is inverted, confidence and rival; see `Timing`.
-
-    A filter's phase follows from its magnitude; a curve bends the magnitude of a guitar's spectrum too, and no phase.
-    An amp is both. Of the shares of the minimum phase, the one that leaves the sharpest response is taken off.
-
-    Args:
-        reach: samples around lag 0 within which the peak is sought.
-    """
-    weight = np.sqrt(cross.coherence) * (cross.before > 10 ** (EMPTY_DB / 10) * cross.before.max())
-    weight[:2] = 0
-    upright = cross.product / np.maximum(np.abs(cross.product), 1e-300) * weight
-    phase = np.imag(folded(magnitude(cross)))
-    missing = np.zeros((FINER - 1) * PULSE // 2)
-    responses = np.array([fft.irfft([*(upright * np.exp(-1j * share * phase)), *missing]) for share in SHARES])
-    places = np.arange(-FINER * reach, FINER * reach + 1)
-    heights = np.abs(responses[:, places]) * (1 + FILTER * SHARES[:, None])
-    chosen, place = np.unravel_index(int(np.argmax(heights)), heights.shape)
-    response, at = responses[chosen], int(places[place])
-    height = float(response[at])
-    if not height:
-        return 0.0, 0.0, False, 0.0, 1.0
-    upward = response[at - np.arange(FINER * reach)] / height
-    delay = at + vertex(*np.abs(response[[at - 1, at, (at + 1) % len(response)]]))
-    below = int(np.argmax(upward < 0.5))
-    edge = below - (0.5 - upward[below]) / (upward[below - 1] - upward[below])
-    lobe = max(4.0 * FINER, 2.5 * edge)
-    away = np.ones(len(response), bool)
-    away[np.arange(int(at - lobe), int(at + lobe) + 1)] = False
-    rival = float(np.abs(responses[:, away]).max()) / abs(height)
-    return delay / FINER, (at - edge) / FINER, height < 0, abs(height) / max(rms(response), 1e-30), rival
-
-
-def disagreement(first: tuple[float, ...], second: tuple[float, ...]) -> float:
-    """Samples between the peaks of two arrivals; infinity where only one of them is inverted."""
-    return abs(first[0] - second[0]) if first[2] == second[2] else math.inf
-
-
-def magnitude(cross: Cross) -> Array:
-    """Logarithm of the amp's gain, (PULSE // 2 + 1,), over a twelfth of an octave; where the input says nothing about the
-    target, the next band that does; at the top the slope there goes on."""
-    bins = np.arange(len(cross.before))
-    first, last = (np.round(bins * 2.0**octaves).astype(int) for octaves in (-1 / 24, 1 / 24))
-    stop = np.minimum(last + 1, len(bins))
-    coherence, explained = cross.coherence, cross.explained
-    gain = np.log(np.maximum(np.abs(cross.product), 1e-300) / np.maximum(cross.before, 1e-300))
-    gain += 0.5 * np.log(np.maximum(coherence, 1e-6) / np.maximum(explained, 1e-6))  # chance makes it look louder
-    sums = np.array([np.cumsum([0, *each]) for each in (coherence, coherence * gain, explained - cross.chance)])
-    total, weighted, excess = sums[:, stop] - sums[:, first]
-    heard = np.flatnonzero(excess > HEARD * cross.chance * np.sqrt(2 * (stop - first)))
-    if len(heard) < 8:
-        return np.zeros(len(bins))
-    smooth: Array = np.interp(bins, heard, weighted[heard] / total[heard])
-    top = int(heard[-1])
-    fall = heard[heard > top / np.sqrt(2)]
-    if top < len(bins) - 1 and len(fall) > 8:
-        slope = min(float(np.polyfit(np.log(fall), smooth[fall], 1)[0]), 0.0)
-        smooth[top + 1 :] += np.maximum(slope * np.log(bins[top + 1 :] / top), -UNHEARD)
-    return smooth
-
-
-def vertex(before: float, here: float, after: float) -> float:
-    """Where a parabola through three neighbours peaks, in steps from the middle one."""
-    bend = before - 2 * here + after
-    return 0.5 * (before - after) / bend if bend < 0 else 0.0
-
-
-def located(take: Take, sample_rate: int, line: Line, step: Step, coarse: int, response: Spectra) -> float:
+def located(take: Take, sample_rate: int, line: Line, step: Step, coarse: int) -> float:
     """When a step happens, in seconds: up to there the lag before it fits better, from there on the lag after it."""
     given, wanted = take
     hop, centre = PULSE // 8, round(step.at_s * sample_rate) - PULSE // 2
     reach = round(2 * max(STRETCH_S[1], len(given) / sample_rate / NUM_STRETCHES) * sample_rate)
     starts = np.arange(max(centre - reach, 0), max(min(centre + reach, len(given) - PULSE), 1), hop)
     before = coarse + float(line(step.at_s - 1e-6))
-    fits = []
+    phases = []
     for lag in (before, before + step.samples):
-        spectra = [frame(given, wanted, int(start), round(lag)) for start in starts]
-        products = np.array([np.conj(played) * heard for played, heard in spectra])
-        matched: Array = np.real(products * np.conj(response)) / np.maximum(np.abs(products * response), 1e-30)
-        fits.append(matched.sum(axis=1))
+        played, heard = framed(given, wanted, starts, np.full(len(starts), round(lag)))
+        phases.append(unit(plain(played), heard))
+    response = phases[0][starts < centre].sum(axis=0) + phases[1][starts >= centre].sum(axis=0)
+    fits = [np.real(each * np.conj(unit(np.ones_like(response), response))).sum(axis=1) for each in phases]
     gained = np.cumsum(fits[0] - fits[1])
     return float(starts[np.argmax(gained)] + PULSE / 2) / sample_rate
 

@@ -1,13 +1,14 @@
-"""How well the delay between direct and amp is measured: ten amps, ten takes, ten fractions of a sample.
+"""How well the delay between direct and amp is measured: ten amps, ten takes, ten fractions of a sample; and recordings
+of 10 to 60 seconds, of both polarities, through amps from clean to heavy with a cabinet and noise.
 
     python experiments/alignment/study.py                        # synthetic takes
     python experiments/alignment/study.py --folder my_takes      # and what direct signals a folder holds
     python experiments/alignment/study.py --amps clean fuzz --takes runs
+    python experiments/alignment/study.py --recordings 40        # of each of the amps with a cabinet, and nothing else
 
-The delay put in is the delay to be found, except that `inverting` and `virtual` filter before they clip, which delays by
-up to 2 samples and leaves no trace in the magnitude. Prints, for each amp and each take, the share within half a sample,
-the share that "cannot be told", and the worst error of the others, in samples; and writes every measurement to
-alignment.csv beside this file.
+The delay put in is the delay to be found. Prints, for each amp and each take, the share within half a sample (of the
+recordings: within one), the share that "cannot be told", the share that is wrong, and the worst error of what is told, in
+samples; and how often a wrong polarity is told. Every measurement goes to alignment.csv or recordings.csv beside this file.
 """
 
 import argparse
@@ -15,7 +16,7 @@ import csv
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,9 +29,10 @@ from ampsim.signals.alignment import timing
 HERE = Path(__file__).parent
 RATE = 44100
 FACTOR = 8  # of oversampling where an amp clips, so that what folds back is below its noise
-WITHIN = 0.5  # samples
+WITHIN, RECORDING_WITHIN = 0.5, 1.0  # samples
 PASSAGE_S, PASSAGE_FROM_S = 10.0, 20.0  # of a file in the folder
-FIELDS = ("amp", "take", "delay", "found", "samples", "inverted", "confidence", "clear", "drift_ppm", "steps")
+FIELDS = ("amp", "take", "delay", "inverted", "found", "samples", "found_inverted", "confidence", "explained", "apart")
+FIELDS += ("clear", "drift_ppm", "steps")
 
 Wave = np.ndarray
 
@@ -104,6 +106,27 @@ def two_microphones(direct: Wave, rate: int) -> Wave:
 def virtual(direct: Wave, rate: int) -> Wave:
     return virtual_amp.amplify(direct.astype(np.float32), rate, delay=0)
 
+
+def loudspeaker(amp: Callable[[Wave, int], Wave], name: str) -> Callable[[Wave, int], Wave]:
+    def loud(direct: Wave, rate: int) -> Wave:
+        return cabinet(amp(direct, rate), rate)
+
+    loud.__name__ = name
+    return loud
+
+
+clean_cabinet = loudspeaker(clean, "clean_cabinet")
+crunch_cabinet = loudspeaker(crunch, "crunch_cabinet")
+lopsided_cabinet = loudspeaker(lopsided, "lopsided_cabinet")
+fuzz_cabinet = loudspeaker(fuzz, "fuzz_cabinet")
+LOUD = (
+    clean_cabinet,
+    crunch_cabinet,
+    lopsided_cabinet,
+    inverting,
+    fuzz_cabinet,
+    virtual,
+)  # the last one's delay is debatable
 
 AMPS = (clean, crunch, lopsided, fuzz, octave, tremolo, compressor, inverting, two_microphones, virtual)
 
@@ -187,33 +210,43 @@ def late(wave: Wave, delay: float) -> Wave:
     return np.fft.irfft(spectrum * np.exp(-2j * np.pi * np.arange(len(spectrum)) * delay / size), size)[: len(wave)]
 
 
-def measured(take: Take, amp: Callable[[Wave, int], Wave], delays: tuple[float, ...]) -> list[dict]:
-    target = amp(take.direct, take.rate)
+def measured(take: Take, amp: Callable[[Wave, int], Wave], delays: tuple[float, ...], sign: int = 1) -> list[dict]:
+    target = sign * amp(take.direct, take.rate)
     hiss = np.random.default_rng(1).standard_normal(len(target))
     hiss *= 10 ** (take.noise_db / 20) * np.sqrt(np.mean(target**2))
     rows = []
     for delay in delays:
         found = timing([(take.direct.astype(np.float32), (late(target, delay) + hiss).astype(np.float32))], take.rate)
-        values = (found.delay, found.samples, found.inverted, found.confidence, found.clear, found.drift_ppm)
-        rows.append(dict(zip(FIELDS, (amp.__name__, take.name, delay, *values, len(found.line.steps)), strict=True)))
+        told = (found.delay, found.samples, found.inverted, found.confidence, found.explained, found.apart, found.clear)
+        put = (amp.__name__, take.name, delay, (sign < 0) != (amp is inverting))
+        rows.append(dict(zip(FIELDS, (*put, *told, found.drift_ppm, len(found.line.steps)), strict=True)))
     return rows
 
 
-def table(rows: list[dict], by: str) -> Iterator[str]:
+def recording(number: int) -> list[dict]:
+    """One of the recordings: its amp in turn; length, delay, polarity and noise drawn from its number."""
+    random = np.random.default_rng([7, number])
+    duration_s, delay, noise_db = random.uniform(10, 60), random.uniform(-50, 50), random.uniform(-60, -30)
+    take = Take(f"{duration_s:.1f} s", part(duration_s, 0, seed=100 + number), noise_db=noise_db)
+    return measured(take, LOUD[number % len(LOUD)], (delay,), sign=int(random.choice([-1, 1])))
+
+
+def table(rows: list[dict], by: str, within: float = WITHIN) -> Iterator[str]:
     groups = defaultdict(list)
     for row in rows:
         groups[row[by]].append(row)
-    yield f"| {by} | within {WITHIN} | cannot be told | wrong | worst error | removed too much |"
-    yield "|---|---|---|---|---|---|"
+    yield f"| {by} | within {within} | cannot be told | wrong | worst error | wrong polarity | removed too much |"
+    yield "|---|---|---|---|---|---|---|"
     for name, group in [*groups.items(), ("all", rows)]:
         told = [row for row in group if row["clear"]]
         errors = [abs(row["found"] - row["delay"]) for row in told]
-        right = sum(error <= WITHIN for error in errors) / len(group)
+        right = sum(error <= within for error in errors) / len(group)
+        flipped = sum(row["inverted"] != row["found_inverted"] for row in told if row["amp"] != "octave") / len(group)
         early = sum(row["samples"] > row["delay"] for row in told) / len(group)
-        wrong = sum(error > WITHIN for error in errors) / len(group)
+        wrong = sum(error > within for error in errors) / len(group)
         yield (
             f"| {name} | {right:.1%} | {1 - len(told) / len(group):.1%} | {wrong:.1%} | "
-            f"{max(errors, default=0):.2f} | {early:.1%} |"
+            f"{max(errors, default=0):.2f} | {flipped:.1%} | {early:.1%} |"
         )
 
 
@@ -221,23 +254,36 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, help="of audio files whose first channel is a direct signal")
     parser.add_argument("--fractions", type=int, default=10, help="of a sample, from 7 to 8")
+    parser.add_argument(
+        "--recordings", type=int, default=0, help="so many of each amp with a cabinet, and nothing else"
+    )
     parser.add_argument("--amps", nargs="*", help="of these names only")
     parser.add_argument("--takes", nargs="*", help="whose names begin so only")
     arguments = parser.parse_args()
+    start = time.perf_counter()
+    with ProcessPoolExecutor() as pool:
+        if arguments.recordings:
+            made = pool.map(recording, range(arguments.recordings * len(LOUD)))
+        else:
+            made = (job.result() for job in jobs(pool, arguments))
+        rows = [row for each in made for row in each]
+    name, within = ("recordings", RECORDING_WITHIN) if arguments.recordings else ("alignment", WITHIN)
+    with (HERE / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, FIELDS)
+        writer.writeheader()
+        writer.writerows(rows)
+    print(*table(rows, "amp", within), sep="\n")
+    if not arguments.recordings:
+        print("", *table(rows, "take", within), sep="\n")
+    print(f"\n{len(rows)} measurements in {time.perf_counter() - start:.0f} s")
+
+
+def jobs(pool: ProcessPoolExecutor, arguments: argparse.Namespace) -> list[Future]:
     amps = [amp for amp in AMPS if not arguments.amps or amp.__name__ in arguments.amps]
     takes = [*synthetic(), *(recorded(arguments.folder) if arguments.folder else [])]
     takes = [take for take in takes if not arguments.takes or take.name.startswith(tuple(arguments.takes))]
     delays = tuple(7 + k / arguments.fractions for k in range(arguments.fractions))
-    start = time.perf_counter()
-    with ProcessPoolExecutor() as pool:
-        jobs = [pool.submit(measured, take, amp, delays) for take in takes for amp in amps]
-        rows = [row for job in jobs for row in job.result()]
-    with (HERE / "alignment.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, FIELDS)
-        writer.writeheader()
-        writer.writerows(rows)
-    print(*table(rows, "amp"), "", *table(rows, "take"), sep="\n")
-    print(f"\n{len(rows)} measurements in {time.perf_counter() - start:.0f} s")
+    return [pool.submit(measured, take, amp, delays) for take in takes for amp in amps]
 
 
 if __name__ == "__main__":

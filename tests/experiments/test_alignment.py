@@ -31,6 +31,15 @@ def test_amps_without_a_cabinet_are_told_within_half_a_sample(study: ModuleType,
     assert list(study.table(rows, "amp"))[-1].startswith("| all | 100.0% | 0.0% | 0.0% |")
 
 
+@pytest.mark.parametrize("name", ["crunch_cabinet", "inverting"])
+def test_a_cabinet_and_noise_leave_the_delay_within_a_sample_and_the_polarity(study: ModuleType, name: str):
+    take = study.Take("whole cycle", study.part(10, 0, seed=11), noise_db=-40.0)
+    (row,) = study.measured(take, getattr(study, name), (-23.4,), sign=-1)
+    assert row["clear"]
+    assert row["found"] == pytest.approx(-23.4, abs=1)
+    assert row["inverted"] == row["found_inverted"] == (name != "inverting")
+
+
 def test_an_octave_fuzz_of_which_no_sign_comes_through_is_found_by_the_rectified_input(study: ModuleType):
     take = study.Take("chords", study.part(3, 6.3, seed=6))
     for row in study.measured(take, study.octave, (7.1,)):
