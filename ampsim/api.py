@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from ampsim.comparing.ranking import Ranking
-    from ampsim.comparing.reproduction import Verdict
-    from ampsim.comparing.scorecard import Scorecard
     from ampsim.doctor import Diagnosis
     from ampsim.export import Export
+    from ampsim.judging.reproduction import Verdict
+    from ampsim.judging.scorecard import Scorecard
     from ampsim.models import AmpModel
     from ampsim.recordings.preparing import Recording
     from ampsim.runs.experiment import Result
@@ -134,7 +134,7 @@ def score(
     Raises:
         AmpsimError: the target cannot be read, is silent or holds NaN, or no candidate can be scored.
     """
-    from ampsim.comparing import scorecard
+    from ampsim.judging import scorecard
 
     files = scorecard.audio_files(listed(candidates))
     return scorecard.scored(target, files, metric=metric, channel=channel, report=report)
@@ -729,7 +729,7 @@ def reproduce(
     Raises:
         AmpsimError: a file of the recording is missing, or is not the one that the original was trained on.
     """
-    from ampsim.comparing import reproduction
+    from ampsim.judging import reproduction
 
     if config is None:
         again = handle(run, folder=folder, uri=uri, experiment=experiment)

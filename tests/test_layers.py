@@ -18,6 +18,7 @@ ROWS = [
     {"doctor", "report", "export", "testing"},
     {"runs"},
     {"comparing", "studies"},
+    {"judging"},
     {"api", "cli"},  # the same, for a notebook and for a terminal
 ]
 HEIGHT = {room: number for number, row in enumerate(ROWS) for room in row}

@@ -137,7 +137,7 @@ def test_a_config_cannot_name_the_folder_in_which_a_made_recording_is_kept(tmp_p
 
 def test_a_saved_config_writes_into_the_store_that_the_command_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Neither its tracking.folder, nor a server that it names, nor a name that climbs, is heeded."""
-    from ampsim.comparing import reproduction
+    from ampsim.judging import reproduction
     from ampsim.runs import experiment
     from ampsim.runs.tracking import Store
 
@@ -408,7 +408,7 @@ def test_help_shows_every_option_apart_from_what_it_means(command: str, capsys: 
 
 
 def test_help_and_the_readme_tell_every_command_and_exit_code():
-    from ampsim.comparing import reproduction
+    from ampsim.judging import reproduction
     from ampsim.training import trainer as training
 
     readme = (settings.config_folder().parent / "README.md").read_text(encoding="utf-8")

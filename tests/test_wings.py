@@ -9,14 +9,16 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-WINGS = {
+JUDGING = {"reproduce", "score", "fit-ear"}
+WINGS: dict[str, set[str]] = {
     "doctor": {"doctor"},
-    "report": {"votes", "fit-ear", "compare", "reproduce", "score"},
+    "report": {"votes", "compare", *JUDGING},
     "export": {"export", "register"},
-    "comparing": {"compare", "reproduce", "score", "fit-ear"},
+    "comparing": {"compare", *JUDGING},
+    "judging": JUDGING,
     "studies": set(),
 }
-GONE_TOO = {"report": ["comparing", "studies"], "comparing": ["studies"]}  # what is built on it
+GONE_TOO = {"report": ["comparing", "judging", "studies"], "comparing": ["judging", "studies"]}  # what is built on it
 SMALL = [
     "model=fir",
     "model.taps=32",
@@ -55,6 +57,6 @@ def test_the_rest_works_without(wing: str, tmp_path: Path):
     assert evaluated.returncode == 0, evaluated.stderr
     for command in ("doctor", "votes", "fit-ear", "compare", "reproduce", "score", "export", "register"):
         answer = run(command, "--help")
-        there = command not in WINGS[wing] | (WINGS["comparing"] if wing == "report" else set())
+        there = command not in WINGS[wing]
         assert (answer.returncode == 0) is there, (command, answer.stderr)
         assert there or f"there is no command `{command}`" in answer.stderr

@@ -179,7 +179,7 @@ def mushra_table(found: Any) -> Table:
 
 
 def ear_table(ear: Any) -> Table:
-    """A `comparing.ear.Ear`: a line a term."""
+    """A `judging.ear.Ear`: a line a term."""
     title = f"shares of the gradient, from {ear.comparisons:,} comparisons of {ear.listeners} listeners"
     table = Table(title=worded(title), title_justify="left", box=None, padding=(0, 2, 0, 0))
     for heading in ("", "share", "95 %"):

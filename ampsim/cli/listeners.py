@@ -76,9 +76,9 @@ def fit_ear(words: list[str]) -> None:
     refuse_existing(output, overwrite=False, inputs=files)
     refuse_empty(options)
     console = new_console()
-    load(console, "ampsim.comparing.ear")
+    load(console, "ampsim.judging.ear")
     from ampsim.cli.display import ear_table
-    from ampsim.comparing.ear import Sounds, fitted
+    from ampsim.judging.ear import Sounds, fitted
     from ampsim.runs.tracking import Store
 
     store = Store(options.folder, uri=options.uri or None, experiment=options.experiment)

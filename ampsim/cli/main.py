@@ -51,14 +51,14 @@ PLACES = {
     "evaluate": ("ampsim.cli.runs", ()),
     "render": ("ampsim.cli.runs", ()),
     "compare": ("ampsim.cli.studies", ("comparing", "report")),
-    "score": ("ampsim.cli.score", ("comparing", "report")),
-    "reproduce": ("ampsim.cli.studies", ("comparing", "report")),
+    "score": ("ampsim.cli.score", ("judging", "comparing", "report")),
+    "reproduce": ("ampsim.cli.studies", ("judging", "comparing", "report")),
     "export": ("ampsim.cli.runs", ("export",)),
     "register": ("ampsim.cli.runs", ("export",)),
     "sync": ("ampsim.cli.runs", ()),
     "ui": ("ampsim.cli.runs", ()),
     "votes": ("ampsim.cli.listeners", ("report",)),
-    "fit-ear": ("ampsim.cli.listeners", ("comparing", "report")),
+    "fit-ear": ("ampsim.cli.listeners", ("judging", "comparing", "report")),
 }
 OVERLONG = re.compile(r"(\S{200})\S{800,}")  # thousands of digits, which nobody needs to read again
 COMMANDS = [name for name, (_, wings) in PLACES.items() if all(find_spec(f"ampsim.{wing}") for wing in wings)]

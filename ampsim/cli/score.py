@@ -16,7 +16,7 @@ def score(words: list[str]) -> None:
     with console.status("loading ..."):
         from ampsim import api
         from ampsim.cli.display import scorecard_table, scores_tables
-        from ampsim.comparing import scorecard
+        from ampsim.judging import scorecard
 
     files = scorecard.audio_files(named)
     folder = expanded(options.output) if options.output else None

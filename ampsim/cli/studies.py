@@ -56,7 +56,7 @@ def reproduce(words: list[str]) -> None:
         from ampsim import api
         from ampsim.cli.display import score_table
         from ampsim.cli.terminal import TerminalObserver
-        from ampsim.comparing import reproduction
+        from ampsim.judging import reproduction
     with TerminalObserver(console) as observer:
         run, verdict = api.reproduce(
             options.run,

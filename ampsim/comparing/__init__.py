@@ -1,1 +1,1 @@
-"""Runs put beside each other: rankings, comparisons and reproductions."""
+"""Runs put beside each other: rankings and comparisons."""

@@ -131,7 +131,8 @@ def insert(database: sqlite3.Connection, table: str, rows: list[dict[str, Any]])
 def timed(part: str) -> None:
     """One part in the store of this folder; prints seconds of CPU and of the clock as JSON."""
     from ampsim import AmpsimError, api
-    from ampsim.comparing import comparison, reproduction
+    from ampsim.comparing import comparison
+    from ampsim.judging import reproduction
     from ampsim.runs.tracking import Store
 
     newest = f"{0:032x}"

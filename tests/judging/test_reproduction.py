@@ -17,8 +17,8 @@ from synthetic import RATE, amp, guitar, write_pcm
 
 from ampsim import AmpsimError
 from ampsim.cli import main as cli
-from ampsim.comparing import reproduction
-from ampsim.comparing.reproduction import Original, SeedNoise, Verdict, changes_of_place, judged, seed_noise
+from ampsim.judging import reproduction
+from ampsim.judging.reproduction import Original, SeedNoise, Verdict, changes_of_place, judged, seed_noise
 from ampsim.runs.tracking import Store
 
 SMALL = [

@@ -11,8 +11,8 @@ from scipy import signal as dsp
 from synthetic import RATE, amp, guitar
 
 from ampsim.cli import main as cli
-from ampsim.comparing import ear
 from ampsim.config.targets import build
+from ampsim.judging import ear
 from ampsim.losses import Balanced
 from ampsim.runs.tracking import Store
 from ampsim.signals import audio

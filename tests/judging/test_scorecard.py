@@ -12,8 +12,8 @@ from scipy import fft
 from synthetic import RATE, amp, guitar
 
 from ampsim import AmpsimError
-from ampsim.comparing import scorecard
-from ampsim.comparing.scorecard import audio_files, common, named, scored
+from ampsim.judging import scorecard
+from ampsim.judging.scorecard import audio_files, common, named, scored
 from ampsim.metrics import zimtohrli
 
 random = np.random.default_rng(0)
