@@ -15,6 +15,7 @@ from ampsim.config.targets import RENAMED, assignments, without
 NOT_OF_THE_RUN = ("training.resume", "training.checkpoint_every_s", "tracking", "name")
 FIRST_NAMES = {new: old for old, new in RENAMED.items()}
 FIRST_EXCLUDED = ["rechannel", "mixin", "head", "oscillators"]  # from Muon, in the config where models say it now
+IMPLIED = {"training.anti_aliasing": 0.0}  # what runs were made with before there was the key
 ABSOLUTE = re.compile(r"loss\..*\.relative")  # false is what a config means that was written before there was the key
 PLAIN = re.compile(r"[A-Za-z0-9_./+:-][A-Za-z0-9_./+:~-]*")  # a value that Hydra's grammar reads as it stands
 SPECIAL = re.compile(r"(true|false|null|nan|[+-]?inf|[+-]?[\d.][\d._eE+-]*)", re.IGNORECASE)
@@ -79,12 +80,10 @@ class RunConfig:
         decides: Any = {
             key: FIRST_NAMES.get(value, value) if key.rpartition(".")[2] == "_target_" else value
             for key, value in without(dict(self.sections), NOT_OF_THE_RUN).items()
-            if not (ABSOLUTE.fullmatch(key) and value is False)
+            if not (ABSOLUTE.fullmatch(key) and value is False) and not (key in IMPLIED and value == IMPLIED[key])
         }
         if decides.get("optimizer.exclude_layers") == []:
             decides["optimizer.exclude_layers"] = FIRST_EXCLUDED
-        if decides.get("training.anti_aliasing") == 0:  # as in versions that had none
-            del decides["training.anti_aliasing"]
         if digests is not None:
             decides = [decides, list(digests)]
         return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12]
@@ -123,7 +122,8 @@ def titled(config: RunConfig, overrides: Sequence[str]) -> str:
 
 def current_names(params: Mapping[str, str]) -> dict[str, str]:
     """Parameters of a run in the store by today's names of parts, whichever version wrote them."""
-    current = {key: RENAMED.get(value, value) for key, value in params.items()}
+    current = {key: str(value) for key, value in IMPLIED.items()}
+    current |= {key: RENAMED.get(value, value) for key, value in params.items()}
     if current.get("optimizer.exclude_layers") == str(FIRST_EXCLUDED):
         current["optimizer.exclude_layers"] = "[]"
     return current

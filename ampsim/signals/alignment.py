@@ -197,7 +197,7 @@ def arrivals(takes: Sequence[Take], sample_rate: int, coarse: int, line: Line, *
     """When the response arrives at the lags of a line, and by how much two halves of the takes disagree about it."""
     frames = gathered(takes, lambda middle: coarse + float(line(middle / sample_rate)))
     halves = crossed(frames, None if quick else fitted_stage(frames, sample_rate))
-    apart = disagreement(*map(arrival, halves)) if halves[1].num_frames else 0.0
+    apart = disagreement(*map(arrival, halves)) if halves[1].num_frames else math.inf
     return arrival(halves[0] + halves[1]), apart
 
 

@@ -104,6 +104,7 @@ def test_its_artifacts(trained: SimpleNamespace):
         "figures/gain.png",
         "figures/harmonics.png",
         "figures/aliasing.png",
+        "figures/hiss.png",
         "audio/direct.wav",
         "audio/amp.wav",
         "audio/prediction.wav",
