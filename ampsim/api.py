@@ -201,11 +201,18 @@ class Run:
             (num_samples,), float32, in time with its input.
 
         Raises:
-            AmpsimError: the model plays NaN or infinity.
+            AmpsimError: `samples` are no signal, hold NaN or infinity, or the model plays such.
         """
         import numpy as np
 
         from ampsim.models.rendering import resampled, sound
+
+        if np.ndim(samples) != 1 or not len(samples):
+            raise AmpsimError(f"play takes one channel, (num_samples,), and got an array of shape {np.shape(samples)}")
+        if not np.isfinite(samples).all():
+            raise AmpsimError(
+                f"the signal to play holds NaN or infinity at sample {int(np.argmin(np.isfinite(samples))):,}"
+            )
 
         model_rate = self.model.sample_rate or sample_rate
         there = resampled([np.asarray(samples, np.float32)], sample_rate, model_rate)

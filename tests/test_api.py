@@ -125,6 +125,23 @@ def test_what_is_played_is_what_the_model_renders(trained: ampsim.api.Run, tmp_p
     assert not (tmp_path / "none.wav").exists()
 
 
+@pytest.mark.parametrize(
+    ("signal", "sentence"),
+    [
+        (np.zeros((1000, 2)), r"one channel, \(num_samples,\), and got an array of shape \(1000, 2\)"),
+        (np.zeros(0), r"of shape \(0,\)"),
+        (np.array([0, 1, np.nan]), "holds NaN or infinity at sample 2"),
+    ],
+)
+def test_what_is_no_signal_is_not_played(trained: ampsim.api.Run, signal: np.ndarray, sentence: str):
+    with pytest.raises(AmpsimError, match=sentence):
+        trained.play(signal, RATE)
+
+
+def test_a_run_that_has_finished_says_so(trained: ampsim.api.Run):
+    assert repr(trained).endswith("finished>")
+
+
 def test_a_notebook_shows_a_run(trained: ampsim.api.Run):
     page = trained._repr_html_()
     assert page.count("<audio") == 3

@@ -67,9 +67,11 @@ def fit_ear(words: list[str]) -> None:
         print_options(FitEar)
         raise SystemExit(0)
     files = [Path(word) for word in words if "=" not in word]
+    if not files or not any(word.startswith("output=") for word in words):
+        raise AmpsimError(
+            "name the files with votes and the loss to write: ampsim fit-ear anna.json ben.json output=my_ear.yaml"
+        )
     options = parsed(FitEar, [word for word in words if "=" in word])
-    if not files:
-        raise AmpsimError("name the files with votes: ampsim fit-ear anna.json ben.json output=my_ear.yaml")
     output = Path(options.output)
     if output.suffix not in (".yaml", ".yml"):
         raise AmpsimError(f"output={output}: the loss is a YAML file, so end its name with .yaml")

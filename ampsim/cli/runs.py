@@ -42,8 +42,9 @@ def render(words: list[str]) -> None:
     def report(source: Path, done_s: float, total_s: float) -> None:
         elapsed = time.perf_counter() - started.setdefault(source, time.perf_counter())
         left = elapsed * (total_s - done_s) / max(done_s, 1e-9)
-        pace = f", {done_s / elapsed:.1f}× real time, {duration(left)} left" if elapsed else ""
-        line.show(f"{source.name}: {duration(done_s)} of {duration(total_s)}{pace}")
+        begun = elapsed > 0 and done_s > 0  # not while what the model remembers is being filled
+        pace = f", {done_s / elapsed:.1f}× real time, {duration(left)} left" if begun else ""
+        line.show(f"{source.name}: {duration(max(done_s, 0.0))} of {duration(total_s)}{pace}")
 
     with ProgressLine(console) as line:
         api.render(

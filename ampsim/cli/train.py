@@ -147,7 +147,7 @@ def train_one(config: dict[str, Any], overrides: list[str]) -> None:
     tracking = config["tracking"]
     intervals = run.result.state.intervals
     epochs = intervals[-1]["epoch"] if intervals else 0
-    spent = f"trained {duration(run.result.state.elapsed_s)} ({epochs:g} epochs)"
+    spent = f"trained {duration(run.result.state.elapsed_s)} ({epochs:.3g} epochs)"
     say(console, f"{spent}, {duration(time.perf_counter() - started)} in all")
     console.print()
     console.print(score_table(run.scores, f"{run.name} on the test split"))

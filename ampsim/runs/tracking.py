@@ -449,6 +449,7 @@ class TrackedRun:
         try:
             self.log_tags(tags | ({mark: "true"} if mark else {}))
             self.log(status=status)
+            self.status = status
         except AmpsimError:
             if status == "FINISHED":
                 raise

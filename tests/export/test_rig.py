@@ -174,6 +174,7 @@ def test_what_does_not_fit_at_a_higher_rate_is_cut_where_that_is_not_heard_and_e
     assert "cut at 1,000 taps of 1,012" in (tmp_path / "quiet" / "README.txt").read_text()
     assert not (tmp_path / "loud" / "amp IR 96 kHz.wav").exists()
     assert "96,000 Hz   no file: it would be off by an ESR of" in (tmp_path / "loud" / "README.txt").read_text()
+    assert " 96,000 Hz   -" not in (tmp_path / "loud" / "README.txt").read_text()  # nor what its level would be
     assert (tmp_path / "loud" / "amp IR 88.2 kHz.wav").exists()
 
 

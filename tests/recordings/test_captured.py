@@ -1,5 +1,6 @@
 """A capture as the amp of a recording, and its loudness."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -67,7 +68,9 @@ def test_render_plays_a_capture(capture: Path, tmp_path: Path, capsys: pytest.Ca
     found, rate = soundfile.read(tmp_path / "out.wav", dtype="float32")
     assert rate == RATE
     np.testing.assert_allclose(found, players.read(capture).player(direct), atol=1e-5)
-    assert "a WaveNet, loudness" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "a WaveNet, loudness" in said.out
+    assert not re.search(r"-[\d.]+× real time", said.out + said.err)  # before the first sample is done
 
 
 def test_a_bad_capture_renders_nothing(tmp_path: Path, capsys: pytest.CaptureFixture):
