@@ -1,5 +1,6 @@
 """Runs beside each other: compare and reproduce."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from ampsim import AmpsimError
@@ -8,11 +9,24 @@ from ampsim.cli.terminal import new_console, say
 from ampsim.files import expanded
 from ampsim.runs.machine import quiet_stderr
 
+MOST_COMMAS = 8  # in a run's name
+
+
+def names_in(text: str, known: Callable[[str], object]) -> list[str]:
+    """The names in a list with or without brackets, in which a name may hold commas, as one made of a file's does."""
+    pieces = (text[1:-1] if text[:1] == "[" and text[-1:] == "]" else text).split(",")
+    found = []
+    while pieces:
+        joined = [",".join(pieces[:count]).strip() for count in range(1, min(len(pieces), MOST_COMMAS + 1) + 1)]
+        count = next((count for count, name in enumerate(joined, 1) if name and known(name)), 1)
+        found.append(joined[count - 1])
+        del pieces[:count]
+    return [name for name in found if name]
+
 
 def compare(words: list[str]) -> None:
     options = parsed(Compare, words)
-    wanted = [name.strip() for name in options.runs.split(",") if name.strip()]
-    if bool(options.sweep) == bool(wanted):
+    if bool(options.sweep) == bool(options.runs.strip("[], ")):
         raise AmpsimError("say what to compare: either sweep=<its parent run> or runs=a,b,c")
     refuse_empty(options)
     console = new_console()
@@ -20,10 +34,14 @@ def compare(words: list[str]) -> None:
         from ampsim import api
         from ampsim.cli.display import ranking_table
         from ampsim.comparing import comparison
+        from ampsim.runs.tracking import Store
 
         if options.output:
             comparison.refuse_existing(Path(options.output), overwrite=options.overwrite)
-        found = api.compare(wanted, sweep=options.sweep, metric=options.metric, **options.where())
+        where = options.where()
+        store = Store(where["folder"], uri=where["uri"], experiment=where["experiment"])
+        wanted = names_in(options.runs, lambda name: name == "last" or store.named(name))
+        found = api.compare(wanted, sweep=options.sweep, metric=options.metric, **where)
     title = f"{found.title} on the test split"
     told, spread = comparison.describe, comparison.spread_text
     console.print(ranking_table(found.ranking, title, told=told, spread=spread, width=console.width))
