@@ -122,7 +122,8 @@ def titled(config: RunConfig, overrides: Sequence[str]) -> str:
 
 def current_names(params: Mapping[str, str]) -> dict[str, str]:
     """Parameters of a run in the store by today's names of parts, whichever version wrote them."""
-    current = {key: str(value) for key, value in IMPLIED.items()}
+    sections = {key.partition(".")[0] for key in params}
+    current = {key: str(value) for key, value in IMPLIED.items() if key.partition(".")[0] in sections}
     current |= {key: RENAMED.get(value, value) for key, value in params.items()}
     if current.get("optimizer.exclude_layers") == str(FIRST_EXCLUDED):
         current["optimizer.exclude_layers"] = "[]"

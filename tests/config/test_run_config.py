@@ -64,9 +64,11 @@ def test_parameters_of_old_runs_are_read_by_todays_names():
     old = {
         "data._target_": "ampsim.pairs.Stereo",
         "optimizer.exclude_layers": "['rechannel', 'mixin', 'head', 'oscillators']",
+        "training.epochs": "3",
     }
     assert current_names(old) == {
         "data._target_": "ampsim.recordings.Stereo",
         "optimizer.exclude_layers": "[]",
+        "training.epochs": "3",
         "training.anti_aliasing": "0.0",  # which there was not, as if it had been 0
     }
