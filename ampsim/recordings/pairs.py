@@ -114,7 +114,9 @@ def estimate_delay(takes: Sequence[AudioPair]) -> Delay:
 def unclear(found: Timing) -> str:
     """Why no delay is told."""
     why = f"the best peak is {found.confidence:.0f} times the average"
-    if not found.apart <= APART_S * found.sample_rate:
+    if math.isnan(found.apart):
+        why = "the take is too short to measure it twice"
+    elif not found.apart <= APART_S * found.sample_rate:
         differ = "in polarity" if math.isinf(found.apart) else f"by {found.apart:.0f} samples"
         why = f"two halves of the take differ {differ}"
     elif found.rival > RIVAL:

@@ -95,7 +95,7 @@ class Timing:
     confidence: float  # the peak of the response over its RMS; a chance peak reaches about 5
     rival: float  # the highest of the other peaks, as a part of this one
     explained: float  # the part of the target's power that a gain stage and a filter make of the input
-    apart: float  # samples between the peaks of two halves of the takes, infinity where only one is inverted
+    apart: float  # samples between the peaks of two halves of the takes; infinity where only one is inverted, NaN of one frame
     line: Line
     time_s: Array
     lags: Array  # measured at `time_s`, (num_stretches,) each
@@ -197,7 +197,7 @@ def arrivals(takes: Sequence[Take], sample_rate: int, coarse: int, line: Line, *
     """When the response arrives at the lags of a line, and by how much two halves of the takes disagree about it."""
     frames = gathered(takes, lambda middle: coarse + float(line(middle / sample_rate)))
     halves = crossed(frames, None if quick else fitted_stage(frames, sample_rate))
-    apart = disagreement(*map(arrival, halves)) if halves[1].num_frames else math.inf
+    apart = disagreement(*map(arrival, halves)) if halves[1].num_frames else math.nan
     return arrival(halves[0] + halves[1]), apart
 
 

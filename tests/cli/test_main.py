@@ -329,7 +329,8 @@ BROKEN = {
     "clips.wav": ([guitar(RATE), 9 * guitar(RATE)], ["clips.wav", "clips at 0:0"]),
     "silent.wav": ([guitar(RATE), 0 * guitar(RATE)], ["silent.wav", "is silent from 0:00.0 to 0:01.0"]),
     "mono.wav": ([guitar(RATE)], ["mono.wav", "has 1 channel"]),
-    "short.wav": ([guitar(RATE), np.tanh(3 * guitar(RATE))], ["too short", "model's memory of 4,606 samples"]),
+    "short.wav": ([guitar(RATE), np.tanh(3 * guitar(RATE))], ["too short to measure it twice", "Set data.delay"]),
+    "few.wav": ([guitar(2 * RATE), np.tanh(3 * guitar(2 * RATE))], ["too short", "model's memory of 4,606 samples"]),
 }
 
 
