@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -483,17 +483,9 @@ def render(
     renderer = capture_player(capture, notice) if capture else handle(run, **store).renderer
     from ampsim.models.rendering import render_file
 
+    play = partial(render_file, renderer, channel=channel, oversample=oversample, overwrite=overwrite, notice=notice)
     for source, destination in planned:
-        steps = render_file(
-            renderer,
-            source,
-            destination,
-            channel=channel,
-            oversample=oversample,
-            overwrite=overwrite,
-            notice=notice,
-        )
-        for done_s, total_s in steps:
+        for done_s, total_s in play(source, destination):
             report(source, done_s, total_s)
     return [destination for _, destination in planned]
 

@@ -63,15 +63,9 @@ def listening_page(
     """
     path = expanded(path)
     refuse_existing(path, overwrite=overwrite)
-    names = {name: f"{name} (model)" if name in ("direct", "amp") else name for name in models}
+    names, everything, notes = sounds(signals, models)
     scored = {names[name]: of for name, of in (scores or {}).items() if name in names}
     run_of = {names[name]: of for name, of in (runs or {}).items() if name in names}
-    given = {name: signals[name] for name in ("direct", "amp") if name in signals} | {
-        names[name]: models[name] for name in models
-    }
-    if not models:
-        raise AmpsimError("there is no model to listen to: a page needs at least one prediction")
-    everything, notes = audible(given)
     start, length, data, islands = excerpted(everything, sample_rate, duration_s, start_s)
     if length < min(len(everything["amp"]), max(1, round(duration_s * sample_rate))):
         notes["short"] = f"The excerpt is shorter than {duration_s:g} s, so that this file stays small."
@@ -83,6 +77,17 @@ def listening_page(
         signal["run"] = run_of.get(signal["name"])
     write_text(path, filled(signed(data, islands), islands), overwrite=overwrite)
     return path
+
+
+def sounds(
+    signals: Mapping[str, Signal], models: Mapping[str, Signal]
+) -> tuple[dict[str, str], dict[str, Signal], dict[str, str]]:
+    """The page's name of each model, all that it plays by these names, and what it says of that."""
+    if not models:
+        raise AmpsimError("there is no model to listen to: a page needs at least one prediction")
+    names = {name: f"{name} (model)" if name in ("direct", "amp") else name for name in models}
+    given = {name: signals[name] for name in ("direct", "amp") if name in signals}
+    return names, *audible(given | {names[name]: models[name] for name in models})
 
 
 def drawn(signals: Mapping[str, Signal], predictions: list[str], rate: int, start: int, length: int) -> dict[str, Any]:

@@ -81,11 +81,11 @@ class Trainer:
     ) -> None:
         self.model, self.loss, self.optimizer = model, loss, optimizer
         self.segments, self.validation = segments, validation
-        self.batch_size, self.steps_per_call, self.seed = batch_size or model.batch_size, steps_per_call, seed
+        self.batch_size, self.seed = batch_size or model.batch_size, seed
         self.epoch_steps = -(-segments.num_segments // self.batch_size)
         # Training losses are logged every epoch, or at every validation where that is more often.
         self.interval_steps = max(1, round(min(validate_every, 1.0) * self.epoch_steps))
-        self.steps_per_call = min(self.steps_per_call, self.interval_steps)  # more are never taken
+        self.steps_per_call = min(steps_per_call, self.interval_steps)  # more are never taken
         self.refuse_large_batches()
         self.intervals_per_validation = max(1, round(validate_every))
         self.budget = Budget(
@@ -105,7 +105,11 @@ class Trainer:
         self.stopped = False  # before its budget was spent, because it was asked to
         restored = self.checkpoint.restore(*self.learnt()) if resume and self.checkpoint else None
         self.state, self.best = restored or (State(), [variable.numpy() for variable in model.variables])
-        with self.strategy.scope():  # a copy on each device
+        self.place(segments)
+
+    def place(self, segments: Segments) -> None:
+        """Put the recording where the steps read it, a copy on each device."""
+        with self.strategy.scope():
             self.input, self.target = (tf.Variable(x, trainable=False) for x in (segments.input, segments.target))
 
     def refuse_large_batches(self) -> None:
