@@ -14,6 +14,7 @@ import keras
 import numpy as np
 
 from ampsim import AmpsimError
+from ampsim.files import refuse_irregular
 from ampsim.training.state import State
 
 
@@ -67,7 +68,9 @@ class Checkpoint:
         """
         if not self.path.exists():
             return None
+        refuse_irregular(self.path, "checkpoint")
         try:
+            refuse_packed(self.path)
             with self.path.open("rb") as file, np.load(file, allow_pickle=False) as saved:
                 state = State.restored(json.loads(bytes(saved["state"])))
                 best = [like(variable, saved[f"best_{index}"]) for index, variable in enumerate(model)]
@@ -84,6 +87,13 @@ class Checkpoint:
     def refusal(self, error: Exception) -> AmpsimError:
         said = str(error) or type(error).__name__
         return AmpsimError(f"{self.path} is no checkpoint of this run ({said}): remove it to start from the beginning")
+
+
+def refuse_packed(path: Path) -> None:
+    """Raises ValueError for a file whose arrays unpack to more than it has on the disk; ours are written as they are."""
+    with zipfile.ZipFile(path) as file:
+        if packed := [member.filename for member in file.infolist() if member.compress_type != zipfile.ZIP_STORED]:
+            raise ValueError(f"its {packed[0]} is compressed, which no checkpoint is")
 
 
 def like(variable: keras.Variable, value: np.ndarray) -> np.ndarray:

@@ -1,6 +1,8 @@
 """A checkpoint is read back whole, and so is one that an earlier version wrote."""
 
 import json
+import os
+import tracemalloc
 from pathlib import Path
 
 import keras
@@ -124,3 +126,21 @@ def test_an_array_that_is_none_of_the_models_is_refused_before_any_is_set(name: 
 
 def test_where_there_is_no_file_nothing_is_restored(tmp_path: Path):
     assert Checkpoint(tmp_path / "checkpoint.npz").restore(*parts(1)) is None
+
+
+def test_a_packed_checkpoint_is_refused_before_it_is_unpacked(tmp_path: Path):
+    checkpoint, _, _ = saved(tmp_path / "checkpoint.npz")
+    with np.load(checkpoint.path) as file:
+        np.savez_compressed(checkpoint.path, **{**file, "best_0": np.zeros(50_000_000, np.float32)})
+    tracemalloc.start()
+    with pytest.raises(AmpsimError, match="compressed, which no checkpoint is"):
+        checkpoint.restore(*parts(1))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10_000_000
+
+
+def test_a_pipe_in_its_place_is_refused(tmp_path: Path):
+    os.mkfifo(tmp_path / "checkpoint.npz")
+    with pytest.raises(AmpsimError, match="is no file, but a pipe"):
+        Checkpoint(tmp_path / "checkpoint.npz").restore(*parts(1))
