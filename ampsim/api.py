@@ -603,6 +603,12 @@ def swept(plan: "Plan", *, command: str, notice: Notice, progress: Callable[["St
         return job(words, dict(RunConfig.compose(words).sections))
 
     jobs = [job(*each) for each in zip(plan.jobs, plan.configs, strict=True)]
+    keep = None
+    if plan.folder:
+        from ampsim.comparing import captures
+
+        found = captures.diagnoses({job.name: job.config["data"] for job in jobs}, notice)
+        keep = partial(captures.keep, found=found, notice=notice)
     search = None
     if plan.search:
         folder = Path(tracking["folder"])
@@ -619,12 +625,17 @@ def swept(plan: "Plan", *, command: str, notice: Notice, progress: Callable[["St
         notice=notice,
         progress=progress,
         search=search,
+        export=options.export or ("auto" if plan.folder and options.export is None else ""),
+        keep=keep,
     )
     return Sweep(result, tracking)
 
 
 def sweep_name(plan: "Plan", common: list[str]) -> str:
     """What is swept, and what the jobs have in common: sweep-layers-optimizer-virtual_amp-dense-units=8."""
+    if plan.folder:
+        words = ["data=folder", *(word for word in common if not word.startswith("data"))]
+        return titled(RunConfig(plan.configs[0]), words).replace("folder", plan.folder.absolute().name, 1)[:120]
     swept = list(plan.space or []) or [word.partition("=")[0] for word in plan.jobs[0] if word not in common]
     keys = [key.lstrip("+").rpartition(".")[2] for key in swept]
     parts = ["search" if plan.search else "sweep", *keys, titled(RunConfig(plan.configs[0]), common)]

@@ -50,8 +50,10 @@ def of_run(run: Run, overrides: Sequence[str] = (), *, name: str = "") -> Row:
 
 
 def differing_keys(rows: Sequence[Row]) -> list[str]:
-    """The keys of the overrides whose values are not the same in all rows."""
-    return list(differing([assignments(row.overrides) for row in rows]))
+    """The keys of the overrides whose values are not the same in all rows; what has a name of its own is told by that."""
+    keys = list(differing([assignments(row.overrides) for row in rows]))
+    files = ("data", "data.path", "data.input", "data.target")
+    return [key for key in keys if key not in files] if "name" in keys else keys
 
 
 def label(row: Row, keys: Sequence[str]) -> str:

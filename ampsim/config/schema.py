@@ -40,6 +40,7 @@ class Sweep:
     job_timeout_s: float | None = None
     budget_s: float | None = None
     threads: int | None = None
+    export: str | None = None
 
 
 LARGEST = 2**63 - 1

@@ -1,6 +1,7 @@
 """Recordings: where they come from, what is wrong with them, and how they are aligned and split."""
 
+from ampsim.recordings.folder import Folder
 from ampsim.recordings.pairs import AudioPair, FileRecord, Span
 from ampsim.recordings.sources import Pair, Source, Stereo, VirtualAmp
 
-__all__ = ["AudioPair", "FileRecord", "Pair", "Source", "Span", "Stereo", "VirtualAmp"]
+__all__ = ["AudioPair", "FileRecord", "Folder", "Pair", "Source", "Span", "Stereo", "VirtualAmp"]

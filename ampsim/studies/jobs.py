@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -83,6 +84,7 @@ class Task:
 
     Args:
         tags: of every run, which make them children of the sweep.
+        export: formats that the model is exported to, with commas between them; "auto" is what plugins play it from.
         judge: makes, in the job's process, the function that may prune it; see `experiment.run`.
     """
 
@@ -90,6 +92,7 @@ class Task:
     tags: Mapping[str, str]
     limits: Limits = Limits()
     judge: Callable[[int], Callable[[dict[str, float]], None]] | None = None
+    export: str = ""
 
     def run(self, number: int, report: Report | None = None) -> Outcome:
         """Train one of the jobs, and see that the store tells of it however it ended."""
@@ -292,7 +295,29 @@ def train_job(sender: Connection, job: Job, task: Task) -> Outcome:
         return Outcome("diverged", str(error))
     except AmpsimError as error:
         return Outcome("failed", str(error))
+    if task.export and not result.stopped:
+        export(result.tracked, task.export)
     return Outcome("finished", values=result.scores | result.validated)
+
+
+def export(tracked: Any, formats: str) -> None:
+    """Keep a run's model with it in these formats; why one cannot be had is told in the run's description."""
+    from ampsim.export import for_plugins
+    from ampsim.export.formats import file_stem
+    from ampsim.runs.exporting import take_out
+    from ampsim.runs.finished import load_model
+    from ampsim.runs.tracking import NOTE
+
+    try:
+        if formats == "auto":
+            best = for_plugins(load_model(tracked))
+            if not best:
+                raise AmpsimError("no plugin plays this model from a file")
+            formats = best.name
+        with tempfile.TemporaryDirectory() as folder:
+            take_out(tracked, formats, Path(folder) / ("all" if "," in formats else file_stem(tracked.name)))
+    except AmpsimError as error:
+        tracked.log_tags({NOTE: f"not exported: {error}"})
 
 
 def record_failure(sender: Connection, job: Job, task: Task, outcome: Outcome) -> Outcome:
@@ -305,10 +330,14 @@ def record_failure(sender: Connection, job: Job, task: Task, outcome: Outcome) -
     return outcome
 
 
-def buildable(sender: Connection, configs: list[dict[str, Any]]) -> Outcome:
+def buildable(sender: Connection, configs: list[dict[str, Any]], export: str) -> Outcome:
     """Build what the configs name, which finds what only TensorFlow can tell: a wrong type, an argument too many."""
     from ampsim.recordings.sources import DEFAULT_RATE
 
+    if export and export != "auto":
+        from ampsim.export import formats_named
+
+        formats_named(export)
     for config in configs:
         for section in ("data", "loss", "optimizer", "schedule"):
             build(config[section], section)

@@ -4,9 +4,10 @@ import functools
 import itertools
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 from hydra import compose
@@ -17,13 +18,16 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ampsim import AmpsimError
+from ampsim.config.run_config import assignment
 from ampsim.config.schema import Sweep, checked
 from ampsim.config.settings import conf, groups, plain, refuse_unreadable, told, with_one_budget
-from ampsim.config.targets import nearest
+from ampsim.config.targets import build, nearest
+from ampsim.files import expanded
 from ampsim.runs.machine import usable_cores
 from ampsim.studies import launchers
 from ampsim.studies.search import SAMPLERS, Axis, SearchOptions, objectives
 
+FOLDERS = ("ampsim.recordings.Folder", "ampsim.recordings.folder.Folder")
 SEARCH = f"{SearchOptions.__module__}.{SearchOptions.__name__}"  # `_target_` of hydra/sweeper=optuna
 
 
@@ -39,6 +43,7 @@ class Plan:
     threads: int | None  # of a job
     search: SearchOptions | None = None
     space: dict[str, Axis] | None = None
+    folder: Path | None = None  # whose recordings are learnt one by one
 
 
 def planned(overrides: Sequence[str], *, multirun: bool) -> Plan | None:
@@ -55,7 +60,8 @@ def planned(overrides: Sequence[str], *, multirun: bool) -> Plan | None:
         config = hydra.compose_config(
             "config", list(overrides), run_mode=RunMode.MULTIRUN, validate_sweep_overrides=False
         )
-        if not multirun and config.hydra.mode != RunMode.MULTIRUN:
+        folder = OmegaConf.select(config, "data._target_") in FOLDERS
+        if not multirun and not folder and config.hydra.mode != RunMode.MULTIRUN:
             return None
         sections: Any = OmegaConf.to_container(config)
         sweep, sweeper = Sweep(**sections["sweep"]), sections["hydra"]["sweeper"]
@@ -70,6 +76,8 @@ def planned(overrides: Sequence[str], *, multirun: bool) -> Plan | None:
     common: dict[str, Any] = {"overrides": list(overrides), "sweep": sweep, "workers": workers}
     common["threads"] = sweep.threads or (max(1, usable_cores() // workers) if workers > 1 else None)
     if sweeper["_target_"] == SEARCH:
+        if folder:
+            raise AmpsimError("a search needs one recording: give it data=pair or data=stereo")
         parsed = list({each.key_or_group: each for each in parsed}.values())
         space = {each.get_key_element(): axis(each) for each in parsed if each.is_sweep_override()}
         fixed = [str(each.input_line) for each in parsed if not each.is_sweep_override()]
@@ -84,7 +92,29 @@ def planned(overrides: Sequence[str], *, multirun: bool) -> Plan | None:
     if not jobs:
         empty = [word for word, each in zip(typed, parsed, strict=True) if each.is_sweep_override()]
         raise AmpsimError(f"this sweep has no job: {' '.join(empty)} holds no value")
-    return Plan(**common, jobs=jobs, configs=composed_all(jobs))
+    configs = composed_all(jobs)
+    if folder:
+        root = expanded(configs[0]["data"]["path"])
+        jobs = [
+            [*others, *take]
+            for job, config in zip(jobs, configs, strict=True)
+            for others, take in each_take(job, config)
+        ]
+        return Plan(**common, jobs=jobs, configs=composed_all(jobs), folder=root)
+    return Plan(**common, jobs=jobs, configs=configs)
+
+
+def each_take(words: Sequence[str], config: dict[str, Any]) -> Iterator[tuple[list[str], list[str]]]:
+    """For each recording of a folder, the words of a job that stay, and those that name the recording."""
+    source: Any = build(config["data"], "data")
+    others = [
+        word for word in words if word.lstrip("+").partition("=")[0] not in ("data", "data.path", "data.input", "name")
+    ]
+    for take in source.takes():
+        yield (
+            others,
+            [word for key, value in {**take.data, "name": take.name}.items() for word in assignment(key, value)],
+        )
 
 
 def composed_all(jobs: Sequence[Sequence[str]]) -> list[dict[str, Any]]:

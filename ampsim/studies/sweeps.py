@@ -23,6 +23,7 @@ from ampsim.studies.jobs import Job, Limits, Outcome, Report, Task, buildable, i
 from ampsim.studies.search import Search
 
 Notice = Callable[[str], None]
+Keep = Callable[[Store, TrackedRun, list[Row]], None]
 Launcher = Callable[[Task, Report], list[Outcome]]  # see `launchers.Launcher`
 
 KEY, STUDY = "job_hash", "optuna_study"  # tags of a job and of the sweep of a search
@@ -74,6 +75,8 @@ def run(
     notice: Notice,
     progress: Callable[["Standing"], None],
     search: Search | None = None,
+    export: str = "",
+    keep: Keep | None = None,
 ) -> Result:
     """Train the jobs, each as a child of one parent run; those that an unfinished sweep of the same jobs has are skipped.
 
@@ -82,13 +85,15 @@ def run(
         launcher: called with the jobs that are left, or with each batch of a search.
         resume: None goes on with the newest unfinished sweep of these jobs, True with a finished one too, False with none.
         progress: told now and then how the sweep stands.
+        export: formats that each job is exported to, or "auto"; see `jobs.Task`.
+        keep: puts what the jobs came to on the parent run, in place of a comparison of them all.
 
     Raises:
         AmpsimError: the store does not answer, a job cannot be built, the sweep is running now, or the launcher failed.
     """
     start_warm(limits.threads)  # it imports TensorFlow while this process imports MLflow
     store = Store(**tracking)
-    refuse_unbuildable(jobs, limits.threads)
+    refuse_unbuildable(jobs, limits.threads, export)
     jobs = list({job.key: job for job in jobs}.values())
     identity = search.identity(jobs[0].key) if search else hashed([job.key for job in jobs])
     lease = Lease(store, notice, shared=search is not None)
@@ -103,11 +108,11 @@ def run(
         def train(batch: Sequence[Job]) -> list[Outcome]:
             batch = continued(batch) if earlier else batch
             judge = search.judge() if search else None
-            return launcher(Task(tuple(batch), {PARENT: parent.id}, limits, judge), watch.training)
+            return launcher(Task(tuple(batch), {PARENT: parent.id}, limits, judge, export), watch.training)
 
         broken = carried_out(watch, train, left, search, limits.deadline)
         store.end_running(parent.id, host=platform.node() if search else None)
-        result = conclude(store, parent, search.jobs if search else jobs, search, notice)
+        result = conclude(store, parent, search.jobs if search else jobs, search, notice, keep)
         if broken:
             raise ended_early(broken, parent.name) from broken
         parent.finish(outcome(result, search))
@@ -144,9 +149,9 @@ def carried_out(
     return None
 
 
-def refuse_unbuildable(jobs: Sequence[Job], threads: int | None) -> None:
+def refuse_unbuildable(jobs: Sequence[Job], threads: int | None, export: str) -> None:
     """Raises AmpsimError for the first job whose parts cannot be built; TensorFlow is loaded in another process for it."""
-    built = isolated(buildable, [job.config for job in jobs], threads=threads)
+    built = isolated(buildable, [job.config for job in jobs], export, threads=threads)
     if built.status != "finished":
         raise AmpsimError(f"{built.note} (no job was begun)")
 
@@ -383,7 +388,9 @@ def attempt(run: Any) -> tuple[str, int]:
     return run.info.run_id, run.info.end_time
 
 
-def conclude(store: Store, parent: TrackedRun, jobs: list[Job], search: Search | None, notice: Notice) -> Result:
+def conclude(
+    store: Store, parent: TrackedRun, jobs: list[Job], search: Search | None, notice: Notice, keep: Keep | None
+) -> Result:
     """Put the sweep's table, figures and comparison on its parent run."""
     runs: dict[str, Any] = {}
     for child in store.children(parent.id):
@@ -403,7 +410,9 @@ def conclude(store: Store, parent: TrackedRun, jobs: list[Job], search: Search |
     ]
     best = search.best([row.metrics if row.finished else {} for row in rows]) if search else []
     outcomes.keep(parent, rows)
-    if sum(row.finished for row in rows) > 1:
+    if keep:
+        keep(store, parent, rows)
+    elif sum(row.finished for row in rows) > 1:
         try:
             comparison.of_sweep(store, parent)
         except AmpsimError as error:

@@ -18,6 +18,7 @@ MISSING = {
     "distilled": ["data.teacher=x.nam", "data.recording={_target_: ampsim.recordings.Stereo, path: x.wav}"],
     "nam_capture": ["data.path=x.nam"],
     "stereo": ["data.path=x.wav"],
+    "folder": ["data.path=captures"],
     "pair": ["data.input=x.wav", "data.target=y.wav"],
 }
 NEEDED = {"distil": ["data.teacher=x.nam"]}  # by an experiment

@@ -178,3 +178,41 @@ def test_a_value_that_does_not_fit_is_refused_in_the_words_of_a_single_run(word:
     with pytest.raises(AmpsimError) as swept:
         planned(word)
     assert str(swept.value).partition(":")[0] == str(alone.value).partition(":")[0]
+
+
+# ---- A folder of recordings -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def captures(tmp_path: Path) -> Path:
+    for name in ("my_di.wav", "ac30 #1.wav", "twin's, bright.wav"):
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+def test_a_folder_is_a_job_for_each_of_its_recordings(captures: Path):
+    words = ["data=folder", settings.as_meant(f"data.path={captures}"), "data.delay=3", "model=lstm"]
+    plan = planned(*words, multirun=False)
+    assert plan.folder == captures
+    assert [(config["name"], config["data"]) for config in plan.configs] == [
+        (
+            name,
+            settings.composed(["data=pair", "data.input=x", "data.target=y", "data.delay=3"])["data"]
+            | {"input": str(captures / "my_di.wav"), "target": str(captures / f"{name}.wav")},
+        )
+        for name in ("ac30 #1", "twin's, bright")
+    ]
+    # What a job's words say is its config: they are the command that makes that run again.
+    assert [settings.composed(words) for words in plan.jobs] == plan.configs
+
+
+def test_a_folder_is_swept_too(captures: Path):
+    plan = planned("data=folder", f"data.path={captures}", "seed=0,1")
+    assert [(config["name"], config["seed"]) for config in plan.configs] == [
+        (name, seed) for seed in (0, 1) for name in ("ac30 #1", "twin's, bright")
+    ]
+
+
+def test_a_search_of_a_folder_is_refused(captures: Path):
+    with pytest.raises(AmpsimError, match="a search needs one recording"):
+        planned("data=folder", f"data.path={captures}", OPTUNA, "seed=range(0,3)", "hydra.sweeper.objectives=[loss]")
