@@ -79,7 +79,8 @@ def figures(found: Diagnosis) -> Iterator[tuple[Any, str]]:
         yield plots.gain_curves({"amp": shown["gain_curve"]}), text
     if "gains_db" in shown:
         bands = [f"{low:.0f} to {high:.0f} Hz" for low, high in BANDS_HZ]
-        text = "What the amp does over what the whole take leads to expect: a step is a knob that was moved."
+        text = "What the amp does over what the whole take leads to expect: a step that stays is a knob that was moved, a dip "
+        text += "of a moment is a band in which hardly anything was played."
         yield plots.gain_over_time(shown["gains_db"], shown["block_s"], bands), text
     if "by_window" in shown:
         text = "How far a filter alone comes, by its length: where it is level, a longer window hears nothing more."
