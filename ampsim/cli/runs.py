@@ -120,7 +120,9 @@ def ui(words: list[str]) -> None:
     from ampsim.runs.locations import serve_page
 
     def ready() -> None:
-        told = f"http://127.0.0.1:{options.port} shows the runs in {options.folder}; Ctrl-C ends it"
+        from ampsim.runs.view import opened_at
+
+        told = f"{opened_at(options.port, options.experiment)} shows the runs in {options.folder}; Ctrl-C ends it"
         print(printable(told), flush=True)
 
     code = serve_page(options.folder, options.uri or None, options.port, ready=ready)

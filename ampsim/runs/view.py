@@ -1,0 +1,90 @@
+"""How MLflow's page opens on an experiment: on its runs, in the order of their ESR, with the columns that matter."""
+
+import http.client
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+from urllib.parse import quote
+
+from ampsim.config.targets import assignments
+from ampsim.metrics.scores import SCORES
+
+NAME = "ampsim"  # of the view
+TAG = f"mlflow.sharedViewState.{NAME}"  # of an experiment: where MLflow looks for a view by its name
+API = "/api/2.0/mlflow"
+ANSWER_S = 10.0
+MOST_RUNS = 500  # that are looked through for what was swept
+MOST_SWEPT = 6  # columns for it
+MOST_BYTES = 50_000_000
+
+
+def opened_at(port: int, experiment: str) -> str:
+    """The address at which the page of a server on loopback opens on the runs of an experiment.
+
+    The view becomes a tag of the experiment, on which the address relies; where the server has no such experiment, or does
+    not say, it is that of the server.
+    """
+    base = f"http://127.0.0.1:{port}"
+    with suppress(OSError, http.client.HTTPException, ValueError, KeyError, TypeError, AttributeError):
+        found = asked(port, f"{API}/experiments/get-by-name?experiment_name={quote(experiment)}")["experiment"]
+        number = str(found["experiment_id"])
+        runs = asked(port, f"{API}/runs/search", {"experiment_ids": [number], "max_results": MOST_RUNS}).get("runs", [])
+        tag = {"experiment_id": number, "key": TAG, "value": json.dumps(view([each["data"] for each in runs]))}
+        asked(port, f"{API}/experiments/set-experiment-tag", tag)
+        return f"{base}/#/experiments/{quote(number)}/runs?workflowType=machine_learning&viewStateShareKey={NAME}"
+    return base
+
+
+def view(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The state of MLflow's runs table, as it shares one by a link, for runs as its API tells of them."""
+    columns = [f"metrics.`test_{score.name}`" for score in SCORES.values() if score.column]
+    return {
+        "searchFilter": "",
+        "orderByKey": "metrics.`test_esr`",
+        "orderByAsc": True,
+        "startTime": "ALL",
+        "lifecycleFilter": "Active",
+        "modelVersionFilter": "All Runs",
+        "datasetsFilter": [],
+        "selectedColumns": [*columns, *(f"params.`{key}`" for key in swept(runs)), "attributes.`Duration`"],
+        "runsExpanded": {},
+        "runsPinned": [],
+        "runsHidden": [],
+        "runListHidden": False,
+        "viewMaximized": False,
+        "runsVisibilityMap": {},
+        "compareRunCharts": None,
+        "groupBy": None,
+    }
+
+
+def swept(runs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The parameters that the newest sweeps gave several values, those of the newest first."""
+    values: dict[str, set[str]] = {}
+    for run in runs:
+        tags, params = (as_dict(run.get(part, [])) for part in ("tags", "params"))
+        with suppress(ValueError, TypeError):
+            for key, value in assignments(json.loads(tags.get("job_overrides", "[]"))).items():
+                known = next((name for name in (key, f"{key}._target_") if name in params), None)
+                if known and not known.startswith("data."):
+                    values.setdefault(known, set()).add(value)
+    return [key for key, each in values.items() if len(each) > 1][:MOST_SWEPT]
+
+
+def as_dict(pairs: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    return {each["key"]: each["value"] for each in pairs}
+
+
+def asked(port: int, path: str, body: Any = None) -> Any:
+    """What MLflow's API on loopback answers, as JSON; raises ValueError where it answers otherwise."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWER_S)
+    try:
+        text = None if body is None else json.dumps(body)
+        connection.request("GET" if body is None else "POST", path, text, {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        if answer.status != 200:
+            raise ValueError(f"{path}: status {answer.status}")
+        return json.loads(answer.read(MOST_BYTES))
+    finally:
+        connection.close()
