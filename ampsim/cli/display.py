@@ -9,8 +9,10 @@ from rich.text import Text
 
 from ampsim.cli.terminal import duration, worded
 from ampsim.config.targets import assignments
-from ampsim.metrics.scores import SCORES, Score, headlines
+from ampsim.metrics.scores import SCORES, Score, headlines, verdict
 
+# Of a run's scores, those that a listener or a player asks for first.
+FOREMOST = ("esr", "a_weighted_esr", "predicted_mushra", "hiss_db", "real_time_factor")
 MARKS = {"error": ("✗", "bold red"), "warning": ("!", "bold yellow"), "note": ("·", "cyan"), "ok": ("✓", "green")}
 
 
@@ -26,14 +28,20 @@ def findings_table(findings: Sequence[Any]) -> Table:
     return table
 
 
-def score_table(scores: Mapping[str, float], title: str) -> Table:
-    table = Table(title=worded(title), title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0))
-    table.add_column(style="bold")
-    table.add_column(justify="right")
-    table.add_column(style="dim")
+def score_table(scores: Mapping[str, float], title: str, *, verbose: bool = False) -> Table:
+    """A verdict and the scores that matter most, or all of them; a column each where a model has several nets."""
+    nets = [key.removesuffix("_parameters") for key in scores if key.endswith("_parameters")]
+    told = f"{title}: {verdict(scores)}" if verdict(scores) else title
+    table = Table(title=worded(told), title_justify="left", show_header=bool(nets), box=None, padding=(0, 2, 0, 0))
+    table.add_column("", style="bold", no_wrap=True)
+    for net in [*nets, "model"]:
+        table.add_column(net, justify="right", no_wrap=True)
+    table.add_column("", style="dim")
     for score in SCORES.values():
-        if score.name in scores:
-            table.add_row(score.title, score.text(scores[score.name]), score.meaning)
+        if score.name in scores and (verbose or score.name in FOREMOST):
+            keys = [*(f"{net}_{score.name}" for net in nets), score.name]
+            cells = [score.text(scores[key]) if key in scores else "" for key in keys]
+            table.add_row(score.title, *cells, score.meaning)
     return table
 
 

@@ -43,6 +43,7 @@ class Evaluate(StoreOptions):
     run: str = option("last", "id, name or last")
     split: str = option("test", "train, validation or test")
     oversample: int = option(1, "play the model at so many times its sample rate")
+    verbose: bool = option(False, "show every score")
 
 
 @dataclass(frozen=True, kw_only=True)

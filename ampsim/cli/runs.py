@@ -23,7 +23,7 @@ def evaluate(words: list[str]) -> None:
     run = api.open(options.run, **options.where())
     with console.status("rendering ..."):
         scores = run.evaluate(options.split, oversample=options.oversample, notice=lambda text: say(console, text))
-    console.print(score_table(scores, f"{run.name} on the {options.split} split"))
+    console.print(score_table(scores, f"{run.name} on the {options.split} split", verbose=options.verbose))
 
 
 def render(words: list[str]) -> None:

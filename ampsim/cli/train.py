@@ -158,6 +158,7 @@ def train_one(config: dict[str, Any], overrides: list[str]) -> None:
     of = f"{shlex.quote(run.name)}{where}" + (
         f" experiment={shlex.quote(tracking['experiment'])}" if tracking["experiment"] != "ampsim" else ""
     )
+    say(console, f"every score:    ampsim evaluate run={of} verbose=true")
     say(console, f"rendered audio: {short(run.audio['prediction'])}")
     if find_spec("ampsim.report"):
         say(console, f"listen to it:   {short(run.listen().path)} (in a browser)")

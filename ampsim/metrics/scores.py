@@ -324,3 +324,18 @@ def renamed(values: Mapping[str, T]) -> dict[str, T]:
 def of_test(metrics: Mapping[str, float]) -> dict[str, float]:
     """A run's scores on the test split, by name, from its metrics in the store, where they are called `test_...`."""
     return renamed({key.removeprefix("test_"): value for key, value in metrics.items() if key.startswith("test_")})
+
+
+RATED = {80: "excellent", 60: "good", 40: "fair", 20: "poor", 0: "bad"}  # the quality scale of ITU-R BS.1534
+
+
+def verdict(scores: Mapping[str, float]) -> str:
+    """What a model's scores come to, in words: how it is expected to be rated, and whether a filter would do as well."""
+    rating = scores.get("predicted_mushra", math.nan)
+    found = []
+    if not math.isnan(rating):
+        word = next(word for least, word in RATED.items() if round(rating) >= least)
+        found.append(f"{word}, a rating of {rating:.0f} of 100 is predicted")
+    if scores.get("esr", 0.0) >= scores.get("linear_floor_esr", math.inf):
+        found.append("no better than a filter")
+    return "; ".join(found)
