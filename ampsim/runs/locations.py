@@ -33,6 +33,18 @@ def artifacts_of(folder: str | Path) -> Path:
     return Path(folder).absolute() / "artifacts"
 
 
+def point_to(folder: str | Path, place: Path) -> None:
+    """Let `last` in a store's folder lead to the artifacts of a run; nothing where the system has no links, or something else
+    has that name."""
+    link = Path(folder) / "last"
+    if link.exists() and not link.is_symlink():
+        return
+    made = link.with_name(f"last.{os.getpid()}.part")
+    with suppress(OSError, NotImplementedError):
+        made.symlink_to(os.path.relpath(place, folder), target_is_directory=True)
+        made.replace(link)  # at once, so that jobs beside each other leave one of theirs
+
+
 def in_a_store(uri: str, run_id: str) -> bool:
     """Whether an address is that of a run's artifacts in a store's folder, be it where that folder was before."""
     return uri.startswith("file:") and uri.endswith(f"/artifacts/{run_id}/artifacts")
