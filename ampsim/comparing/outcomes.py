@@ -37,12 +37,12 @@ class Row:
 
 def of_run(run: Run, overrides: Sequence[str] = (), *, name: str = "") -> Row:
     """The row of a run in the store; the name is the run's own if none is given."""
-    until = run.info.end_time or run.info.start_time
+    until, ended = run.info.end_time or run.info.start_time, ended_as(run)
     return Row(
         name or run.info.run_name,
         overrides,
-        ended_as(run),
-        run.data.tags.get(NOTE, ""),
+        ended,
+        "" if ended == "finished" else run.data.tags.get(NOTE, ""),  # of one that finished it describes the scores
         run.info.run_id,
         (until - run.info.start_time) / 1000,
         renamed(run.data.metrics),

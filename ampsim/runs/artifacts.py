@@ -14,7 +14,8 @@ from ampsim.models.rendering import Renderer
 from ampsim.recordings.pairs import Span
 from ampsim.runs.evaluation import Evaluation
 from ampsim.runs.provenance import environment
-from ampsim.runs.tracking import TrackedRun
+from ampsim.runs.tracking import NOTE, TrackedRun
+from ampsim.runs.view import description
 from ampsim.signals import audio
 from ampsim.training.fit import Fit
 from ampsim.training.state import State
@@ -46,6 +47,9 @@ def record_setting(tracked: TrackedRun, folder: Path, fit: Fit) -> None:
     facts |= {f"recording.{number}.{key}": value for number, file in enumerate(files) for key, value in file.items()}
     tracked.log_params(facts)
     tracked.log_tags({"device": place["device"], "host": place["host"]})  # a resumed run may have moved
+    profile = {"duration_s": sum(file["duration_s"] for file in files), "sample_rate": recording.sample_rate}
+    name = ", ".join(Path(file["path"]).name for file in files)
+    tracked.log_dataset(name, recording.digests[0], source={"paths": [file["path"] for file in files]}, profile=profile)
 
 
 def record_result(tracked: TrackedRun, folder: Path, state: State, evaluation: Evaluation, sample_rate: int) -> None:
@@ -67,7 +71,9 @@ def record_result(tracked: TrackedRun, folder: Path, state: State, evaluation: E
         record_pictures(tracked, folder, state, evaluation, sample_rate)
     # At the step that the run came to and not its best one: those of a run that was stopped and went on come later.
     tracked.log_metrics({f"test_{name}": value for name, value in evaluation.scores.items()}, step=state.step)
-    tracked.log_tags({"listening_gain_db": f"{audio.decibels(gain):.2f}"})  # and no param, which could not change
+    told = description(tracked.id, tracked.experiment_id, tracked.name, evaluation.scores)
+    # The gain is no param, which could not change.
+    tracked.log_tags({"listening_gain_db": f"{audio.decibels(gain):.2f}", NOTE: told})
     tracked.log_folder(folder)
 
 

@@ -1,7 +1,9 @@
 """What a run remembers of where it was made: machine, versions, code."""
 
+import getpass
 import platform
 import subprocess
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -60,6 +62,14 @@ def code_version() -> dict[str, str]:
             found["mlflow.source.git.commit"] = answer.stdout.strip()
         except (OSError, subprocess.SubprocessError):
             pass  # no git on this machine, or a checkout without commits
+    return found
+
+
+def origin() -> dict[str, str]:
+    """Who began a run and by what, as tags that MLflow's page shows."""
+    found = {"mlflow.source.name": "ampsim train", "mlflow.source.type": "LOCAL"}
+    with suppress(OSError, KeyError, ImportError):  # a user without a name, as in some containers
+        found["mlflow.user"] = getpass.getuser()
     return found
 
 

@@ -1,5 +1,6 @@
 """Everything MLflow: one SQLite file with the artifacts beside it, or any server. Nothing else imports mlflow."""
 
+import json
 import logging
 import math
 import os
@@ -33,7 +34,7 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
 
 import numpy as np
 from mlflow import pyfunc
-from mlflow.entities import Metric, Param, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.entities import Run as Run  # by this name for the floors above, which do not know MLflow
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
@@ -47,6 +48,7 @@ SWEEP = "sweep_hash"  # the tag of a sweep's parent run, which is no model
 # Tags of how a run ended that MLflow has no status for; a run that is resumed loses them.
 ENDS = ("diverged", "pruned", "timed_out")
 NOTE = "mlflow.note.content"
+LONGEST_NAME, DIGEST = 500, 36  # letters that MLflow takes of a dataset
 PAGE = 1000  # runs in one answer, where all are asked for
 NEAR = 50  # runs, the newest, among which a name that there is not is looked for
 
@@ -280,7 +282,7 @@ class TrackedRun:
         self.away = False
         self.notice: Callable[[str], None] | None = None  # nothing is kept for later unless somebody is told
         self.id, self.name = run.info.run_id, run.info.run_name
-        self.artifacts = run.info.artifact_uri
+        self.artifacts, self.experiment_id = run.info.artifact_uri, run.info.experiment_id
         self.params, self.tags, self.metrics = current_names(run.data.params), run.data.tags, run.data.metrics
         self.status = run.info.status
         self.logged_step = int(run.data.metrics.get("step", 0))
@@ -328,7 +330,11 @@ class TrackedRun:
         metrics: Mapping[str, float] | None = None,
         step: int = 0,
         status: str = "",
+        dataset: Mapping[str, str] | None = None,
     ) -> None:
+        if dataset:
+            use = InputTag("mlflow.data.context", "training")
+            return self.client.log_inputs(self.id, [DatasetInput(Dataset(**dataset), [use])])
         if status:
             return self.client.set_terminated(self.id, status, end_time=time)
         self.client.log_batch(
@@ -378,6 +384,11 @@ class TrackedRun:
         entries = [(key, str(value)[:VALUE_LENGTH]) for key, value in params.items()]
         for start in range(0, len(entries), BATCH):
             self.log(params=dict(entries[start : start + BATCH]))
+
+    def log_dataset(self, name: str, digest: str, *, source: Mapping[str, Any], profile: Mapping[str, Any]) -> None:
+        """What the run learns from, as MLflow's page shows it: where it is, and how much there is."""
+        told = {"source_type": "local", "source": json.dumps(source), "profile": json.dumps(profile)}
+        self.log(dataset={"name": name[:LONGEST_NAME], "digest": digest[:DIGEST], **told})
 
     def log_tags(self, tags: Mapping[str, str]) -> None:
         self.log(tags={key: str(value) for key, value in tags.items()})

@@ -1,14 +1,15 @@
-"""How MLflow's page opens on an experiment: on its runs, in the order of their ESR, with the columns that matter."""
+"""How MLflow's page shows an experiment, on its runs in the order of their ESR, with the columns that matter; and a run."""
 
 import http.client
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 
 from ampsim.config.targets import assignments
-from ampsim.metrics.scores import SCORES
+from ampsim.metrics.scores import SCORES, verdict
 
 NAME = "ampsim"  # of the view
 TAG = f"mlflow.sharedViewState.{NAME}"  # of an experiment: where MLflow looks for a view by its name
@@ -88,3 +89,22 @@ def asked(port: int, path: str, body: Any = None) -> Any:
         return json.loads(answer.read(MOST_BYTES))
     finally:
         connection.close()
+
+
+def description(run_id: str, experiment_id: str, name: str, scores: Mapping[str, float]) -> str:
+    """What a run's page opens with, in Markdown: what it came to, its spectrum, and what to type."""
+    rows = [
+        f"| {score.title} | {score.text(scores[score.name])} | {score.meaning} |"
+        for score in SCORES.values()
+        if score.headline and score.name in scores
+    ]
+    typed = shlex.quote(name).replace("`", "'")  # which would end the code that it stands in
+    at = f"#/experiments/{experiment_id}/runs/{run_id}/artifacts"
+    lines = [
+        f"**{verdict(scores) or 'scores on the test split'}**",
+        f"[Listen to it]({at}/listen.html) · [the audio]({at}/audio) · [the figures]({at}/figures)",
+        f"`ampsim render run={typed} input=riff.wav output=out.wav`",
+        "\n".join(["| score | | |", "|---|---|---|", *rows]),
+        f"![FFT comparison](get-artifact?path=figures%2Ffft.png&run_uuid={run_id})",
+    ]
+    return "\n\n".join(lines)

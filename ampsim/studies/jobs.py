@@ -317,7 +317,7 @@ def export(tracked: Any, formats: str) -> None:
         with tempfile.TemporaryDirectory() as folder:
             take_out(tracked, formats, Path(folder) / ("all" if "," in formats else file_stem(tracked.name)))
     except AmpsimError as error:
-        tracked.log_tags({NOTE: f"not exported: {error}"})
+        tracked.log_tags({NOTE: f"{tracked.tags.get(NOTE, '')}\n\nnot exported: {error}".lstrip()})
 
 
 def record_failure(sender: Connection, job: Job, task: Task, outcome: Outcome) -> Outcome:

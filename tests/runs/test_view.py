@@ -87,3 +87,14 @@ def test_without_such_an_experiment_it_is_the_servers_own(port: int, monkeypatch
 def test_tags_that_are_no_lists_of_words_are_passed_over():
     broken = [{"tags": [{"key": "job_overrides", "value": value}], "params": []} for value in ("{", "3", "null")]
     assert view.swept([*broken, {"params": []}]) == []
+
+
+def test_a_run_is_described_by_its_verdict_its_scores_and_what_to_type():
+    scores = {"esr": 0.00123, "predicted_mushra": 97.0, "parameters": 5.0}
+    told = view.description("abc", "7", "my `amp` #1", scores)
+    assert told.startswith("**excellent, a rating of 97 of 100 is predicted**")
+    assert "| ESR | 0.0012 |" in told
+    assert "parameters" not in told
+    assert "`ampsim render run='my '\"'\"'amp" not in told  # a quote in the name's place, and no end of the code
+    assert told.count("`") == 2
+    assert "(#/experiments/7/runs/abc/artifacts/listen.html)" in told
