@@ -247,13 +247,14 @@ class Run:
         return score_again(self.tracked, split, notice=notice, oversample=oversample)
 
     def export(
-        self, output: str | Path, *, format: str = "nam", overwrite: bool = False, **details: Any
+        self, output: str | Path, *, format: str = "nam", overwrite: bool = False, late: bool = False, **details: Any
     ) -> "list[Export]":
         """Write the model for players and runtimes, and prove that it plays there as it does here.
 
         Args:
             format: nam, rig (a folder: net and impulse responses), rtneural, aidax, onnx, litert or keras; several with commas
                 between them, into a folder.
+            late: keep files that answer later than the amp, or inverted, which are refused otherwise.
             details: name, modeled_by, gear_type, gear_make, gear_model, tone_type, block_length (samples).
 
         Raises:
@@ -261,7 +262,7 @@ class Run:
         """
         from ampsim.runs.exporting import take_out
 
-        return take_out(self.tracked, format, Path(output), overwrite=overwrite, **details)
+        return take_out(self.tracked, format, Path(output), overwrite=overwrite, late=late, **details)
 
     def register(self, name: str) -> str:
         """Put the model into MLflow's registry; returns its version there."""

@@ -106,6 +106,7 @@ class Export(StoreOptions):
     gear_model: str = option("", "of the amp")
     tone_type: str = option("", "clean, overdrive, crunch, hi_gain or fuzz")
     block: int = option(256, "samples per block, for onnx and litert")
+    late: bool = option(False, "keep a file that answers later than the amp, or inverted")
     overwrite: bool = option(False, "overwrite existing files")
 
 

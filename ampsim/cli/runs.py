@@ -79,6 +79,7 @@ def export(words: list[str]) -> None:
             options.output,
             format=options.format,
             overwrite=options.overwrite,
+            late=options.late,
             name=options.name or run.name,
             block_length=options.block,
             **details,

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -66,6 +67,10 @@ class Format:
     def load(self, path: Path) -> Play:
         """The file in an implementation that shares no code with `write`. Its output lags by the model's `lookahead`."""
         raise NotImplementedError
+
+    def annotate(self, path: Path, facts: dict[str, Any]) -> bool:
+        """Add facts to the file's metadata, under `ampsim`; False where the format has no place for them."""
+        return False
 
     def players(self, model: AmpModel) -> str:
         """Which players read the file, as a sentence; nothing where all of the format's do."""

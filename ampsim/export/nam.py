@@ -56,6 +56,9 @@ class Nam(Format):
         facts = {"sample_rate": model.sample_rate, "metadata": metadata(details, Renderer(model))}
         path.write_text(json.dumps(document(model.as_nam()) | facts), encoding="utf-8")
 
+    def annotate(self, path: Path, facts: dict[str, Any]) -> bool:
+        return annotate(path, facts)
+
     def players(self, model: AmpModel) -> str:
         return readers(model.as_nam())
 
@@ -73,6 +76,14 @@ class Nam(Format):
 
     def load(self, path: Path) -> Play:
         return nam.read(path, precision=np.float64).player
+
+
+def annotate(path: Path, facts: dict[str, Any]) -> bool:
+    """Add facts to the metadata of a file that holds JSON."""
+    found = json.loads(path.read_text(encoding="utf-8"))
+    found.setdefault("metadata", {}).setdefault("ampsim", {}).update(facts)
+    path.write_text(json.dumps(found), encoding="utf-8")
+    return True
 
 
 def metadata(details: Details, play: Play) -> dict[str, Any]:
