@@ -19,6 +19,7 @@ from ampsim.export.rtneural import RTNeural
 from ampsim.files import atomic, atomic_folder, expanded, refuse_existing, refuse_existing_folder
 from ampsim.models import AmpModel
 from ampsim.models.forms import CannotHoldError
+from ampsim.recordings.levels import level
 
 __all__ = [
     "FORMATS",
@@ -141,7 +142,10 @@ def written(
     heard = probe(each.load(partial), excerpt, model.lookahead, model.sample_rate)
     if (fault := heard.fault()) and not late:
         raise AmpsimError(f"the {each.name} file was not kept: {fault} (late=true keeps it as it is)")
-    each.annotate(partial, {"alignment": heard.facts()})
+    levels = {name: level(name, getattr(details, name)) for name in ("input_level_dbu", "output_level_dbu")}
+    each.annotate(
+        partial, {"alignment": heard.facts(), **{name: dbu for name, dbu in levels.items() if dbu is not None}}
+    )
     latency = (
         f"{model.lookahead} samples ({1000 * model.lookahead / model.sample_rate:.1f} ms)" if model.lookahead else ""
     )
@@ -223,5 +227,7 @@ def check_details(details: Details) -> None:
         stated = getattr(details, name)
         if stated and stated not in known:
             raise AmpsimError(f"{name}={stated}: it is one of {', '.join(known)}")
+    for name in ("input_level_dbu", "output_level_dbu"):
+        level(name, getattr(details, name))
     if not 1 <= details.block_length <= 1 << 16:
         raise AmpsimError(f"block={details.block_length}: a block has from 1 to {1 << 16:,} samples")

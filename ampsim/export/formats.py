@@ -29,6 +29,8 @@ class Details:
     gear_make: str = ""
     gear_model: str = ""
     tone_type: str = ""
+    input_level_dbu: float | str | None = None  # of full scale; see `ampsim.recordings.levels`
+    output_level_dbu: float | str | None = None
     scores: dict[str, float] = field(default_factory=dict)
     date: datetime = field(default_factory=datetime.now)
     block_length: int = 256

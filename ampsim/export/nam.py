@@ -12,6 +12,7 @@ from ampsim.models.forms import CannotHoldError, NamNet
 from ampsim.models.rendering import Renderer
 from ampsim.players import nam
 from ampsim.players.loudness import gain, loudness_db
+from ampsim.recordings.levels import level
 
 VERSION = "0.5.4"  # what most published files are; older plugins read it, and so do new ones
 # Some players ignore `gated`, and every activation but tanh, in files of up to 0.5.4, and play noise. Files of this version
@@ -88,10 +89,11 @@ def annotate(path: Path, facts: dict[str, Any]) -> bool:
 
 def metadata(details: Details, play: Play) -> dict[str, Any]:
     date = {unit: getattr(details.date, unit) for unit in ("year", "month", "day", "hour", "minute", "second")}
-    told = {
+    told: dict[str, Any] = {
         key: getattr(details, key) or None for key in ("name", "modeled_by", "gear_type", "gear_make", "gear_model")
     }
     told["tone_type"] = details.tone_type or None
+    told |= {name: level(name, getattr(details, name)) for name in ("input_level_dbu", "output_level_dbu")}
     training = {"validation_esr": details.scores.get("validation_esr"), "ampsim": details.scores}
     return {"date": date, "loudness": loudness_db(play), "gain": gain(play), **told, "training": training}
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from ampsim import AmpsimError
 from ampsim.config import plugins
+from ampsim.config.run_config import RunConfig
 from ampsim.export import Details, Excerpt, Export, export, formats_named
 from ampsim.export import keras as served
 from ampsim.metrics.scores import renamed
@@ -39,7 +40,7 @@ def take_out(
         load_model(tracked),
         chosen,
         output,
-        Details(**{"name": tracked.name, "scores": scores, **details}),
+        Details(**{"name": tracked.name, "scores": scores, **stated_levels(tracked), **details}),
         overwrite=overwrite,
         inputs=[tracked.file("model.keras"), *recorded(tracked)],
         excerpt=excerpt(tracked),
@@ -59,6 +60,12 @@ def take_out(
     tracked.log_tags({f"export.{made.format.name}": made.told() for made in exports})
     tracked.log_tags({f"alignment.{made.format.name}": made.probe.told() for made in exports if made.probe})
     return exports
+
+
+def stated_levels(tracked: TrackedRun) -> dict[str, Any]:
+    """What the run's config says of full scale."""
+    data = RunConfig.read(tracked.file("config.yaml"))[0]["data"]
+    return {name: data[name] for name in ("input_level_dbu", "output_level_dbu") if data.get(name) is not None}
 
 
 def excerpt(tracked: TrackedRun) -> Excerpt | None:
