@@ -186,25 +186,56 @@ def test_a_batch_normalisation_is_that_of_its_formula(tmp_path: Path):
     np.testing.assert_allclose(played, expected, atol=1e-6)
 
 
+# Of these the trainer reads no file, or not all of one.
+UNREAD = {
+    *OTHERWISE,
+    "conditioned",
+    "conditioned films",
+    "a dilated head",
+    "gated, in old words",
+    "PReLU",
+    "PReLU of one slope",
+    "Fasttanh",
+}
+TRAINER = """
+import json, pathlib, sys, numpy, torch
+from nam.models import init_from_nam
+x = torch.tensor(numpy.load(sys.argv[1] + "/in.npy"))
+for path in pathlib.Path(sys.argv[1]).glob("*.nam"):
+    net = init_from_nam(json.loads(path.read_text())).eval()
+    numpy.save(path.with_suffix(".npy"), net(x, pad_start=True).detach().numpy())
+"""
+
+
+def in_full(config: dict[str, Any]) -> dict[str, Any]:
+    """With a list wherever layers may differ, as the trainer writes and reads it."""
+    layers = []
+    for each in config["layers"]:
+        full, count = dict(each), len(each["dilations"])
+        for key, usual in (("activation", None), ("gating_mode", "none"), ("secondary_activation", None)):
+            stated = each.get(key, usual)
+            listed = stated if isinstance(stated, list) else [stated] * count
+            full[key] = [{"type": one} if isinstance(one, str) and key != "gating_mode" else one for one in listed]
+        layers.append(full)
+    condition = config.get("condition_dsp")
+    more = {"condition_dsp": condition | {"config": in_full(condition["config"])}} if condition else {}
+    return config | {"layers": layers} | more
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in CASES if name not in OTHERWISE and "Fast" not in name])
-def test_the_trainer_plays_the_same(name: str, tmp_path: Path):
+def test_the_trainer_plays_the_same(tmp_path: Path):
     python = os.environ.get("AMPSIM_NAM_PYTHON")
     if not python:
         pytest.skip("AMPSIM_NAM_PYTHON is not set: a Python that has neural-amp-modeler")
-    path = write(tmp_path / "x.nam", made(name, STORED[name][0]))
     np.save(tmp_path / "in.npy", SIGNAL)
-    code = (
-        "import sys, json, numpy, torch; from nam.models import init_from_nam\n"
-        "net = init_from_nam(json.load(open(sys.argv[1]))).eval()\n"
-        "x = torch.tensor(numpy.load(sys.argv[2]))\n"
-        "numpy.save(sys.argv[3], net(x, pad_start=True).detach().numpy())\n"
-    )
-    words = [python, "-c", code, str(path), str(tmp_path / "in.npy"), str(tmp_path / "out.npy")]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"it does not read this file: {done.stderr.strip().splitlines()[-1]}")
-    np.testing.assert_allclose(players.read(path).player(SIGNAL), np.load(tmp_path / "out.npy"), atol=2e-6)
+    names = [name for name in CASES if name not in UNREAD and not name.startswith("ConvNet")]
+    for name in names:
+        contents = made(name, STORED[name][0])
+        write(tmp_path / f"{name}.nam", contents | {"config": in_full(contents["config"])})
+    subprocess.run([python, "-c", TRAINER, str(tmp_path)], check=True)
+    for name in names:
+        played = players.read(tmp_path / f"{name}.nam").player(SIGNAL)
+        np.testing.assert_allclose(played, np.load(tmp_path / f"{name}.npy"), atol=2e-6, err_msg=name)
 
 
 # ---- Which net of a container ----
