@@ -58,8 +58,11 @@ def evened(
         AmpsimError: a copy exists or would take an input's place, a file cannot be made louder, or two have one name.
             Nothing is written then.
     """
+    for each in loudness:
+        if min((each.measured_db, *each.parts_db)) < SILENT_DB:
+            raise AmpsimError(f"{each.path} plays silence, which no gain makes loud")
     if level_db is None:
-        level_db = float(np.median([each.measured_db for each in loudness]))
+        level_db = float(np.clip(np.median([each.measured_db for each in loudness]), *LEVELS_DB))
     if not LEVELS_DB[0] <= level_db <= LEVELS_DB[1]:
         raise AmpsimError(f"level={level_db:g}: captures are brought to {LEVELS_DB[0]:g} to {LEVELS_DB[1]:g} dB")
     folder = expanded(folder)
@@ -82,8 +85,6 @@ def louder_to(each: Loudness, level_db: float) -> dict[str, Any]:
     document = read_json(each.path, "NAM capture")
     if "architecture" not in document:
         raise AmpsimError(f"{each.path} is no .nam file: only these state a loudness, by which players level them")
-    if min((each.measured_db, *each.parts_db)) < SILENT_DB:
-        raise AmpsimError(f"{each.path} plays silence, which no gain makes loud")
     if not each.parts_db:
         return louder(document, level_db - each.measured_db, level_db)
     found = restated(document, level_db - each.measured_db, level_db)

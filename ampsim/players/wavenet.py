@@ -152,7 +152,9 @@ class LayerArray:
         head = config.get("head") or {"out_channels": config["head_size"], "bias": config["head_bias"]}
         size, outputs = head.get("kernel_size", 1), whole(head["out_channels"], "the head's size")
         dilation = head.get("head_dilation", 1)
-        self.head: Convolution = Convolution(weights, self.layers[0].heads, outputs, size, dilation, bias=bool(head["bias"]))
+        self.head: Convolution = Convolution(
+            weights, self.layers[0].heads, outputs, size, dilation, bias=bool(head["bias"])
+        )
         self.remarks: list[str] = [text for layer in self.layers for text in layer.remarks]
 
     def convolutions(self) -> "list[Convolution]":
