@@ -160,3 +160,16 @@ def test_other_formats_are_probed_too(tmp_path: Path, form: str):
         (stated,) = [each.value for each in onnx.load(made.path).metadata_props if each.key == "ampsim"]
         assert json.loads(stated)["alignment"] == made.probe.facts()
         assert json.loads(stated)["sample_rate"] == RATE
+
+
+def test_levels_that_are_known_are_in_the_metadata(tmp_path: Path):
+    details = export.Details(input_level_dbu=12.25, output_level_dbu="-3")
+    (made,) = export.export(filtering(0), export.formats_named("nam"), tmp_path / "x.nam", details)
+    stated = json.loads(made.path.read_text())["metadata"]
+    assert (stated["input_level_dbu"], stated["output_level_dbu"]) == (12.25, -3)
+    assert stated["ampsim"]["alignment"]["untold"] == "the run holds no excerpt of its recording"
+    with pytest.raises(AmpsimError, match=r"input_level_dbu=300: full scale of an interface lies between"):
+        export.export(
+            filtering(0), export.formats_named("nam"), tmp_path / "y.nam", export.Details(input_level_dbu=300.0)
+        )
+    assert not (tmp_path / "y.nam").exists()
