@@ -168,7 +168,7 @@ def test_levels_that_are_known_are_in_the_metadata(tmp_path: Path):
     stated = json.loads(made.path.read_text())["metadata"]
     assert (stated["input_level_dbu"], stated["output_level_dbu"]) == (12.25, -3)
     assert stated["ampsim"]["alignment"]["untold"] == "the run holds no excerpt of its recording"
-    with pytest.raises(AmpsimError, match=r"input_level_dbu=300: full scale of an interface lies between"):
+    with pytest.raises(AmpsimError, match=r"input_level_dbu=300\.0: full scale of an interface lies between"):
         export.export(
             filtering(0), export.formats_named("nam"), tmp_path / "y.nam", export.Details(input_level_dbu=300.0)
         )
