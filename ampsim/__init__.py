@@ -8,10 +8,24 @@ from typing import TYPE_CHECKING, Any
 from unicodedata import category
 
 if TYPE_CHECKING:
-    from ampsim.api import compare, doctor, load, open, render, reproduce, runs, score, sweep, train
+    from ampsim.api import (
+        calibrate,
+        compare,
+        doctor,
+        load,
+        loudness,
+        open,
+        render,
+        reproduce,
+        runs,
+        score,
+        sweep,
+        train,
+    )
 
 __version__ = "0.2.0"
-__all__ = ["compare", "doctor", "load", "open", "render", "reproduce", "runs", "score", "sweep", "train"]
+__all__ = ["calibrate", "compare", "doctor", "load", "loudness", "open", "render", "reproduce", "runs", "score"]
+__all__ += ["sweep", "train"]
 
 # Before TensorFlow is first imported, wherever that happens: a user's keras.json may name another backend, and
 # TensorFlow greets with pages about CPU features and missing CUDA drivers.

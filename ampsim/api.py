@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from ampsim.judging.reproduction import Verdict
     from ampsim.judging.scorecard import Scorecard
     from ampsim.models import AmpModel
+    from ampsim.players.levelling import Loudness
+    from ampsim.recordings.levels import Calibration
     from ampsim.recordings.preparing import Recording
     from ampsim.runs.experiment import Result
     from ampsim.runs.tracking import Store, TrackedRun
@@ -92,18 +94,85 @@ def listed(files: Files) -> str | list[str]:
     return [os.fspath(file) for file in files]
 
 
-def doctor(input: str, target: str = "", *, input_channel: int = 0, target_channel: int = 1) -> "Diagnosis":
+def doctor(
+    input: str,
+    target: str = "",
+    *,
+    input_channel: int = 0,
+    target_channel: int = 1,
+    input_level_dbu: float | str | None = None,
+    output_level_dbu: float | str | None = None,
+) -> "Diagnosis":
     """Diagnose a recording: a stereo file, or the direct signal and the amp's as two mono files.
+
+    Args:
+        input_level_dbu, output_level_dbu: of full scale, where they are known; see `calibrate`.
 
     Returns:
         `findings` with severity, sentence, remedy and times in seconds, worst first.
 
     Raises:
-        AmpsimError: a file is missing or not audio, or has no such channel.
+        AmpsimError: a file is missing or not audio, or has no such channel, or a level cannot be.
     """
     from ampsim.doctor import diagnosed, loaded
+    from ampsim.recordings import levels
 
-    return diagnosed(*loaded(input, target, input_channel=input_channel, target_channel=target_channel))
+    stated = levels.level("input_level_dbu", input_level_dbu), levels.level("output_level_dbu", output_level_dbu)
+    take, known = loaded(input, target, input_channel=input_channel, target_channel=target_channel)
+    return diagnosed(take, [*known, *levels.findings(take, *stated)])
+
+
+def calibrate(
+    input: str | os.PathLike[str],
+    *,
+    volts: float | str | None = None,
+    dbu: float | str | None = None,
+    channel: int | None = None,
+) -> "Calibration":
+    """Say what full scale is in dBu, by a test tone in a file and what was measured of the same tone in the cable.
+
+    Args:
+        volts: RMS, as a meter shows it; or
+        dbu: the same in dBu.
+        channel: of the file, counted from 0; needed where it has several.
+
+    Returns:
+        `dbu` of full scale (of a sine whose peaks reach it), `frequency_hz`, `tone_db`, `beside_db` and `notes`.
+
+    Raises:
+        AmpsimError: neither or both are stated, they cannot be, or the file holds no steady tone alone.
+    """
+    from ampsim.recordings import levels
+
+    return levels.calibrate(os.fspath(input), volts=volts, dbu=dbu, channel=channel)
+
+
+def loudness(
+    *captures: str | os.PathLike[str],
+    output: str | os.PathLike[str] | None = None,
+    level: float | str | None = None,
+    overwrite: bool = False,
+) -> "list[Loudness]":
+    """How loud captures are, as measured and as stated, and copies of them that are equally loud.
+
+    Args:
+        output: a folder for the copies; None writes none.
+        level: how loud they are to be, in dB; None is the median of the captures.
+
+    Returns:
+        `measured_db`, `stated_db` and, where there are copies, `copy` and `gain_db`, of each in its order.
+
+    Raises:
+        AmpsimError: a file is no capture that can be played, or a copy exists or would take a capture's place.
+    """
+    from ampsim.players import levelling
+    from ampsim.recordings.levels import number
+
+    wanted = None if level in (None, "") else number("level", level)
+    found = levelling.measured([os.fspath(path) for path in captures])
+    if not output:
+        return found
+    return levelling.evened(found, os.fspath(output), level_db=wanted, overwrite=overwrite)
 
 
 def score(
@@ -247,21 +316,23 @@ class Run:
         return score_again(self.tracked, split, notice=notice, oversample=oversample)
 
     def export(
-        self, output: str | Path, *, format: str = "nam", overwrite: bool = False, **details: Any
+        self, output: str | Path, *, format: str = "nam", overwrite: bool = False, late: bool = False, **details: Any
     ) -> "list[Export]":
         """Write the model for players and runtimes, and prove that it plays there as it does here.
 
         Args:
             format: nam, rig (a folder: net and impulse responses), rtneural, aidax, onnx, litert or keras; several with commas
                 between them, into a folder.
-            details: name, modeled_by, gear_type, gear_make, gear_model, tone_type, block_length (samples).
+            late: keep files that answer later than the amp, or inverted, which are refused otherwise.
+            details: name, modeled_by, gear_type, gear_make, gear_model, tone_type, input_level_dbu, output_level_dbu,
+                block_length (samples).
 
         Raises:
             AmpsimError: the format does not hold such a model, the file exists, or a sample is off by more than 1e-5.
         """
         from ampsim.runs.exporting import take_out
 
-        return take_out(self.tracked, format, Path(output), overwrite=overwrite, **details)
+        return take_out(self.tracked, format, Path(output), overwrite=overwrite, late=late, **details)
 
     def register(self, name: str) -> str:
         """Put the model into MLflow's registry; returns its version there."""
@@ -451,6 +522,7 @@ def render(
     *,
     run: Run | str = "last",
     capture: str = "",
+    slim: float | str | None = None,
     channel: int | None = None,
     oversample: int = 1,
     overwrite: bool = False,
@@ -463,6 +535,7 @@ def render(
     Args:
         input: an audio file, or a folder of them.
         output: the file to write (.wav, .flac, .aiff), or a folder.
+        slim: which net of a container plays, as a player's knob chooses, from 0 (the smallest) to 1; None is the largest.
         channel: of the input, counted from 0; needed where it has several.
         oversample: play the net at so many times its sample rate, which takes as much longer: exactly the same filters, and
             the harmonics of its curves do not fold back.
@@ -479,8 +552,10 @@ def render(
     from ampsim.signals.audio import destinations
 
     check_oversample(oversample)
+    if slim not in (None, "") and not capture:
+        raise AmpsimError("slim chooses a net of a container: name it with capture=")
     planned = destinations(Path(input), Path(output), overwrite=overwrite, inputs=[capture] if capture else [])
-    renderer = capture_player(capture, notice) if capture else handle(run, **store).renderer
+    renderer = capture_player(capture, notice, slim) if capture else handle(run, **store).renderer
     from ampsim.models.rendering import render_file
 
     play = partial(render_file, renderer, channel=channel, oversample=oversample, overwrite=overwrite, notice=notice)
@@ -499,12 +574,12 @@ def handle(run: Run | str, **store: Any) -> Run:
     return run if isinstance(run, Run) else open(run, **store)
 
 
-def capture_player(path: str, notice: Notice) -> Any:
+def capture_player(path: str, notice: Notice, slim: float | str | None = None) -> Any:
     """What plays a capture, after a look at whether it is as loud as it states."""
     from ampsim.players import read
     from ampsim.recordings.captured import level_fault
 
-    capture = read(path)
+    capture = read(path, slim=slim)
     for note in capture.notes:
         notice(note)
     fault = level_fault(capture)

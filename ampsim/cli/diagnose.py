@@ -20,7 +20,11 @@ def doctor(words: list[str]) -> None:
     console = new_console()
     with console.status("listening ..."):
         found = api.doctor(
-            options.input, options.target, input_channel=options.input_channel, target_channel=options.target_channel
+            *(options.input, options.target),
+            input_channel=options.input_channel,
+            target_channel=options.target_channel,
+            input_level_dbu=options.input_level_dbu,
+            output_level_dbu=options.output_level_dbu,
         )
     console.print(findings_table(found.findings))
     console.print()

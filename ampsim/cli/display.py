@@ -28,6 +28,19 @@ def findings_table(findings: Sequence[Any]) -> Table:
     return table
 
 
+def loudness_table(found: Sequence[Any]) -> Table:
+    """How loud captures are, `levelling.Loudness`, a row each."""
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for column in ("capture", "loudness", "stated", "off by", "smaller nets"):
+        table.add_column(column, justify="left" if column == "capture" else "right")
+    for each in found:
+        off = "" if each.stated_db is None else f"{each.stated_db - each.measured_db:+.2f} dB"
+        stated = "nothing" if each.stated_db is None else f"{each.stated_db:.2f} dB"
+        parts = ", ".join(f"{part:.2f} dB" for part in each.parts_db[:-1])
+        table.add_row(worded(each.path.name), f"{each.measured_db:.2f} dB", stated, off, parts)
+    return table
+
+
 def score_table(scores: Mapping[str, float], title: str, *, verbose: bool = False) -> Table:
     """A verdict and the scores that matter most, or all of them; a column each where a model has several nets."""
     nets = [key.removesuffix("_parameters") for key in scores if key.endswith("_parameters")]

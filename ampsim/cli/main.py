@@ -31,6 +31,9 @@ ampsim {version}: learn a guitar amplifier from a recording of its input and out
                                       train from a saved config and check how close the result comes
   ampsim export [run=last] format=nam output=...
                                       export a run's model: nam, rig, rtneural, aidax, onnx, ...
+  ampsim loudness a.nam b.nam ...     show how loud captures are; output=folder evens them out
+  ampsim calibrate input=... volts=...
+                                      measure what full scale is in dBu, by a recorded test tone
   ampsim register [run=last] name=... add a run's model to MLflow's registry
   ampsim sync                         send results that were kept on disk while the MLflow server was down
   ampsim ui                           serve MLflow's page of the runs on 127.0.0.1
@@ -54,6 +57,8 @@ PLACES = {
     "score": ("ampsim.cli.score", ("judging", "comparing", "report")),
     "reproduce": ("ampsim.cli.studies", ("judging", "comparing", "report")),
     "export": ("ampsim.cli.runs", ("export",)),
+    "loudness": ("ampsim.cli.captures", ()),
+    "calibrate": ("ampsim.cli.captures", ()),
     "register": ("ampsim.cli.runs", ("export",)),
     "sync": ("ampsim.cli.runs", ()),
     "ui": ("ampsim.cli.runs", ()),

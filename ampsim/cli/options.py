@@ -54,6 +54,7 @@ class Render(StoreOptions):
     output: str = needed("the file to write (.wav, .flac, .aiff), or a folder")
     run: str = option("last", "id, name or last")
     capture: str = option("", "a .nam file to play instead of a run")
+    slim: str = option("", "which net of a container plays, 0 (the smallest) to 1; by default the largest")
     channel: int = option(-1, "the channel of the input to play, counted from 0; required if there are several")
     oversample: int = option(1, "play at so many times the model's sample rate: no aliases, and as much more work")
     overwrite: bool = option(False, "overwrite existing files")
@@ -105,8 +106,32 @@ class Export(StoreOptions):
     gear_make: str = option("", "of the amp")
     gear_model: str = option("", "of the amp")
     tone_type: str = option("", "clean, overdrive, crunch, hi_gain or fuzz")
+    input_level_dbu: str = option(
+        "", "of the direct signal's full scale, in dBu; by default the run's (data.input_level_dbu)"
+    )
+    output_level_dbu: str = option("", "the same of the amp's signal")
     block: int = option(256, "samples per block, for onnx and litert")
+    late: bool = option(False, "keep a file that answers later than the amp, or inverted")
     overwrite: bool = option(False, "overwrite existing files")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loudness:
+    """Show how loud captures are, and write copies that are equally loud; the words without `=` are captures."""
+
+    output: str = option("", "a folder for copies that are equally loud")
+    level: str = option("", "how loud, in dB; by default the median of the captures")
+    overwrite: bool = option(False, "overwrite existing files")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibrate:
+    """Say what full scale is in dBu, by a recorded test tone and what a meter showed of it in the cable."""
+
+    input: str = needed("an audio file that holds a sine of some seconds at one level")
+    volts: str = option("", "RMS, as the meter showed it")
+    dbu: str = option("", "or the same in dBu")
+    channel: int = option(-1, "the channel that holds the tone, counted from 0; required if there are several")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,6 +171,8 @@ class Doctor:
     target: str = option("", "the amp's file, if it is a separate one")
     input_channel: int = option(0, "channel of the direct signal in a stereo file, counted from 0")
     target_channel: int = option(1, "channel of the amp in a stereo file")
+    input_level_dbu: str = option("", "of the direct signal's full scale, in dBu, to see its peaks in volts")
+    output_level_dbu: str = option("", "the same of the amp's signal")
     json: str = option("", "write the findings to this JSON file")
     html: str = option("", "write a page with figures to this HTML file")
     overwrite: bool = option(False, "overwrite existing files")

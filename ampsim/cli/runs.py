@@ -52,6 +52,7 @@ def render(words: list[str]) -> None:
             options.output,
             run=options.run,
             capture=options.capture,
+            slim=options.slim,
             channel=None if options.channel < 0 else options.channel,
             oversample=options.oversample,
             overwrite=options.overwrite,
@@ -73,12 +74,13 @@ def export(words: list[str]) -> None:
     run = api.open(options.run, **options.where())
     details = {
         key: getattr(options, key) for key in ("modeled_by", "gear_type", "gear_make", "gear_model", "tone_type")
-    }
+    } | {key: getattr(options, key) for key in ("input_level_dbu", "output_level_dbu") if getattr(options, key)}
     with console.status("writing and proving ..."), quiet_stderr():
         exports = run.export(
             options.output,
             format=options.format,
             overwrite=options.overwrite,
+            late=options.late,
             name=options.name or run.name,
             block_length=options.block,
             **details,

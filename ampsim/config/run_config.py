@@ -12,7 +12,10 @@ from typing import Any
 from ampsim.config.targets import RENAMED, assignments, without
 
 # What two runs of one identity may differ in: a resumed run and the one that it goes on with.
-NOT_OF_THE_RUN = ("training.resume", "training.checkpoint_every_s", "tracking", "name")
+NOT_OF_THE_RUN = (
+    *("training.resume", "training.checkpoint_every_s", "tracking", "name"),
+    *("data.input_level_dbu", "data.output_level_dbu"),  # which an export tells, and no net hears
+)
 FIRST_NAMES = {new: old for old, new in RENAMED.items()}
 FIRST_EXCLUDED = ["rechannel", "mixin", "head", "oscillators"]  # from Muon, in the config where models say it now
 IMPLIED = {"training.anti_aliasing": 0.0}  # what runs were made with before there was the key

@@ -13,13 +13,26 @@ from ampsim.export.keras import Keras
 from ampsim.export.litert import LiteRT
 from ampsim.export.nam import GEAR_TYPES, TONE_TYPES, Nam
 from ampsim.export.onnx import Onnx
+from ampsim.export.probe import Excerpt, Probe, probe
 from ampsim.export.rig import Rig
 from ampsim.export.rtneural import RTNeural
 from ampsim.files import atomic, atomic_folder, expanded, refuse_existing, refuse_existing_folder
 from ampsim.models import AmpModel
 from ampsim.models.forms import CannotHoldError
+from ampsim.recordings.levels import level
 
-__all__ = ["FORMATS", "CannotHoldError", "Details", "Export", "Format", "Proof", "export", "formats_named"]
+__all__ = [
+    "FORMATS",
+    "CannotHoldError",
+    "Details",
+    "Excerpt",
+    "Export",
+    "Format",
+    "Probe",
+    "Proof",
+    "export",
+    "formats_named",
+]
 
 # Where a player has to be found for a model, in this order.
 FOR_PLUGINS = ("rig", "nam", "aidax", "rtneural")
@@ -39,6 +52,7 @@ class Export:
     players: str = ""  # which ones read the file
     speed: float | None = None  # times faster than real time in a plugin on one core, an estimate
     advice: str = ""  # what else is to be known by whoever plays the file
+    probe: Probe | None = None  # when it answers, against the amp's recording
 
     def told(self) -> str:
         largest, settled = (f"{value:.1e}" for value in (self.proof.difference, self.proof.settled_difference))
@@ -49,7 +63,8 @@ class Export:
 
     def notes(self) -> list[str]:
         """What is to be known of the file in a player, in sentences: who reads it, what it costs, and what is better."""
-        return [each for each in (self.players, told_speed(self.speed), self.advice) if each]
+        timed = f"{self.format.name}: {self.probe.told()}" if self.probe else ""
+        return [each for each in (timed, self.players, told_speed(self.speed), self.advice) if each]
 
 
 def export(
@@ -60,17 +75,21 @@ def export(
     *,
     overwrite: bool = False,
     inputs: Sequence[str | Path] = (),
+    excerpt: Excerpt | None = None,
+    late: bool = False,
 ) -> list[Export]:
-    """Write a model in every format, prove each file, and only then give the files their names.
+    """Write a model in every format, prove and probe each file, and only then give the files their names.
 
     Args:
         output: a file, or for a rig a folder, where one format is asked for; else a folder, in which each takes the name
             `details.name`.
         inputs: files that the model came from, which are never written over.
+        excerpt: of the recording that the model learnt from; what a file plays of it says when the file answers.
+        late: keep files that answer later than the amp, or inverted.
 
     Raises:
         AmpsimError: a format cannot hold the model, an output exists or is an input, or a file does not play as the model
-            does. Nothing is left behind.
+            does, or later than the amp. Nothing is left behind.
     """
     check_details(details)
     for each in formats:
@@ -91,7 +110,10 @@ def export(
                 )
                 for each in formats
             }
-            return [written(model, each, planned[each.name], partial[each.name], details) for each in formats]
+            return [
+                written(model, each, planned[each.name], partial[each.name], details, excerpt, late=late)
+                for each in formats
+            ]
     except OSError as error:
         raise AmpsimError(f"{folder} cannot be written to: {error.strerror or error}") from error
     finally:
@@ -99,7 +121,16 @@ def export(
             folder.rmdir()
 
 
-def written(model: AmpModel, each: Format, path: Path, partial: Path, details: Details) -> Export:
+def written(
+    model: AmpModel,
+    each: Format,
+    path: Path,
+    partial: Path,
+    details: Details,
+    excerpt: Excerpt | None,
+    *,
+    late: bool,
+) -> Export:
     each.write(model, partial, details)
     proof = each.prove(model, partial)
     if not proof.holds:
@@ -108,8 +139,17 @@ def written(model: AmpModel, each: Format, path: Path, partial: Path, details: D
             f"(after warm-up {proof.settled_difference:.1e}) where {LIMIT * max(1.0, proof.peak):.0e} is allowed"
         )
     assert model.sample_rate
-    late = f"{model.lookahead} samples ({1000 * model.lookahead / model.sample_rate:.1f} ms)" if model.lookahead else ""
-    return Export(each, path, proof, late, each.players(model), each.speed(model), each.advice(model))
+    heard = probe(each.load(partial), excerpt, model.lookahead, model.sample_rate)
+    if (fault := heard.fault()) and not late:
+        raise AmpsimError(f"the {each.name} file was not kept: {fault} (late=true keeps it as it is)")
+    levels = {name: level(name, getattr(details, name)) for name in ("input_level_dbu", "output_level_dbu")}
+    each.annotate(
+        partial, {"alignment": heard.facts(), **{name: dbu for name, dbu in levels.items() if dbu is not None}}
+    )
+    latency = (
+        f"{model.lookahead} samples ({1000 * model.lookahead / model.sample_rate:.1f} ms)" if model.lookahead else ""
+    )
+    return Export(each, path, proof, latency, each.players(model), each.speed(model), each.advice(model), heard)
 
 
 def told_speed(factor: float | None) -> str:
@@ -187,5 +227,7 @@ def check_details(details: Details) -> None:
         stated = getattr(details, name)
         if stated and stated not in known:
             raise AmpsimError(f"{name}={stated}: it is one of {', '.join(known)}")
+    for name in ("input_level_dbu", "output_level_dbu"):
+        level(name, getattr(details, name))
     if not 1 <= details.block_length <= 1 << 16:
         raise AmpsimError(f"block={details.block_length}: a block has from 1 to {1 << 16:,} samples")

@@ -2,9 +2,10 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from ampsim.export.formats import Details, Format, Play
-from ampsim.export.rtneural import entries
+from ampsim.export.rtneural import annotate, entries
 from ampsim.models import AmpModel
 from ampsim.models.forms import CannotHoldError
 from ampsim.models.recurrent import Recurrent
@@ -64,6 +65,9 @@ class AidaX(Format):
         if model.skip:
             document |= {"in_skip": 1, **gains_db(in_gain=before, out_gain=after)}
         path.write_text(json.dumps(document), encoding="utf-8")
+
+    def annotate(self, path: Path, facts: dict[str, Any]) -> bool:
+        return annotate(path, facts)
 
     def load(self, path: Path) -> Play:
         return rtneural.read_aidax(path)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +29,8 @@ class Details:
     gear_make: str = ""
     gear_model: str = ""
     tone_type: str = ""
+    input_level_dbu: float | str | None = None  # of full scale; see `ampsim.recordings.levels`
+    output_level_dbu: float | str | None = None
     scores: dict[str, float] = field(default_factory=dict)
     date: datetime = field(default_factory=datetime.now)
     block_length: int = 256
@@ -66,6 +69,10 @@ class Format:
     def load(self, path: Path) -> Play:
         """The file in an implementation that shares no code with `write`. Its output lags by the model's `lookahead`."""
         raise NotImplementedError
+
+    def annotate(self, path: Path, facts: dict[str, Any]) -> bool:
+        """Add facts to the file's metadata, under `ampsim`; False where the format has no place for them."""
+        return False
 
     def players(self, model: AmpModel) -> str:
         """Which players read the file, as a sentence; nothing where all of the format's do."""

@@ -12,6 +12,7 @@ from ampsim.models.forms import CannotHoldError, NamNet
 from ampsim.models.rendering import Renderer
 from ampsim.players import nam
 from ampsim.players.loudness import gain, loudness_db
+from ampsim.recordings.levels import level
 
 VERSION = "0.5.4"  # what most published files are; older plugins read it, and so do new ones
 # Some players ignore `gated`, and every activation but tanh, in files of up to 0.5.4, and play noise. Files of this version
@@ -56,6 +57,9 @@ class Nam(Format):
         facts = {"sample_rate": model.sample_rate, "metadata": metadata(details, Renderer(model))}
         path.write_text(json.dumps(document(model.as_nam()) | facts), encoding="utf-8")
 
+    def annotate(self, path: Path, facts: dict[str, Any]) -> bool:
+        return annotate(path, facts)
+
     def players(self, model: AmpModel) -> str:
         return readers(model.as_nam())
 
@@ -75,12 +79,21 @@ class Nam(Format):
         return nam.read(path, precision=np.float64).player
 
 
+def annotate(path: Path, facts: dict[str, Any]) -> bool:
+    """Add facts to the metadata of a file that holds JSON."""
+    found = json.loads(path.read_text(encoding="utf-8"))
+    found.setdefault("metadata", {}).setdefault("ampsim", {}).update(facts)
+    path.write_text(json.dumps(found), encoding="utf-8")
+    return True
+
+
 def metadata(details: Details, play: Play) -> dict[str, Any]:
     date = {unit: getattr(details.date, unit) for unit in ("year", "month", "day", "hour", "minute", "second")}
-    told = {
+    told: dict[str, Any] = {
         key: getattr(details, key) or None for key in ("name", "modeled_by", "gear_type", "gear_make", "gear_model")
     }
     told["tone_type"] = details.tone_type or None
+    told |= {name: level(name, getattr(details, name)) for name in ("input_level_dbu", "output_level_dbu")}
     training = {"validation_esr": details.scores.get("validation_esr"), "ampsim": details.scores}
     return {"date": date, "loudness": loudness_db(play), "gain": gain(play), **told, "training": training}
 

@@ -38,6 +38,15 @@ class Onnx(Format):
         onnx.checker.check_model(proto)
         onnx.save(proto, path)
 
+    def annotate(self, path: Path, facts: dict[str, Any]) -> bool:
+        import onnx
+
+        proto = onnx.load(path)
+        stated = {each.key: each.value for each in proto.metadata_props}
+        onnx.helper.set_model_props(proto, stated | {"ampsim": json.dumps(json.loads(stated["ampsim"]) | facts)})
+        onnx.save(proto, path)
+        return True
+
     def load(self, path: Path) -> Play:
         session = one_thread(path)
         inputs, outputs = session.get_inputs(), [each.name for each in session.get_outputs()]

@@ -7,6 +7,7 @@ times what the net costs, since they compute it tap by tap where the slot has a 
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soxr
@@ -84,6 +85,9 @@ class Rig(Format):
             )
 
         return play
+
+    def annotate(self, path: Path, facts: dict[str, Any]) -> bool:
+        return nam_format.annotate(net_file(path), facts)
 
     def players(self, model: AmpModel) -> str:
         return nam_format.readers(model.as_rig().net)

@@ -1,9 +1,10 @@
-"""Reads and plays captures: `.nam` files (Neural Amp Modeler; WaveNet, LSTM and Linear) as the player's own code does, and
-RTNeural's JSON."""
+"""Reads and plays captures: `.nam` files (Neural Amp Modeler: WaveNet, ConvNet, LSTM, Linear and containers of them) as the
+player's own code does, and RTNeural's JSON."""
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,29 +14,19 @@ from scipy import signal
 from ampsim import AmpsimError, files
 from ampsim.files import expanded
 from ampsim.players import rtneural
-from ampsim.players.documents import MOST_LAYERS, Weights, read_json, understood, whole
-from ampsim.players.player import ACTIVATIONS, Array, Player, Recurrent, sigmoid
+from ampsim.players.documents import Weights, read_json, understood, whole
+from ampsim.players.player import Array, Player, Recurrent
+from ampsim.players.wavenet import LONGEST_MEMORY, NAMES, ConvNet, Net, WaveNet
 from ampsim.signals import audio
 from ampsim.signals.audio import Signal
+
+__all__ = ["NAMES", "Capture", "read"]
 
 VERSIONS = ((0, 5), (0, 6), (0, 7))  # which NeuralAmpModelerCore plays as well
 ASSUMED_RATE = 48 * 1000  # of a file that states none, as all of version 0.5.0; the format's plugin assumes the same
 LSTM_WARM_UP_S = 0.5  # of zeros, before a file
-LONGEST_MEMORY = 1 << 20  # samples
 CONTAINER = "SlimmableContainer"
-# What each convolution heard before a block; None where that was the block's first sample, for as long as it remembers.
-Past = Iterator[Array] | None
-
-# By the format's name, in Keras' words; the leaky one has a slope of its own.
-NAMES = {
-    "Tanh": "tanh",
-    "Hardtanh": "hard_tanh",
-    "ReLU": "relu",
-    "Sigmoid": "sigmoid",
-    "SiLU": "silu",
-    "Hardswish": "hard_silu",
-    "Softsign": "softsign",
-}
+DEEPEST = 4  # nets inside of nets
 
 
 @dataclass(frozen=True)
@@ -48,6 +39,7 @@ class Capture:
     sample_rate: int
     metadata: dict[str, Any] = field(default_factory=dict)
     rate_assumed: bool = False  # whether the file leaves it open at which rate, in hertz, its net is to be played
+    num_submodels: int = 0  # of a container, of which one is played
 
     @property
     def name(self) -> str:
@@ -56,9 +48,15 @@ class Capture:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a listener has to know before the capture is played."""
-        if not self.rate_assumed:
-            return ()
-        return (f"{self.path} states no sample rate: {self.sample_rate:,} Hz is assumed, as its players do",)
+        found = []
+        if self.rate_assumed:
+            found.append(f"{self.path} states no sample rate: {self.sample_rate:,} Hz is assumed, as its players do")
+        if isinstance(self.player, Net):
+            found += [
+                f"{self.path} is played as its players do, and not as it was trained: {text}"
+                for text in self.player.remarks
+            ]
+        return tuple(found)
 
     @property
     def loudness_db(self) -> float | None:
@@ -67,10 +65,15 @@ class Capture:
         return float(stated) if isinstance(stated, int | float) and np.isfinite(stated) else None
 
 
-def read(path: str | Path, *, precision: Any = np.float32) -> Capture:
+def read(
+    path: str | Path, *, slim: float | str | None = None, submodel: int | None = None, precision: Any = np.float32
+) -> Capture:
     """Read a capture.
 
     Args:
+        slim: of a container, 0 to 1: the first net whose `max_value` is larger, as a player's knob chooses; None is the last,
+            the largest.
+        submodel: or the net by its place, counted from 0.
         precision: what the net is played in; np.float64 leaves no rounding to speak of and takes twice as long.
 
     Raises:
@@ -85,11 +88,18 @@ def read(path: str | Path, *, precision: Any = np.float32) -> Capture:
         raise AmpsimError(
             f"{path} is a model of GuitarML's players, which is not played: export it as .nam or for AIDA-X"
         )
-    nets = contents(path, document)
-    rates = [sample_rate(path, net) for net in nets]
-    metadata = next((net["metadata"] for net in nets if isinstance(net.get("metadata"), dict)), None)
-    player, architecture = parsed(path, nets[1 if len(nets) > 1 else 0], precision)
-    return capture(path, player, architecture, next(filter(None, rates), None), metadata)
+    nets, bounds = contents(path, document)
+    rates = [rate for net in (document, *nets) if (rate := sample_rate(path, net))]
+    if len(set(rates)) > 1:
+        listed = ", ".join(f"{rate:,} Hz" for rate in sorted(set(rates)))
+        raise AmpsimError(f"{path} holds nets of several sample rates ({listed}): a container plays at one")
+    chosen = choice(path, bounds, slim, submodel)
+    # A container's own metadata are those of its largest net.
+    own = (document, nets[-1]) if chosen == len(nets) - 1 else (nets[chosen],)
+    metadata = next((net["metadata"] for net in own if isinstance(net.get("metadata"), dict)), None)
+    player, architecture = parsed(path, nets[chosen], precision)
+    made = capture(path, player, architecture, next(iter(rates), None), metadata)
+    return replace(made, num_submodels=len(bounds))
 
 
 def capture(path: Path, player: Player, architecture: str, rate: int | None, metadata: Any) -> Capture:
@@ -101,19 +111,44 @@ def capture(path: Path, player: Player, architecture: str, rate: int | None, met
     return Capture(path, player, architecture, player.sample_rate, metadata, rate_assumed=rate is None)
 
 
-def contents(path: Path, document: dict[str, Any]) -> list[dict[str, Any]]:
-    """A capture, and what is in it: a container's nets, the largest first, which is played where nobody asks for less."""
+def contents(path: Path, document: dict[str, Any]) -> tuple[list[dict[str, Any]], list[float]]:
+    """The nets of a container, the smallest first, and their `max_value`; of another file itself and none."""
     refuse_other(path, document)
     if document["architecture"] != CONTAINER:
-        return [document]
+        return [document], []
     with understood(path, f"its {CONTAINER}"):
-        entries = sorted(document["config"]["submodels"], key=lambda entry: -float(entry["max_value"]))
-        nets = [entry["model"] for entry in entries]
-        if not nets or any(not isinstance(net, dict) or net.get("architecture") == CONTAINER for net in nets):
-            raise ValueError("it holds no net, or something else than nets")
+        entries = document["config"]["submodels"]
+        if not isinstance(entries, list) or not entries:
+            raise ValueError("it holds no net")
+        nets, bounds = [entry["model"] for entry in entries], [float(entry["max_value"]) for entry in entries]
+        if any(not isinstance(net, dict) or net.get("architecture") == CONTAINER for net in nets):
+            raise ValueError("it holds something else than nets")
+        if not all(before < after for before, after in pairwise(bounds)):
+            raise ValueError(f"the max_value of its nets do not ascend: {', '.join(map(str, bounds))}")
+        if not bounds[-1] >= 1:
+            raise ValueError(f"the last max_value is {bounds[-1]}, and less than 1")
     for net in nets:
         refuse_other(path, net)
-    return [document, *nets]
+    return nets, bounds
+
+
+def choice(path: Path, bounds: Sequence[float], slim: float | str | None, submodel: int | None) -> int:
+    """Which net is to be played. Raises AmpsimError."""
+    if slim in (None, "") and submodel is None:
+        return max(len(bounds) - 1, 0)
+    if not bounds:
+        raise AmpsimError(f"{path} holds one net, of which none is to be chosen: leave slim out")
+    if submodel is not None:
+        if not 0 <= submodel < len(bounds):
+            raise AmpsimError(f"submodel={submodel}: {path} holds {len(bounds)} nets, counted from 0")
+        return submodel
+    try:
+        value = float(slim or 0)
+    except ValueError:
+        value = float("nan")
+    if not 0 <= value <= 1:
+        raise AmpsimError(f"slim={slim}: it is a number from 0 (the smallest net) to 1 (the largest)")
+    return next((place for place, bound in enumerate(bounds) if value < bound), len(bounds) - 1)
 
 
 def refuse_other(path: Path, document: dict[str, Any]) -> None:
@@ -132,7 +167,9 @@ def parsed(path: Path, document: dict[str, Any], precision: Any) -> tuple[Player
         raise AmpsimError(f"{path} holds a {architecture:.40}; {', '.join(ARCHITECTURES)} can be played")
     with understood(path, f"its {architecture}"):
         weights = Weights(document["weights"], precision)
-        player = ARCHITECTURES[architecture](document["config"], weights)
+        player = ARCHITECTURES[architecture](document["config"], weights, precision)
+        if isinstance(player, Net) and player.outputs != 1:
+            raise ValueError(f"it has {player.outputs} outputs")
         weights.finish()
     return player, architecture
 
@@ -192,186 +229,29 @@ class Lstm(Player):
         return (features @ self.head + self.bias).astype(np.float32), after
 
 
-class WaveNet(Player):
-    """Arrays of dilated convolutions, each adding to a head; see `ampsim.models.WaveNet`, which has the same arithmetic.
-
-    Every convolution keeps the past that it reaches back to, so a block brings nothing along. Newer files may ask for
-    more than one plain net (conditioning, bottlenecks, groups); what is not played is refused.
-    """
-
-    def __init__(self, config: dict[str, Any], weights: Weights) -> None:
-        refuse(config, {"head": None, "condition_dsp": None})
-        whole(sum(len(array["dilations"]) for array in config["layers"]), "the number of its layers", most=MOST_LAYERS)
-        self.arrays = [LayerArray(array, weights) for array in config["layers"]]
-        inputs, head_size = 1, self.arrays[0].channels
-        for array in self.arrays:
-            if (array.inputs, array.channels) != (inputs, head_size):
-                raise ValueError("its arrays do not fit together")
-            inputs, head_size = array.channels, array.head.outputs
-        if head_size != 1:
-            raise ValueError(f"it has {head_size} outputs")
-        float(config["head_scale"])
-        self.scale = weights.take(1)[0]  # players use this last weight, and not the one in the config
-        self.convolutions = [convolution for array in self.arrays for convolution in array.convolutions()]
-        whole(1 + sum(each.memory for each in self.convolutions), "the receptive field", most=LONGEST_MEMORY)
-        self.state_bytes = sum(4 * each.inputs * each.memory for each in self.convolutions)
-
-    def reset_state(self) -> list[Array]:
-        return [np.zeros((each.inputs, each.memory), np.float32) for each in self.convolutions]
-
-    def settled_state(self) -> list[Array]:
-        """After zeros for as long as the net remembers, which is what its players begin with."""
-        return self.play(np.zeros(1, np.float32), None)[1]
-
-    def stream(self, block: Signal, state: list[Array]) -> tuple[Signal, list[Array]]:
-        return self.play(block, iter(state))
-
-    def play(self, block: Signal, past: Past) -> tuple[Signal, list[Array]]:
-        after = list[Array]()
-        condition = features = block[None]
-        head: Array | None = None
-        for array in self.arrays:
-            features, head = array(features, condition, head, past, after)
-        assert head is not None
-        return (self.scale * head[0]).astype(np.float32), after
-
-
-class LayerArray:
-    """Layers of one width, whose activated outputs are summed for the head."""
-
-    def __init__(self, config: dict[str, Any], weights: Weights) -> None:
-        refuse(config, UNPLAYED, channels=config["channels"])
-        self.inputs, self.channels = whole(config["input_size"], "input_size"), whole(config["channels"], "channels")
-        whole(config["condition_size"], "condition_size", most=1)
-        count = whole(len(config["dilations"]), "the number of dilations")
-        settings = zip(
-            each(config["kernel_sizes"] if "kernel_sizes" in config else config["kernel_size"], count),
-            config["dilations"],
-            each(config["activation"], count),
-            each(config.get("gating_mode", "gated" if config.get("gated") else "none"), count),
-            strict=True,
+def conditioned(config: dict[str, Any], weights: Weights, precision: Any, depth: int = 0) -> WaveNet:
+    """A WaveNet, and the net that it is conditioned on, which is a whole capture in its config. Raises ValueError."""
+    stated = config.get("condition_dsp")
+    if stated is None:
+        return WaveNet(config, weights)
+    if depth == DEEPEST:
+        raise ValueError(f"its `condition_dsp` holds another, and so on for more than {DEEPEST}")
+    if stated["architecture"] not in ("WaveNet", "ConvNet"):
+        raise ValueError(
+            f"its `condition_dsp` is a {stated['architecture']!r:.40}; a WaveNet or ConvNet is played there"
         )
-        head = config.get("head") or {"out_channels": config["head_size"], "bias": config["head_bias"]}
-        self.rechannel = Convolution(weights, self.inputs, self.channels, bias=False)
-        self.layers = [Layer(weights, self.channels, *setting) for setting in settings]
-        size, outputs = head.get("kernel_size", 1), whole(head["out_channels"], "the head's size")
-        self.head = Convolution(weights, self.channels, outputs, size, bias=bool(head["bias"]))
-
-    def convolutions(self) -> "list[Convolution]":
-        """Those with a memory, in the order in which they are played."""
-        return [*(layer.convolution for layer in self.layers), self.head]
-
-    def __call__(
-        self, features: Array, condition: Array, head: Array | None, past: Past, after: list[Array]
-    ) -> tuple[Array, Array]:
-        features = self.rechannel(features)
-        total = np.zeros_like(features) if head is None else head
-        for layer in self.layers:
-            features, activated = layer(features, condition, past, after)
-            total = total + activated
-        return features, self.head(total, past, after)
+    inner = Weights(stated["weights"], precision)
+    if stated["architecture"] == "ConvNet":
+        found: WaveNet | ConvNet = ConvNet(stated["config"], inner)
+    else:
+        found = conditioned(stated["config"], inner, precision, depth + 1)
+    inner.finish()
+    return WaveNet(config, weights, found)
 
 
-class Layer:
-    """A dilated convolution with the net's input mixed in, activated, and added to what came in."""
-
-    def __init__(self, weights: Weights, channels: int, size: Any, dilation: Any, activation: Any, gating: Any) -> None:
-        if gating not in ("none", "gated"):
-            raise ValueError(f"gating_mode is {gating!r:.40}")
-        self.channels, self.activation, self.gated = channels, activation_named(activation), gating == "gated"
-        wide = 2 * channels if self.gated else channels
-        self.convolution = Convolution(weights, channels, wide, size, dilation)
-        self.mixin = Convolution(weights, 1, wide, bias=False)
-        self.residual = Convolution(weights, channels, channels)
-
-    def __call__(self, features: Array, condition: Array, past: Past, after: list[Array]) -> tuple[Array, Array]:
-        mixed = self.convolution(features, past, after) + self.mixin(condition)
-        activated = self.activation(mixed[: self.channels])
-        if self.gated:
-            activated = activated * sigmoid(mixed[self.channels :])
-        return features + self.residual(activated), activated
-
-
-class Convolution:
-    """A weight for each output, input and tap, in this order, the oldest sample's tap first."""
-
-    def __init__(
-        self, weights: Weights, inputs: int, outputs: int, size: Any = 1, dilation: Any = 1, *, bias: bool = True
-    ) -> None:
-        self.inputs, self.outputs, self.dilation = inputs, outputs, whole(dilation, "a dilation")
-        size = whole(size, "a kernel size")
-        self.memory = (size - 1) * self.dilation
-        self.taps = np.ascontiguousarray(weights.take(outputs, inputs, size).transpose(2, 0, 1))
-        self.bias = weights.take(outputs, 1) if bias else np.float32(0)
-
-    def __call__(self, features: Array, past: Past = None, after: list[Array] | None = None) -> Array:
-        """(inputs, n) -> (outputs, n). With a memory, `after` is appended what comes after the block."""
-        length = features.shape[1]
-        if after is not None:
-            before = np.repeat(features[:, :1], self.memory, axis=1) if past is None else next(past)
-            features = np.concatenate([before, features], axis=1)
-            after.append(features[:, length:])
-        total = np.zeros((self.outputs, length), features.dtype) + self.bias
-        for number, tap in enumerate(self.taps):
-            total = total + tap @ features[:, number * self.dilation : number * self.dilation + length]
-        return total
-
-
-# What a layer array may state only in these values: each asks for a part that is not played.
-UNPLAYED: dict[str, Any] = {
-    "bottleneck": "channels",
-    "head1x1": {"active": False},
-    "layer1x1": {"active": True, "groups": 1},
-    "groups_input": 1,
-    "groups_input_mixin": 1,
-    "secondary_activation": "Sigmoid",  # of a gate
-    **{
-        f"{place}_film": {"active": False}
-        for place in (
-            *("conv_pre", "conv_post", "input_mixin_pre", "input_mixin_post", "activation_pre"),
-            *("activation_post", "layer1x1_post", "head1x1_post"),
-        )
-    },
-}
-
-
-def refuse(config: dict[str, Any], plain: dict[str, Any], **sizes: int) -> None:
-    """Raises ValueError for a key that asks for more than what is plain."""
-    for key, expected in plain.items():
-        stated = config.get(key)
-        if isinstance(stated, list):
-            stated = next((value for value in stated if value not in (None, expected)), None)
-        if key == "secondary_activation" and isinstance(stated, dict):
-            stated = stated.get("type")
-        asks = stated not in (None, sizes.get(expected, expected) if isinstance(expected, str) else expected)
-        if isinstance(expected, dict):
-            asks = isinstance(stated, dict) and any(
-                stated.get(name, value) != value for name, value in expected.items()
-            )
-        if asks:
-            raise ValueError(f"its `{key}` asks for more than a plain WaveNet")
-
-
-def each(value: Any, count: int) -> list[Any]:
-    """A value for all layers, or a list with one for each."""
-    values = value if isinstance(value, list) else [value] * count
-    if len(values) != count:
-        raise ValueError(f"a list has {len(values)} entries for {count} layers")
-    return values
-
-
-def activation_named(stated: Any) -> Callable[[Array], Array]:
-    name = stated.get("type") if isinstance(stated, dict) else stated
-    if name == "LeakyReLU":
-        slope = np.float32(stated.get("negative_slope", 0.01)) if isinstance(stated, dict) else np.float32(0.01)
-        return lambda values: np.maximum(values, slope * values) if slope <= 1 else np.minimum(values, slope * values)
-    if name not in NAMES:
-        raise ValueError(f"its activation is {name!r:.40}; {', '.join([*NAMES, 'LeakyReLU'])} are played")
-    return ACTIVATIONS[NAMES[name]]
-
-
-ARCHITECTURES: dict[str, Callable[[dict[str, Any], Weights], Player]] = {
-    "WaveNet": WaveNet,
-    "LSTM": Lstm,
-    "Linear": Linear,
+ARCHITECTURES: dict[str, Callable[[dict[str, Any], Weights, Any], Player]] = {
+    "WaveNet": conditioned,
+    "ConvNet": lambda config, weights, precision: ConvNet(config, weights),
+    "LSTM": lambda config, weights, precision: Lstm(config, weights),
+    "Linear": lambda config, weights, precision: Linear(config, weights),
 }

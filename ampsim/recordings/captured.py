@@ -28,15 +28,17 @@ class NamCapture(Source):
         path: the capture, a `.nam` file or RTNeural's JSON as AIDA-X plays it.
         input: one direct recording or several (mono, one take each), brought to the capture's sample rate; None takes a
             minute of the embedded guitar.
+        slim: which net of a container plays, as a player's knob chooses, from 0 (the smallest) to 1; None is the largest.
     """
 
     files = ("path", "input")
 
     path: str
     input: str | list[str] | None = None
+    slim: float | None = None
 
     def load(self) -> list[AudioPair]:
-        capture = read(self.path)
+        capture = read(self.path, slim=self.slim)
         fault = level_fault(capture)
         if fault and self.checks == "strict":
             raise AmpsimError(f"{fault} (data.checks=warn goes on with it)")
@@ -64,6 +66,7 @@ class Distilled(Source):
         teacher: the large model as a `.nam` file, at the recording's rate and without latency (`model.future=1`); None
             is the recording alone.
         input: direct recordings for the teacher to play (mono); None takes a minute of the embedded guitar.
+        slim: which net of a container teaches; see `NamCapture`.
     """
 
     files = ("teacher", "input")
@@ -71,6 +74,7 @@ class Distilled(Source):
     recording: Source
     teacher: str | None
     input: str | list[str] | None = None
+    slim: float | None = None
     delay: int | Literal["auto"] = 0  # of what `load` returns, which is aligned
 
     def load(self) -> list[AudioPair]:
@@ -82,7 +86,7 @@ class Distilled(Source):
         recorded = [aligned(take, samples) for take in recorded]
         if self.teacher is None:
             return recorded
-        taught = NamCapture(path=self.teacher, input=self.input, checks=self.checks).load()
+        taught = NamCapture(path=self.teacher, input=self.input, slim=self.slim, checks=self.checks).load()
         rates = {take.sample_rate for take in (*taught, *recorded)}
         if len(rates) > 1:
             raise AmpsimError(

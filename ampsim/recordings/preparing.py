@@ -15,6 +15,7 @@ from ampsim.signals.alignment import Timing, resampled, timing
 from ampsim.signals.linear import FRAME_S
 
 Notice = Callable[[str], None]
+LEFT_S = 0.0001  # of delay that may be left in a recording beside what is left on purpose; see `Timing.samples`
 SHORTEST_S = 2.0  # with less, only the samples themselves are looked at
 
 
@@ -169,7 +170,7 @@ def align(takes: list[AudioPair], delay: int | str, notice: Notice) -> tuple[lis
     Raises:
         AmpsimError: the takes have no clear delay, or several, and none is configured.
     """
-    chosen = estimate_delay(takes) if delay == "auto" else configured(takes, int(delay))
+    chosen = estimate_delay(takes) if delay == "auto" else configured(takes, int(delay), notice)
     lead = "leads" if chosen.samples < 0 else "lags"
     how = "estimated" if chosen.estimated else "as configured"
     notice(f"the amp's signal {lead} the direct signal by {abs(chosen.samples)} samples ({how}); taken out")
@@ -178,7 +179,18 @@ def align(takes: list[AudioPair], delay: int | str, notice: Notice) -> tuple[lis
     return [aligned(take, chosen.samples) for take in takes], chosen
 
 
-def configured(takes: list[AudioPair], samples: int) -> Delay:
-    """The delay that is set; the polarity is measured where it is clear."""
+def configured(takes: list[AudioPair], samples: int, notice: Notice) -> Delay:
+    """The delay that is set; the polarity, and what it is by measurement, where that is clear."""
     clear = [take.timing for take in takes if take.timing.clear]
+    proper = min((each.samples for each in clear), default=samples)
+    if proper - samples > LEFT_S * takes[0].sample_rate:
+        notice(
+            f"warning: data.delay={samples} leaves {proper - samples} samples of the amp's delay in the recording, so that a "
+            "model answers that late and an export is refused; data.delay=auto takes them out"
+        )
+    elif clear and samples > min(each.delay for each in clear) + 1:
+        notice(
+            f"warning: data.delay={samples} takes more out than the amp's delay of {min(each.delay for each in clear):.1f} "
+            "samples, so that a model would have to answer before it hears; data.delay=auto leaves what it needs"
+        )
     return Delay(samples, bool(clear) and clear[0].inverted, estimated=False)

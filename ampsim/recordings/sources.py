@@ -12,6 +12,7 @@ from ampsim import AmpsimError
 from ampsim.files import expanded, refuse_larger
 from ampsim.recordings import virtual_amp
 from ampsim.recordings.channels import alike, silent
+from ampsim.recordings.levels import level
 from ampsim.recordings.pairs import AudioPair, FileRecord
 from ampsim.signals.audio import AudioFile, Signal, clock, read
 
@@ -34,6 +35,7 @@ class Source:
             takes (file names). Training is laid from the start, validation and test from the end.
         checks: "strict" refuses a recording with a fault that spoils training, "warn" only tells.
         drift: "correct" resamples a target whose clock runs faster or slower than the input's, "ignore" leaves it.
+        input_level_dbu, output_level_dbu: of the full scale of input and target, where they are known; see `levels`.
     """
 
     files: ClassVar[tuple[str, ...]] = ()  # which of its arguments name files, one path or a list each
@@ -42,8 +44,12 @@ class Source:
     splits: dict[str, Split] = field(default_factory=lambda: {"train": 0.8, "validation": 0.1, "test": 0.1})
     checks: Literal["strict", "warn"] = "strict"
     drift: Literal["ignore", "correct"] = "ignore"
+    input_level_dbu: float | None = None
+    output_level_dbu: float | None = None
 
     def __post_init__(self) -> None:
+        for name in ("input_level_dbu", "output_level_dbu"):
+            level(f"data.{name}", getattr(self, name))
         if self.delay != "auto" and (isinstance(self.delay, bool) or not isinstance(self.delay, int)):
             raise ValueError(f'data.delay is "auto" or a whole number of samples, not {self.delay!r}')
         if self.checks not in ("strict", "warn"):
@@ -157,7 +163,8 @@ class VirtualAmp(Source):
         drift: Literal["ignore", "correct"] = "ignore",
         **recording: Any,
     ) -> None:
-        super().__init__(delay=delay, checks=checks, drift=drift, **({} if splits is None else {"splits": splits}))
+        shared: dict[str, Any] = {} if splits is None else {"splits": splits}
+        super().__init__(delay=delay, checks=checks, drift=drift, **shared)
         if "cache" in recording:  # a config from elsewhere says what is made and not where files go
             raise ValueError("a config cannot name data.cache; AMPSIM_CACHE does")
         inspect.signature(virtual_amp.VirtualAmpSettings).bind(

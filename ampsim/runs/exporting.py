@@ -5,8 +5,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from ampsim import AmpsimError
 from ampsim.config import plugins
-from ampsim.export import Details, Export, export, formats_named
+from ampsim.config.run_config import RunConfig
+from ampsim.export import Details, Excerpt, Export, export, formats_named
 from ampsim.export import keras as served
 from ampsim.metrics.scores import renamed
 from ampsim.recordings import virtual_amp
@@ -14,12 +16,16 @@ from ampsim.recordings.sources import DEFAULT_RATE
 from ampsim.runs.finished import load_model
 from ampsim.runs.provenance import installed
 from ampsim.runs.tracking import TrackedRun
+from ampsim.signals import audio
 
 
 def take_out(
-    tracked: TrackedRun, formats: str, output: Path, *, overwrite: bool = False, **details: Any
+    tracked: TrackedRun, formats: str, output: Path, *, overwrite: bool = False, late: bool = False, **details: Any
 ) -> list[Export]:
-    """A run's model in the formats of players and runtimes, proven, and kept with the run; `details` are of `Details`.
+    """A run's model in the formats of players and runtimes, proven, probed and kept with the run; `details` are of `Details`.
+
+    Args:
+        late: keep files that answer later than the amp, or inverted.
 
     Raises:
         AmpsimError: see `ampsim.export.export`.
@@ -34,9 +40,11 @@ def take_out(
         load_model(tracked),
         chosen,
         output,
-        Details(**{"name": tracked.name, "scores": scores, **details}),
+        Details(**{"name": tracked.name, "scores": scores, **stated_levels(tracked), **details}),
         overwrite=overwrite,
         inputs=[tracked.file("model.keras"), *recorded(tracked)],
+        excerpt=excerpt(tracked),
+        late=late,
     )
     with tempfile.TemporaryDirectory() as folder:
         for made in exports:
@@ -50,7 +58,27 @@ def take_out(
     tracked.log_metrics({f"export_{made.format.name}_difference": made.proof.difference for made in exports})
     tracked.log_metrics({f"export_{made.format.name}_settled": made.proof.settled_difference for made in exports})
     tracked.log_tags({f"export.{made.format.name}": made.told() for made in exports})
+    tracked.log_tags({f"alignment.{made.format.name}": made.probe.told() for made in exports if made.probe})
     return exports
+
+
+def stated_levels(tracked: TrackedRun) -> dict[str, Any]:
+    """What the run's config says of full scale."""
+    data = RunConfig.read(tracked.file("config.yaml"))[0]["data"]
+    return {name: data[name] for name in ("input_level_dbu", "output_level_dbu") if data.get(name) is not None}
+
+
+def excerpt(tracked: TrackedRun) -> Excerpt | None:
+    """Direct signal and amp of the test split, as loud as they were recorded; None where the run does not hold them."""
+    gain_db = tracked.tags.get("listening_gain_db", "")
+    try:
+        gain = 10 ** (float(gain_db) / 20)
+        direct, amp = (audio.read(tracked.file("audio") / f"{name}.wav") for name in ("direct", "amp"))
+    except (AmpsimError, ValueError, OSError, OverflowError):  # of a run that was cut off, or lost a file
+        return None
+    if direct.sample_rate != amp.sample_rate or len(direct.samples) != len(amp.samples) or not gain > 0:
+        return None
+    return Excerpt(direct.channel(0) / gain, amp.channel(0) / gain, direct.sample_rate, tracked.delay)
 
 
 def recorded(tracked: TrackedRun) -> list[str]:

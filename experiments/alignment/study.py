@@ -257,11 +257,12 @@ def main() -> None:
     parser.add_argument(
         "--recordings", type=int, default=0, help="so many of each amp with a cabinet, and nothing else"
     )
+    parser.add_argument("--processes", type=int, default=None, help="at a time; by default one a core")
     parser.add_argument("--amps", nargs="*", help="of these names only")
     parser.add_argument("--takes", nargs="*", help="whose names begin so only")
     arguments = parser.parse_args()
     start = time.perf_counter()
-    with ProcessPoolExecutor() as pool:
+    with ProcessPoolExecutor(arguments.processes) as pool:
         if arguments.recordings:
             made = pool.map(recording, range(arguments.recordings * len(LOUD)))
         else:

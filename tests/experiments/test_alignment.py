@@ -31,13 +31,24 @@ def test_amps_without_a_cabinet_are_told_within_half_a_sample(study: ModuleType,
     assert list(study.table(rows, "amp"))[-1].startswith("| all | 100.0% | 0.0% | 0.0% |")
 
 
-@pytest.mark.parametrize("name", ["crunch_cabinet", "inverting"])
-def test_a_cabinet_and_noise_leave_the_delay_within_a_sample_and_the_polarity(study: ModuleType, name: str):
-    take = study.Take("whole cycle", study.part(10, 0, seed=11), noise_db=-40.0)
-    (row,) = study.measured(take, getattr(study, name), (-23.4,), sign=-1)
+@pytest.mark.parametrize(
+    ("name", "delay", "sign"),
+    [
+        ("clean_cabinet", 50.0, 1),
+        ("crunch_cabinet", -23.4, -1),
+        ("lopsided_cabinet", -49.7, 1),
+        ("inverting", 11.8, -1),
+        ("fuzz_cabinet", 0.6, -1),
+    ],
+)
+def test_a_cabinet_and_noise_leave_the_delay_within_a_sample_and_the_polarity(
+    study: ModuleType, name: str, delay: float, sign: int
+):
+    take = study.Take("whole cycle", study.part(6, 0, seed=11), noise_db=-40.0)
+    (row,) = study.measured(take, getattr(study, name), (delay,), sign=sign)
     assert row["clear"]
-    assert row["found"] == pytest.approx(-23.4, abs=1)
-    assert row["inverted"] == row["found_inverted"] == (name != "inverting")
+    assert row["found"] == pytest.approx(delay, abs=1)
+    assert row["inverted"] == row["found_inverted"] == ((sign < 0) != (name == "inverting"))
 
 
 def test_an_octave_fuzz_of_which_no_sign_comes_through_is_found_by_the_rectified_input(study: ModuleType):

@@ -55,6 +55,9 @@ def test_an_export_is_kept_with_its_run(trained: SimpleNamespace, capsys: pytest
     metadata = players.read(output / "small.nam").metadata
     assert metadata["gear_make"] == "Marshall"
     assert metadata["training"]["ampsim"]["test_esr"] == run.data.metrics["test_esr"]
+    aligned = metadata["ampsim"]["alignment"]  # after one epoch a net may say nothing of when it answers
+    assert {"latency_samples", "untold"} <= set(aligned) or abs(aligned["lag_samples"]) < 20
+    assert run.data.tags["alignment.nam"] in " ".join(told.split())
     assert metadata["training"]["validation_esr"] == run.data.metrics["best_validation_esr"]
 
     assert cli.main(["export", *words]) == 2

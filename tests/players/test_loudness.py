@@ -3,12 +3,17 @@
 import os
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
+from nam_files import write
+from nam_nets import STORED, made
 from scipy import signal as dsp
 
+from ampsim import players
 from ampsim.players.loudness import gain, loudness_db, reference_input
+from ampsim.signals.audio import decibels, rms
 
 Play = Callable[[np.ndarray], np.ndarray]
 
@@ -54,17 +59,67 @@ def test_gain_goes_from_a_straight_line_to_a_switch():
     assert gain(np.zeros_like) == 0
 
 
-@pytest.mark.slow
-def test_the_reference_is_as_loud_as_neural_amp_modelers_in_every_octave(tmp_path):
+# In dB, of the same file, as our reader plays nets of random weights.
+STATED_OF_NETS = {
+    "a head with a memory": 3.23,
+    "two arrays": -20.80,
+    "LeakyHardtanh as it is": -32.41,
+    "ConvNet": -20.52,
+}
+
+
+@pytest.mark.parametrize("name", STATED_OF_NETS)
+def test_loudness_of_nets_is_that_of_the_formats_own_file(name: str, tmp_path: Path):
+    player = players.read(write(tmp_path / "x.nam", made(name, STORED[name][0]))).player
+    assert loudness_db(player) == pytest.approx(STATED_OF_NETS[name], abs=0.1)
+
+
+@pytest.fixture(scope="module")
+def formats_own(tmp_path_factory: pytest.TempPathFactory) -> np.ndarray:
+    """The second of noise that neural-amp-modeler holds, (48000,)."""
     python = os.environ.get("AMPSIM_NAM_PYTHON")
     if not python:
         pytest.skip("AMPSIM_NAM_PYTHON is not set: a Python that has neural-amp-modeler")
+    path = tmp_path_factory.mktemp("nam") / "x.npy"
     code = (
         "import sys, numpy; from nam.models.base import BaseNet; "
         "numpy.save(sys.argv[1], BaseNet._metadata_loudness_x().numpy())"
     )
-    subprocess.run([python, "-c", code, str(tmp_path / "x.npy")], check=True, capture_output=True)
-    powers = [np.abs(np.fft.rfft(each)) ** 2 for each in (np.load(tmp_path / "x.npy").ravel(), reference_input())]
+    subprocess.run([python, "-c", code, str(path)], check=True, capture_output=True)
+    return np.load(path).ravel().astype(np.float32)
+
+
+@pytest.mark.slow
+def test_the_reference_is_as_loud_as_neural_amp_modelers_in_every_octave(formats_own: np.ndarray):
+    powers = [np.abs(np.fft.rfft(each)) ** 2 for each in (formats_own, reference_input())]
     for first in (1, 2, 4, 13, 60, 500, 4000):
         theirs, ours = (np.sum(power[first:]) for power in powers)
         assert 10 * np.log10(ours / theirs) == pytest.approx(0, abs=0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    ("family", "sizes", "spread"),
+    [
+        ("WaveNetCab", {"channels": 12, "layers": 8, "taps": 1024, "tail": 3072}, 0.0),
+        ("WaveNet", {"channels": [8, 4], "dilations": [[1, 4, 16, 64], [128, 512, 2, 8]]}, 0.1),
+        ("Lstm", {"units": 16}, 0.3),
+    ],
+)
+def test_new_nets_are_as_loud_as_by_the_formats_own_file(
+    family: str, sizes: dict, spread: float, seed: int, formats_own: np.ndarray
+):
+    """With the weights that they begin with, and with others."""
+    import keras
+
+    from ampsim import models
+    from ampsim.models.rendering import Renderer
+
+    keras.utils.set_random_seed(seed)
+    model = getattr(models, family)(**sizes, sample_rate=48000)
+    model.build()
+    random = np.random.default_rng(seed)
+    model.set_weights([weight + spread * random.normal(size=weight.shape) for weight in model.get_weights()])
+    play = Renderer(model)
+    assert loudness_db(play) == pytest.approx(decibels(rms(play(formats_own))), abs=0.1)

@@ -70,13 +70,12 @@ def test_a_gate_in_new_words(tmp_path: Path):
     array |= {"gating_mode": ["gated", "gated"], "secondary_activation": [{"type": "Sigmoid"}, None]}
     np.testing.assert_array_equal(play(tmp_path / "new.nam", new), play(tmp_path / "old.nam", old))
     array["secondary_activation"] = {"type": "Tanh"}
-    with pytest.raises(AmpsimError, match="its `secondary_activation` asks for more"):
-        play(tmp_path / "new.nam", new)
+    assert np.abs(play(tmp_path / "new.nam", new) - play(tmp_path / "old.nam", old)).max() > 0.01
 
 
 def test_a_container_plays_its_largest_net(tmp_path: Path):
     small, large = wavenet(), wavenet()
-    models = [{"max_value": 1.0, "model": large}, {"max_value": 0.5, "model": small}]
+    models = [{"max_value": 0.5, "model": small}, {"max_value": 1.0, "model": large}]
     container = {
         "version": "0.7.0",
         "architecture": "SlimmableContainer",
@@ -126,7 +125,7 @@ def test_a_rate_that_is_left_open_is_the_formats(tmp_path: Path, stated: dict, r
 
 
 def container(*nets: dict, **more: object) -> dict:
-    models = [{"max_value": 1.0 / (number + 1), "model": net} for number, net in enumerate(nets)]
+    models = [{"max_value": (number + 1.0) / len(nets), "model": net} for number, net in enumerate(nets)]
     return {
         "version": "0.7.0",
         "architecture": "SlimmableContainer",
@@ -139,9 +138,9 @@ def container(*nets: dict, **more: object) -> dict:
 def test_a_container_without_a_rate_has_that_of_its_nets(tmp_path: Path):
     plain, fast, slow = wavenet(), wavenet() | {"sample_rate": 96000}, wavenet() | {"sample_rate": 44100}
     for contents, rate in (
-        (container(fast, slow), 96000),
+        (container(fast, fast), 96000),
         (container(plain, slow), 44100),
-        (container(fast, sample_rate=44100), 44100),
+        (container(slow, sample_rate=44100), 44100),
         (container(fast, sample_rate=None), 96000),
         (container(plain), 48000),
     ):
@@ -274,7 +273,7 @@ BAD = {
     "old version": (wavenet() | {"version": "0.4.0"}, "is of NAM's version 0.4.0"),
     "new version": (wavenet() | {"version": "0.8.0"}, "is of NAM's version 0.8.0"),
     "strange version": (wavenet() | {"version": "latest"}, "is of NAM's version latest"),
-    "unknown net": (wavenet() | {"architecture": "Transformer"}, "holds a Transformer; WaveNet, LSTM, Linear"),
+    "unknown net": (wavenet() | {"architecture": "Transformer"}, "holds a Transformer; WaveNet, ConvNet, LSTM, Linear"),
     "a weight too few": (with_weights(lambda weights: weights[:-1]), "it has 41 weights, and its config calls for 42"),
     "a weight too many": (
         with_weights(lambda weights: [*weights, 0.0]),
@@ -291,9 +290,8 @@ BAD = {
     "huge": (wavenet(channels=1 << 20), "its config calls for more than"),
     "endless memory": (wavenet(dilations=[1, 1 << 20]), "the receptive field is"),
     "conditioned": (wavenet(condition_size=3), "condition_size is 3"),
-    "bottleneck": (wavenet(bottleneck=1), "its `bottleneck` asks for more than a plain WaveNet"),
-    "film": (wavenet(conv_pre_film={"active": True}), "its `conv_pre_film` asks for more than a plain WaveNet"),
-    "kernel sizes for one layer": (wavenet(kernel_sizes=[2]), "a list has 1 entries for 2 layers"),
+    "bottleneck": (wavenet(bottleneck=0), "bottleneck is 0"),
+    "activations for one layer": (wavenet(activation=["Tanh"]), "a list has 1 entries for 2 layers"),
     "two outputs": (wavenet(head_size=2), "it has 2 outputs"),
     "no layers": (wavenet() | {"config": {"layers": [], "head_scale": 1.0}}, "is not understood"),
     "no config": (wavenet() | {"config": {}}, "its WaveNet has no 'layers'"),
@@ -306,7 +304,11 @@ BAD = {
     "version in words": (wavenet() | {"version": "0.5x"}, "is of NAM's version 0.5x"),
     "version of digits without end": (wavenet() | {"version": "0." + "5" * 5000}, "is of NAM's version 0.555"),
     "a container of nothing": (container(), "it holds no net"),
-    "a container in a container": (container(container(wavenet())), "it holds no net"),
+    "a container in a container": (container(container(wavenet())), "it holds something else than nets"),
+    "a container of several rates": (
+        container(wavenet() | {"sample_rate": 96000}, wavenet() | {"sample_rate": 44100}),
+        "of several sample rates (44,100 Hz, 96,000 Hz)",
+    ),
     "a container with an old net": (container(wavenet() | {"version": "0.4.1"}), "is of NAM's version 0.4.1"),
     "weights twice": ('{"version": "0.5.4", "weights": [], "weights": []}', "it has the key 'weights' twice"),
     "digits without end": ('{"version": "0.5.4", "weights": [' + "1" * 5000 + "]}", "a number that is too long"),

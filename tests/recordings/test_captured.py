@@ -1,11 +1,13 @@
 """A capture as the amp of a recording, and its loudness."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from nam_files import wavenet, write
+from nam_nets import container
 from synthetic import RATE, REMOVED, guitar, noise, write_pcm
 
 from ampsim import AmpsimError, players
@@ -71,6 +73,28 @@ def test_render_plays_a_capture(capture: Path, tmp_path: Path, capsys: pytest.Ca
     said = capsys.readouterr()
     assert "a WaveNet, loudness" in said.out
     assert not re.search(r"-[\d.]+× real time", said.out + said.err)  # before the first sample is done
+
+
+def test_a_net_of_a_container_plays_and_teaches(tmp_path: Path, capsys: pytest.CaptureFixture):
+    """Of two nets, the second twice as loud: each as a player's knob chooses it."""
+    import soundfile
+
+    direct = guitar(RATE)
+    write_pcm(tmp_path / "di.wav", [direct], bits=24)
+    path = write(tmp_path / "amp.nam", container(0.5, 1.0))
+    words = [f"capture={path}", f"input={tmp_path / 'di.wav'}"]
+    played = {}
+    for slim in ("", "0", "1"):
+        output = tmp_path / f"{slim or 'usual'}.wav"
+        assert cli.main(["render", *words, f"output={output}", *([f"slim={slim}"] if slim else [])]) == 0
+        played[slim] = soundfile.read(output, dtype="float32")[0]
+    np.testing.assert_allclose(played[""], played["1"], atol=1e-6)
+    np.testing.assert_allclose(played["1"], 2 * played["0"], atol=1e-5)
+    assert cli.main(["render", *words, f"output={tmp_path / 'x.wav'}", "slim=2"]) == 2
+    assert "slim=2: it is a number from 0" in capsys.readouterr().err
+    source = captured.NamCapture(path=str(path), input=str(tmp_path / "di.wav"), slim=0.2, delay=0)
+    (small,), (large,) = source.load(), replace(source, slim=None).load()
+    np.testing.assert_allclose(large.target, 2 * small.target, atol=1e-5)
 
 
 def test_a_bad_capture_renders_nothing(tmp_path: Path, capsys: pytest.CaptureFixture):
