@@ -38,9 +38,12 @@ LINEAR_READERS = (
 # Nets of `model=wavenet_*`, `wavenet_cab` with filters of up to 4,096 taps and LSTMs of 8 to 64 units are within 20 % of them.
 WEIGHT_NS, LAYER_NS = {"WaveNet": 0.075, "LSTM": 0.055}, {"WaveNet": 14.0, "LSTM": 50.0}
 HEAD_TAP_NS, SLOT_TAP_NS, LINEAR_NS = 2.36, 0.071, 49.0
+A2_NS = {8: 2450.0, 3: 405.0}  # by channels: players have code for these two nets
 GEAR_TYPES = ("amp", "pedal", "pedal_amp", "amp_cab", "amp_pedal_cab", "preamp", "studio")
 TONE_TYPES = ("clean", "overdrive", "crunch", "hi_gain", "fuzz")
-NAMES = {keras_name: name for name, keras_name in nam.NAMES.items()}
+NAMES = {keras_name: name for name, keras_name in nam.NAMES.items()} | {"leaky_relu": "LeakyReLU"}
+A2_DILATIONS = [1, 3, 7, 17, 41, 101, 239, 1, 3, 7, 17, 41, 101, 239, 1, 13, 1, 3, 7, 17, 41, 101, 239]
+A2_KERNEL_SIZES = [6] * 14 + [15, 15] + [6] * 7
 
 
 class Nam(Format):
@@ -64,7 +67,9 @@ class Nam(Format):
         return speed(model.as_nam(), model.sample_rate)
 
     def advice(self, model: AmpModel) -> str:
-        if not heads(model.as_nam()):
+        try:
+            model.as_rig()
+        except CannotHoldError:
             return ""
         return (
             "format=rig writes the net and the filter behind it apart, as a .nam file that every version reads and impulse "
@@ -93,7 +98,7 @@ def document(net: NamNet) -> dict[str, Any]:
 
 def version(net: NamNet) -> str:
     """The oldest version whose players all play the net right or refuse it."""
-    if heads(net):
+    if any("head" in entry for entry in net.config.get("layers", [])):
         return HEAD_VERSION
     plain = all(entry["activation"] == "tanh" and not entry["gated"] for entry in net.config.get("layers", []))
     return VERSION if plain else PLAIN_VERSION
@@ -112,6 +117,8 @@ def speed(net: NamNet, sample_rate: int, *, slot_taps: int = 0) -> float:
     if net.architecture == "Linear":
         return 1e9 / (sample_rate * LINEAR_NS)
     entries = net.config.get("layers", [])
+    if is_a2(net):
+        return 1e9 / (sample_rate * A2_NS[entries[0]["channels"]])
     num_layers = sum(len(entry["dilations"]) for entry in entries) or net.config["num_layers"]
     head_taps = sum(entry["channels"] * entry["head"]["kernel_size"] for entry in entries if "head" in entry)
     num_weights = sum(np.size(part) for part in net.weights) - head_taps
@@ -120,18 +127,35 @@ def speed(net: NamNet, sample_rate: int, *, slot_taps: int = 0) -> float:
     return float(1e9 / (sample_rate * nanoseconds))
 
 
-def heads(net: NamNet) -> bool:
-    """Whether an array's head is more than a mix of its channels."""
-    return any("head" in entry for entry in net.config.get("layers", []))
+def is_a2(net: NamNet) -> bool:
+    """Whether players have code for exactly this net."""
+    entry = (net.config.get("layers") or [{}])[0]
+    leaky = {"type": "leaky_relu", "negative_slope": 0.01}
+    return (
+        entry.get("channels") in A2_NS
+        and (entry.get("kernel_sizes"), entry["dilations"]) == (A2_KERNEL_SIZES, A2_DILATIONS)
+        and entry["activation"] == [leaky] * len(A2_DILATIONS)
+        and entry["gating_mode"] == ["none"] * len(A2_DILATIONS)
+        and entry["head"] == {"out_channels": 1, "kernel_size": 16, "bias": True}
+        and len(net.config["layers"]) == 1
+    )
 
 
 def named(net: NamNet) -> dict[str, Any]:
     """The net's config with activations by the format's names."""
     if "layers" not in net.config:
         return net.config
-    for entry in net.config["layers"]:
-        if entry["activation"] not in NAMES:
-            raise CannotHoldError(f"its nets know the activations {', '.join(NAMES)}, and not {entry['activation']}")
     return net.config | {
-        "layers": [entry | {"activation": NAMES[entry["activation"]]} for entry in net.config["layers"]]
+        "layers": [entry | {"activation": renamed(entry["activation"])} for entry in net.config["layers"]]
     }
+
+
+def renamed(activation: Any) -> Any:
+    """An activation, or a list with one for each layer, by the format's name in place of Keras'."""
+    if isinstance(activation, list):
+        return [renamed(each) for each in activation]
+    if isinstance(activation, dict):
+        return activation | {"type": renamed(activation["type"])}
+    if activation not in NAMES:
+        raise CannotHoldError(f"its nets know the activations {', '.join(NAMES)}, and not {activation}")
+    return NAMES[activation]

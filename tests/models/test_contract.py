@@ -23,6 +23,11 @@ TINY: dict[str, tuple[type, dict[str, Any]]] = {
     "tcn": (models.Tcn, {"channels": 3, "dilations": [1, 2, 4], "future": 2}),
     "wavenet": (models.WaveNet, {"channels": 4, "dilations": [[1, 2, 4], [1, 8]]}),
     "wavenet_gated": (models.WaveNet, {"channels": [3], "dilations": [[1, 2]], "gated": True, "future": 5}),
+    "wavenet_a2": (
+        models.WaveNet,
+        {"channels": [4], "dilations": [[1, 5]], "kernel_size": [[4, 2]], "head_kernel_size": 5}
+        | {"activation": "leaky_relu", "negative_slope": 0.01},
+    ),
     "wavenet_cab": (models.WaveNetCab, {"channels": 3, "layers": 2, "taps": 40, "future": 6}),
     "lstm": (models.Lstm, {"units": 3, "layers": 2, "burn_in": 60, "skip": True, "future": 4}),
     "gru": (models.Gru, {"units": 3, "burn_in": 60}),
@@ -137,6 +142,10 @@ def test_every_weight_has_a_finite_gradient_under_xla_too(model: models.AmpModel
         (models.WaveNet, {"dilations": []}, "channels"),
         (models.WaveNet, {"dilations": [[1], []]}, "dilations"),
         (models.WaveNet, {"kernel_size": 0}, "kernel_size=0"),
+        (models.WaveNet, {"dilations": [[1, 2]], "channels": [3], "kernel_size": [[3]]}, "as long as"),
+        (models.WaveNet, {"dilations": [[1, 2]], "channels": [3], "kernel_size": [3, 3]}, "as long as"),
+        (models.WaveNet, {"dilations": [[1, 2]], "channels": [3], "kernel_size": [[3, 0]]}, "kernel_size"),
+        (models.WaveNet, {"head_kernel_size": 0}, "head_kernel_size=0"),
         (models.WaveNetCab, {"taps": 0}, "taps=0"),
         (models.WaveNetCab, {"layers": 0}, "layers=0"),
         (models.WaveNetCab, {"taps": 8, "future": 9}, "future=9"),
