@@ -99,6 +99,15 @@ class AmpModel(keras.Model):
         """Input samples needed after the current one."""
         return self.future - 1
 
+    @property
+    def members(self) -> "dict[str, AmpModel]":
+        """The models that are trained on the same batches, by name, each with a loss and best weights of its own.
+
+        A model is its only one, without a name; one that holds several of a kind replaces this, and is the last of them when
+        it is called.
+        """
+        return {"": self}
+
     def build(self, input_shape: Any = None) -> None:
         raise NotImplementedError
 

@@ -100,7 +100,7 @@ class Trainer:
         self.checkpoint = None if checkpoint is None else Checkpoint(checkpoint, checkpoint_every_s)
         self.tones = Tones.of(model, segments, anti_aliasing) if anti_aliasing else None
         self.compile(xla=model.xla_training if xla is None else xla, precision=precision)
-        self.renderer = Renderer(model)
+        self.renderers = {name: Renderer(member) for name, member in model.members.items()}
         self.order: tuple[int, np.ndarray] = (-1, np.empty(0))
         self.stopped = False  # before its budget was spent, because it was asked to
         restored = self.checkpoint.restore(*self.learnt()) if resume and self.checkpoint else None
@@ -130,7 +130,8 @@ class Trainer:
                 "multiple of these"
             )
         several = replicas > 1  # which have to meet between forward and backward
-        self.forward = tf.function(self.model, jit_compile=xla) if several else self.model
+        members = self.model.members.values()
+        self.forwards = [tf.function(each, jit_compile=xla) if several else each for each in members]
         self.run_steps = tf.function(self.steps, jit_compile=xla and not several)
 
     # ---- the story of a fit ----
@@ -262,22 +263,25 @@ class Trainer:
         segment = tf.gather(self.input, own[:, None] + tf.range(span))
         target = tf.gather(self.target, starts[:, None] + tf.range(length))
         with tf.GradientTape() as tape, products_in(self.precision):
-            prediction = self.forward(segment, training=True)
+            predictions = [forward(segment, training=True) for forward in self.forwards]
             if context.num_replicas_in_sync > 1:
                 # The loss is of the whole batch, as on one device (a ratio of sums is no mean of ratios); each device has
                 # the gradient of its own share, and the optimizer adds these up.
-                whole = context.all_gather(tf.stop_gradient(prediction), axis=0)
-                prediction = tf.concat([whole[:first], prediction, whole[first + share :]], axis=0)
-            outputs = [prediction]
+                wholes = [context.all_gather(tf.stop_gradient(each), axis=0) for each in predictions]
+                predictions = [
+                    tf.concat([whole[:first], part, whole[first + share :]], axis=0)
+                    for part, whole in zip(predictions, wholes, strict=True)
+                ]
+            penalties = []
             if self.tones:  # once for the whole batch, whatever it is shared out to
                 penalty = self.tones.penalty(tf.stack([self.seed % 2**31, starts[0] + starts[-1]]))
-                outputs.append(self.tones.weight * penalty / context.num_replicas_in_sync)
-        loss, terms, slope = self.loss.gradient(target, prediction)
-        slopes = [slope, *(tf.ones(()) for _ in outputs[1:])]
-        gradients = tape.gradient(outputs, self.model.trainable_variables, output_gradients=slopes)
-        loss += sum(outputs[1:])
+                penalties.append(self.tones.weight * penalty / context.num_replicas_in_sync)
+        lost = [self.loss.gradient(target, prediction) for prediction in predictions]
+        slopes = [*(slope for _, _, slope in lost), *(tf.ones(()) for _ in penalties)]
+        gradients = tape.gradient([*predictions, *penalties], self.model.trainable_variables, output_gradients=slopes)
         self.optimizer.apply(gradients, self.model.trainable_variables)
-        return tf.stack([loss, *terms.values()])
+        values = tf.add_n([tf.stack([loss, *terms.values()]) for loss, terms, _ in lost])
+        return values + tf.pad(tf.reshape(sum(penalties, tf.zeros(())), [1]), [[0, len(self.loss.terms)]])
 
     def next_starts(self) -> np.ndarray:
         """Segments for the next call: up to `steps_per_call` steps, not past the end of an interval or an epoch."""
@@ -338,18 +342,32 @@ class Trainer:
                 f"the validation loss became {row['validation_loss']} at epoch {row['epoch']:.2f}: lower "
                 "optimizer.learning_rate, or give data.splits.validation longer pieces than the loss looks at"
             )
-        if row["validation_loss"] < self.state.best_loss:
-            self.state.best_loss, self.state.best_step, self.state.stale = row["validation_loss"], self.state.step, 0
-            self.best = [variable.numpy() for variable in self.model.variables]
+        before = dict(self.state.member_losses)
+        for name, member in self.model.members.items():
+            loss = row[of_member("validation_loss", name)]
+            if loss < before.get(name, math.inf):
+                self.state.member_losses[name] = loss
+                kept = {id(variable) for variable in member.variables}
+                for index, variable in enumerate(self.model.variables):
+                    if id(variable) in kept:
+                        self.best[index] = variable.numpy()
+        if self.state.member_losses != before:
+            self.state.best_loss, self.state.best_step = sum(self.state.member_losses.values()), self.state.step
+            self.state.stale = 0
         else:
             self.state.stale += 1
 
     def validate(self) -> dict[str, float]:
-        pairs = [(span.target, self.renderer.span(span)) for span in self.validation]
-        lengths = [len(target) for target, _ in pairs]
-        losses = [float(self.loss(tf.constant(t[None]), tf.constant(p[None]))[0]) for t, p in pairs]
-        loss = float(np.average(losses, weights=lengths))
-        return {"validation_loss": loss, "validation_esr": waveform_scores(pairs)["esr"]}
+        """Loss and ESR of each member; without a name the losses' sum, and the ESR of the last, which is the model's."""
+        row = dict[str, float]()
+        for name, renderer in self.renderers.items():
+            pairs = [(span.target, renderer.span(span)) for span in self.validation]
+            lengths = [len(target) for target, _ in pairs]
+            losses = [float(self.loss(tf.constant(t[None]), tf.constant(p[None]))[0]) for t, p in pairs]
+            row[of_member("validation_loss", name)] = float(np.average(losses, weights=lengths))
+            row[of_member("validation_esr", name)] = esr = waveform_scores(pairs)["esr"]
+        total = sum(row[of_member("validation_loss", name)] for name in self.renderers)
+        return row | {"validation_loss": total, "validation_esr": esr}
 
     # ---- weights ----
 
@@ -364,6 +382,11 @@ class Trainer:
     def set_weights(self, values: list[np.ndarray]) -> None:
         for variable, value in zip(self.model.variables, values, strict=True):
             variable.assign(value)
+
+
+def of_member(key: str, name: str) -> str:
+    """A curve's name for one of a model's members; its own where the model is the only one."""
+    return f"{key}_{name}" if name else key
 
 
 def plain_rate(optimizer: keras.optimizers.Optimizer) -> float | None:

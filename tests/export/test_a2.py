@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from synthetic import guitar
 
-from ampsim import export, models
+from ampsim import export, models, players
 from ampsim.config import settings
 from ampsim.config.targets import build
 from ampsim.export import formats
@@ -128,6 +128,31 @@ def test_a_file_meets_every_rule_and_plays_as_the_model(name: str, channels: int
     expected = formats.played(model, signal)
     assert np.abs(expected).max() > 1e-3
     np.testing.assert_allclose(played(net, signal), expected, atol=1e-5 * max(1, np.abs(expected).max()))
+
+
+def test_a_container_holds_both_nets(tmp_path: Path):
+    model = made("a2")
+    found = written(model, tmp_path)
+    assert list(found) == ["version", "architecture", "config", "weights", "sample_rate", "metadata"]
+    assert (found["version"], found["architecture"], found["weights"]) == ("0.7.0", "SlimmableContainer", [])
+    entries = found["config"]["submodels"]
+    assert [entry["max_value"] for entry in entries] == [0.5, 1.0]
+    signal = guitar(8_000)
+    for entry, member in zip(entries, model.members.values(), strict=True):
+        net = entry["model"]
+        assert core_faults(net) == neural_audio_faults(net) == []
+        assert list(net) == ["version", "architecture", "config", "weights", "sample_rate", "metadata"]
+        assert (net["sample_rate"], list(net["metadata"])) == (RATE, ["date", "loudness", "gain"])
+        expected = formats.played(member, signal)
+        np.testing.assert_allclose(played(net, signal), expected, atol=1e-5 * max(1, np.abs(expected).max()))
+    lite, full = (entry["model"]["metadata"] for entry in entries)
+    assert lite["loudness"] != full["loudness"]
+    assert {key: found["metadata"][key] for key in full} == full
+    read = players.read(tmp_path / "a.nam")
+    np.testing.assert_allclose(read.player(signal), expected, atol=1e-5 * max(1, np.abs(expected).max()))
+    (form,) = export.formats_named("nam")
+    assert form.speed(model) == pytest.approx(1e9 / (RATE * A2_NS[8]))
+    assert "plays lite until its Slim knob" in form.advice(model)
 
 
 KEYS = """input_size condition_size head channels kernel_sizes dilations activation bottleneck head1x1 layer1x1 groups_input
