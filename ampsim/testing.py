@@ -86,7 +86,7 @@ def check_gradients(model: AmpModel) -> None:
     """Training reaches every weight, with finite numbers."""
     with tf.GradientTape() as tape:
         segment = noise(2, model.receptive_field + 9)
-        loss = sum(tf.reduce_mean(tf.square(each(segment, training=True))) for each in model.members.values())
+        loss = sum(tf.reduce_mean(tf.square(each(segment, training=True))) for each in model.members().values())
     gradients = tape.gradient(loss, model.trainable_variables)
     for weight, gradient in zip(model.trainable_variables, gradients, strict=True):
         assert gradient is not None, f"{type(model).__name__}: the loss does not depend on {weight.path}"

@@ -62,7 +62,7 @@ class Nam(Format):
         """A container states the levels of its last net, and each net in it its own."""
         facts = {"sample_rate": model.sample_rate, "metadata": metadata(details, Renderer(model))}
         written = document(model.as_nam()) | facts
-        for entry, member in zip(written["config"].get("submodels", []), model.members.values(), strict=False):
+        for entry, member in zip(written["config"].get("submodels", []), model.members().values(), strict=False):
             told = metadata(details, Renderer(member))
             entry["model"] |= {"sample_rate": model.sample_rate} | {"metadata": {key: told[key] for key in MEMBERS_OWN}}
         path.write_text(json.dumps(written), encoding="utf-8")
@@ -75,7 +75,7 @@ class Nam(Format):
         proofs = [super().prove(model, path)]  # of the whole, as which the last is played
         with tempfile.TemporaryDirectory() as folder:
             alone = Path(folder) / "net.nam"
-            for entry, member in zip(entries, model.members.values(), strict=True):
+            for entry, member in zip(entries, model.members().values(), strict=True):
                 alone.write_text(json.dumps(entry["model"]), encoding="utf-8")
                 proofs.append(super().prove(member, alone))
         return max(proofs, key=lambda proof: proof.difference)
@@ -90,7 +90,7 @@ class Nam(Format):
     def advice(self, model: AmpModel) -> str:
         net = model.as_nam()
         if net.architecture == CONTAINER:
-            names = [*model.members]
+            names = [*model.members()]
             return (
                 f"it holds {len(names)} nets: Neural Amp Modeler plays {names[0]} until its Slim knob is turned up, and players "
                 f"without such a knob play {names[-1]}"

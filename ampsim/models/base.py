@@ -99,7 +99,6 @@ class AmpModel(keras.Model):
         """Input samples needed after the current one."""
         return self.future - 1
 
-    @property
     def members(self) -> "dict[str, AmpModel]":
         """The models that are trained on the same batches, by name, each with a loss and best weights of its own.
 

@@ -63,7 +63,6 @@ class Slimmable(AmpModel):
             for name, width in zip(names, channels, strict=True)
         ]
 
-    @property
     def members(self) -> dict[str, AmpModel]:
         return dict(zip(self.names, self.nets, strict=True))
 

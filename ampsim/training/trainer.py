@@ -100,7 +100,7 @@ class Trainer:
         self.checkpoint = None if checkpoint is None else Checkpoint(checkpoint, checkpoint_every_s)
         self.tones = Tones.of(model, segments, anti_aliasing) if anti_aliasing else None
         self.compile(xla=model.xla_training if xla is None else xla, precision=precision)
-        self.renderers = {name: Renderer(member) for name, member in model.members.items()}
+        self.renderers = {name: Renderer(member) for name, member in model.members().items()}
         self.order: tuple[int, np.ndarray] = (-1, np.empty(0))
         self.stopped = False  # before its budget was spent, because it was asked to
         restored = self.checkpoint.restore(*self.learnt()) if resume and self.checkpoint else None
@@ -130,7 +130,7 @@ class Trainer:
                 "multiple of these"
             )
         several = replicas > 1  # which have to meet between forward and backward
-        members = self.model.members.values()
+        members = self.model.members().values()
         self.forwards = [tf.function(each, jit_compile=xla) if several else each for each in members]
         self.run_steps = tf.function(self.steps, jit_compile=xla and not several)
 
@@ -343,7 +343,7 @@ class Trainer:
                 "optimizer.learning_rate, or give data.splits.validation longer pieces than the loss looks at"
             )
         before = dict(self.state.member_losses)
-        for name, member in self.model.members.items():
+        for name, member in self.model.members().items():
             loss = row[of_member("validation_loss", name)]
             if loss < before.get(name, math.inf):
                 self.state.member_losses[name] = loss

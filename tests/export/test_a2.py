@@ -138,7 +138,7 @@ def test_a_container_holds_both_nets(tmp_path: Path):
     entries = found["config"]["submodels"]
     assert [entry["max_value"] for entry in entries] == [0.5, 1.0]
     signal = guitar(8_000)
-    for entry, member in zip(entries, model.members.values(), strict=True):
+    for entry, member in zip(entries, model.members().values(), strict=True):
         net = entry["model"]
         assert core_faults(net) == neural_audio_faults(net) == []
         assert list(net) == ["version", "architecture", "config", "weights", "sample_rate", "metadata"]

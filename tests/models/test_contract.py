@@ -116,7 +116,7 @@ def test_every_weight_has_a_finite_gradient_under_xla_too(model: models.AmpModel
     @tf.function(jit_compile=True)
     def gradients() -> list[tf.Tensor]:
         with tf.GradientTape() as tape:
-            outputs = [each(segment, training=True) for each in model.members.values()]
+            outputs = [each(segment, training=True) for each in model.members().values()]
             loss = sum(tf.reduce_mean(tf.square(output)) for output in outputs)
         return tape.gradient(loss, model.trainable_variables)
 

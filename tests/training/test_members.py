@@ -69,7 +69,7 @@ def test_each_keeps_the_weights_that_were_best_by_its_own_validation(unbroken: T
 
 @pytest.mark.parametrize(("name", "channels"), [("lite", 2), ("full", 3)])
 def test_each_learns_what_it_would_learn_alone(unbroken: Trainer, name: str, channels: int):
-    fit = trainer(alone(together().members[name], channels))
+    fit = trainer(alone(together().members()[name], channels))
     fit.fit()
     expected = [row["validation_loss"] for row in fit.state.intervals]
     assert_allclose([row[f"validation_loss_{name}"] for row in unbroken.state.intervals], expected, rtol=2e-3)
