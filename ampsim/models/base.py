@@ -36,6 +36,7 @@ class AmpModel(keras.Model):
     _arguments: dict[str, Any]
     xla_training = True  # whether XLA makes this family faster, in training ...
     xla_rendering = True  # ... and in rendering
+    xla_parts = False  # whether it compiles its own parts in training, so that the step around it need not be compiled
     batch_size = 4  # segments per step that suit this family; many small steps learn faster than few large ones
     levelled = True  # whether this family trains better on signals of unit level
 

@@ -63,6 +63,9 @@ class Slimmable(AmpModel):
             for name, width in zip(names, channels, strict=True)
         ]
 
+        self.xla_parts, self.xla_rendering = self.nets[-1].xla_parts, self.nets[-1].xla_rendering
+        self.batch_size = self.nets[-1].batch_size
+
     def members(self) -> dict[str, AmpModel]:
         return dict(zip(self.names, self.nets, strict=True))
 

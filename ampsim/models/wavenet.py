@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from ampsim.models.base import AmpModel, PlainStream
+from ampsim.models.blocked import Stack
 from ampsim.models.forms import Array as Weights
 from ampsim.models.forms import NamNet
 from ampsim.models.layers import (
@@ -83,6 +84,9 @@ class WaveNet(AmpModel):
         ]
         self.memory = sum(array.memory for array in self.arrays)
         self.check_future()
+        if len(self.arrays) == 1 and activation == "leaky_relu" and not gated:
+            self.stack = Stack(sizes[0], dilations[0], negative_slope)
+            self.xla_parts, self.xla_rendering, self.batch_size = True, False, 2
 
     @property
     def receptive_field(self) -> int:
@@ -97,6 +101,8 @@ class WaveNet(AmpModel):
 
     def transform(self, segment: tf.Tensor, training: bool = False) -> tf.Tensor:
         batch = segment.shape[0]
+        if training and self.xla_parts:
+            return tf.concat([self.learning(segment[number : number + 1]) for number in range(batch)], 0)
         output = self.net(interleaved(segment), batch=batch)
         # The format has a last residual that nothing reads: a gradient of zero for it, where there would be none.
         unread = sum(tf.reduce_sum(weight) for weight in self.arrays[-1].stack[-1].residual.trainable_weights)
@@ -112,6 +118,12 @@ class WaveNet(AmpModel):
         for array in self.arrays:
             features, head = array(features, condition=channel, head=head, columns=columns, batch=batch, past=past)
         return self.head_scale * head
+
+    def learning(self, channel: tf.Tensor) -> tf.Tensor:
+        """`net` of one example, as it trains fastest."""
+        (array,) = self.arrays
+        total = self.stack(channel, array.rechannel.kernel + 0.0, [layer.weights_in_order() for layer in array.stack])
+        return self.head_scale * array.learning_head(total)
 
     def adam_layers(self) -> list[keras.layers.Layer]:
         mixins = [layer.mixin for array in self.arrays for layer in array.stack]
@@ -154,6 +166,7 @@ class Array(keras.layers.Layer):
         self.rechannel = Convolution(channels, use_bias=False, name="rechannel")
         self.stack = layers
         self.head = Convolution(head_size, head_kernel_size, use_bias=head_size == 1, name="head")
+        self.learning_head = tf.function(self.head.call, jit_compile=True)
 
     @property
     def memory(self) -> int:
@@ -245,6 +258,11 @@ class Layer(keras.layers.Layer):
         self.mixin.build(1)
         self.residual.build(self.channels)
         self.built = True
+
+    def weights_in_order(self) -> tuple[tf.Tensor, ...]:
+        """As `blocked.Stack` takes them."""
+        parts = (self.convolution.kernel, self.convolution.bias, self.mixin.kernel)
+        return tuple(tf.convert_to_tensor(part) for part in (*parts, self.residual.kernel, self.residual.bias))
 
     def call(
         self, features: tf.Tensor, *, condition: tf.Tensor, batch: int, past: Past | None
