@@ -13,7 +13,9 @@ from typing import Any
 import tensorflow as tf
 
 SHORTEST_BLOCK = 1024  # samples
-Weights = tuple[tf.Tensor, ...]  # of a layer: kernel (taps * channels, channels), bias, mixin (1, channels), residual, its bias
+Weights = tuple[
+    tf.Tensor, ...
+]  # of a layer: kernel (taps * channels, channels), bias, mixin (1, channels), residual, its bias
 NUM_WEIGHTS = 5
 
 
@@ -31,10 +33,12 @@ class Stack:
         self.memory = sum(memories)
         # What of the memory lies before each layer, and behind the last.
         self.left = [self.memory - heard for heard in accumulate(memories, initial=0)]
-        self.length = max(SHORTEST_BLOCK, 64 * -(-max(memories) // 64))  # of a block, which reaches into no other but the next
-        self.forward = tf.function(forward_layer(self.length, slope), jit_compile=True)
-        self.backward = tf.function(backward_layer(self.length, slope), jit_compile=True)
-        self.sums = tf.function(self.activations)
+        self.length = max(
+            SHORTEST_BLOCK, 64 * -(-max(memories) // 64)
+        )  # of a block, which reaches into no other but the next
+        self.forward = tf.function(forward_layer(self.length, slope), jit_compile=True, autograph=False)
+        self.backward = tf.function(backward_layer(self.length, slope), jit_compile=True, autograph=False)
+        self.sums = tf.function(self.activations, autograph=False)
 
     def __call__(self, channel: tf.Tensor, rechannel: tf.Tensor, weights: list[Weights]) -> tf.Tensor:
         """The sum of all activations, (channels, n), of the input, (1, memory + n)."""
@@ -49,7 +53,7 @@ class Stack:
         bounds = tf.constant(firsts)
         dilations = tf.constant(self.dilations)
 
-        @tf.custom_gradient
+        @tf.custom_gradient  # type: ignore[untyped-decorator]
         def summed(rechannel: tf.Tensor, *weights: tf.Tensor) -> tuple[tf.Tensor, Callable[..., Any]]:
             padded = tf.pad(channel, [[0, 0], [count * length - channel.shape[1], 0]])
             blocks = tf.reshape(padded, [count, 1, length])
@@ -57,9 +61,7 @@ class Stack:
             features = tf.transpose(rechannel)[None] * blocks
             kept = []
             for number, layer in enumerate(layers):
-                following, activated = self.forward(
-                    features, blocks, dilations[number], bounds[number + 1], *layer
-                )
+                following, activated = self.forward(features, blocks, dilations[number], bounds[number + 1], *layer)
                 kept.append((features, activated))
                 features = following
             total = tf.add_n([activated[last:] for _, activated in kept])
@@ -117,7 +119,12 @@ def forward_layer(length: int, slope: float) -> Callable[..., Any]:
             active = tf.maximum(mixed, slope * mixed)
             out = now + (tf.matmul(residual, active, transpose_a=True) + shift[:, None])
             # A dilation that never changes would be compiled as a constant, and every layer by itself.
-            return index + 1, dilation + tf.minimum(index, 0), following.write(index, out), activated.write(index, active)
+            return (
+                index + 1,
+                dilation + tf.minimum(index, 0),
+                following.write(index, out),
+                activated.write(index, active),
+            )
 
         start = (first, dilation, filled(count, features), filled(count, features))
         *_, following, activated = tf.while_loop(lambda index, *_: index < count, body, start)
@@ -138,7 +145,7 @@ def backward_layer(length: int, slope: float) -> Callable[..., Any]:
         *weights: tf.Tensor,
     ) -> tuple[tf.Tensor, ...]:
         """Gradients of what the layer heard and of its weights, from those of what followed and of the activations."""
-        kernel, bias, mixin, residual, shift = weights
+        kernel, _, _, residual, shift = weights
         count, channels, taps = features.shape[0], features.shape[1], taps_of(kernel)
         flipped = tf.reshape(tf.transpose(tf.reshape(kernel, [taps, channels, channels]), [1, 0, 2]), [channels, -1])
 

@@ -35,6 +35,10 @@ def products_in(precision: str) -> Iterator[None]:
         _in_products.pop()
 
 
+def in_full_precision() -> bool:
+    return _in_products[-1] == tf.float32
+
+
 def product(a: tf.Tensor, b: tf.Tensor, **transposed: bool) -> tf.Tensor:
     """`tf.matmul` of two float32 matrices in the precision that `products_in` set."""
     kind = _in_products[-1]

@@ -18,6 +18,7 @@ from ampsim.models.layers import (
     check_dilations,
     check_sizes,
     check_whole,
+    in_full_precision,
     interleaved,
     newest,
     separated,
@@ -101,7 +102,7 @@ class WaveNet(AmpModel):
 
     def transform(self, segment: tf.Tensor, training: bool = False) -> tf.Tensor:
         batch = segment.shape[0]
-        if training and self.xla_parts:
+        if training and self.xla_parts and in_full_precision():
             return tf.concat([self.learning(segment[number : number + 1]) for number in range(batch)], 0)
         output = self.net(interleaved(segment), batch=batch)
         # The format has a last residual that nothing reads: a gradient of zero for it, where there would be none.
@@ -166,7 +167,7 @@ class Array(keras.layers.Layer):
         self.rechannel = Convolution(channels, use_bias=False, name="rechannel")
         self.stack = layers
         self.head = Convolution(head_size, head_kernel_size, use_bias=head_size == 1, name="head")
-        self.learning_head = tf.function(self.head.call, jit_compile=True)
+        self.learning_head = tf.function(self.head.call, jit_compile=True, autograph=False)
 
     @property
     def memory(self) -> int:

@@ -22,6 +22,7 @@ from ampsim.recordings.pairs import Span
 from ampsim.training.budget import Budget
 from ampsim.training.checkpoint import Checkpoint
 from ampsim.training.observer import Observer
+from ampsim.training.packed import Packed
 from ampsim.training.segments import Segments
 from ampsim.training.state import Progress, State
 from ampsim.training.tones import Tones
@@ -99,7 +100,7 @@ class Trainer:
         )
         self.checkpoint = None if checkpoint is None else Checkpoint(checkpoint, checkpoint_every_s)
         self.tones = Tones.of(model, segments, anti_aliasing) if anti_aliasing else None
-        self.compile(xla=model.xla_training if xla is None else xla, precision=precision)
+        self.compile(xla=(model.xla_training or model.xla_parts) if xla is None else xla, precision=precision)
         self.renderers = {name: Renderer(member) for name, member in model.members().items()}
         self.order: tuple[int, np.ndarray] = (-1, np.empty(0))
         self.stopped = False  # before its budget was spent, because it was asked to
@@ -121,7 +122,6 @@ class Trainer:
     def compile(self, *, xla: bool, precision: str) -> None:
         """Prepare the optimizer and the functions that take steps, on one device or on several."""
         leave_to_adam(self.optimizer, self.model)
-        self.optimizer.build(self.model.trainable_variables)
         self.strategy, self.precision = tf.distribute.get_strategy(), precision
         replicas = self.strategy.num_replicas_in_sync
         if self.batch_size % replicas:
@@ -130,9 +130,18 @@ class Trainer:
                 "multiple of these"
             )
         several = replicas > 1  # which have to meet between forward and backward
+        parts = self.model.xla_parts and not several and precision == "float32"
         members = self.model.members().values()
-        self.forwards = [tf.function(each, jit_compile=xla) if several else each for each in members]
-        self.run_steps = tf.function(self.steps, jit_compile=xla and not several)
+        whole = xla and not self.model.xla_parts
+        self.forwards = [tf.function(each, jit_compile=whole) if several else each for each in members]
+        self.run_steps = tf.function(self.steps, jit_compile=xla and not several and not parts)
+        self.loss_gradient = tf.function(self.loss.gradient, jit_compile=xla) if parts else self.loss.gradient
+        self.packed = None
+        self.take_step = tf.autograph.experimental.do_not_convert(self.step) if parts else self.step
+        if parts and Packed.suits(self.optimizer):
+            self.packed = Packed(self.optimizer, self.model.trainable_variables, xla=xla)
+        else:
+            self.optimizer.build(self.model.trainable_variables)
 
     # ---- the story of a fit ----
 
@@ -201,7 +210,14 @@ class Trainer:
         began = time.perf_counter()
         starts = tf.zeros((self.steps_per_call, self.batch_size), tf.int32)
         with self.enough_memory():
-            self.run_steps(starts, tf.zeros(self.steps_per_call), tf.constant(0))
+            if self.model.xla_parts:  # which are compiled when a step is taken: one, from which nothing remains
+                changed = [variable for some in self.learnt() for variable in some]
+                before = [variable.numpy() for variable in changed]
+                self.run_steps(starts, tf.zeros(self.steps_per_call), tf.constant(1))
+                for variable, value in zip(changed, before, strict=True):
+                    variable.assign(value)
+            else:
+                self.run_steps(starts, tf.zeros(self.steps_per_call), tf.constant(0))
         took_s = time.perf_counter() - began
         if self.budget.seconds is not None and took_s > max(NOTABLE_S, 0.1 * self.budget.seconds):
             observer.notice(
@@ -248,7 +264,7 @@ class Trainer:
         while index < count:
             if self.budget.learning_rate is not None:
                 self.optimizer.learning_rate.assign(rates[index])
-            sums += self.strategy.experimental_local_results(self.strategy.run(self.step, (starts[index],)))[0]
+            sums += self.strategy.experimental_local_results(self.strategy.run(self.take_step, (starts[index],)))[0]
             index += 1
         return sums
 
@@ -276,10 +292,13 @@ class Trainer:
             if self.tones:  # once for the whole batch, whatever it is shared out to
                 penalty = self.tones.penalty(tf.stack([self.seed % 2**31, starts[0] + starts[-1]]))
                 penalties.append(self.tones.weight * penalty / context.num_replicas_in_sync)
-        lost = [self.loss.gradient(target, prediction) for prediction in predictions]
+        lost = [self.loss_gradient(target, prediction) for prediction in predictions]
         slopes = [*(slope for _, _, slope in lost), *(tf.ones(()) for _ in penalties)]
         gradients = tape.gradient([*predictions, *penalties], self.model.trainable_variables, output_gradients=slopes)
-        self.optimizer.apply(gradients, self.model.trainable_variables)
+        if self.packed:
+            self.packed.apply(gradients)
+        else:
+            self.optimizer.apply(gradients, self.model.trainable_variables)
         values = tf.add_n([tf.stack([loss, *terms.values()]) for loss, terms, _ in lost])
         return values + tf.pad(tf.reshape(sum(penalties, tf.zeros(())), [1]), [[0, len(self.loss.terms)]])
 
