@@ -84,20 +84,28 @@ class Stack:
         return total[:, total.shape[1] - columns :]
 
 
-def shifted(pair: tf.Tensor, offsets: Sequence[Any], length: int) -> list[tf.Tensor]:
-    """Slices of a block and its neighbour, (channels, 2 * length), each (channels, length)."""
-    return [tf.slice(pair, [0, offset], [pair.shape[0], length]) for offset in offsets]
+def shifted(pair: tf.Tensor, first: Any, step: Any, taps: int) -> tf.Tensor:
+    """What each tap hears of a block and its neighbour, (channels, 2 * length): (taps * channels, length).
+
+    In a loop, since one copy after another would be compiled as many times.
+    """
+    channels, length = pair.shape[0], pair.shape[1] // 2
+
+    def body(tap: Any, at: Any, rows: Any) -> tuple[Any, ...]:
+        return tap + 1, at + step, rows.write(tap, tf.slice(pair, [0, at], [channels, length]))
+
+    start = (tf.constant(0), first, tf.TensorArray(tf.float32, taps, element_shape=(channels, length)))
+    *_, rows = tf.while_loop(lambda tap, *_: tap < taps, body, start)
+    return tf.reshape(rows.stack(), [taps * channels, length])
 
 
 def taps_of(kernel: tf.Tensor) -> int:
     return int(kernel.shape[0] // kernel.shape[1])
 
 
-def heard(before: tf.Tensor, now: tf.Tensor, channel: tf.Tensor, dilation: Any, taps: int) -> tf.Tensor:
-    """What each tap hears in a block, the oldest first, then ones for the bias and the net's input for the mixin."""
-    length = now.shape[1]
-    rows = shifted(tf.concat([before, now], 1), [length - tap * dilation for tap in reversed(range(taps))], length)
-    return tf.concat([*rows, tf.ones((1, length)), channel], 0)
+def heard(before: tf.Tensor, now: tf.Tensor, dilation: Any, taps: int) -> tf.Tensor:
+    """What each tap hears in a block, the oldest first."""
+    return shifted(tf.concat([before, now], 1), now.shape[1] - (taps - 1) * dilation, dilation, taps)
 
 
 def filled(count: int, like: tf.Tensor) -> tf.TensorArray:
@@ -111,11 +119,11 @@ def forward_layer(length: int, slope: float) -> Callable[..., Any]:
         """(count, channels, length) -> the same for the next layer, and the activations; zeros before the first block."""
         kernel, bias, mixin, residual, shift = weights
         count, taps = features.shape[0], taps_of(kernel)
-        matrix = tf.transpose(tf.concat([kernel, bias[None], mixin], 0))
 
         def body(index: Any, dilation: Any, following: Any, activated: Any) -> tuple[Any, ...]:
             now = features[index]
-            mixed = matrix @ heard(features[tf.maximum(index - 1, 0)], now, blocks[index], dilation, taps)
+            rows = heard(features[tf.maximum(index - 1, 0)], now, dilation, taps)
+            mixed = tf.matmul(kernel, rows, transpose_a=True) + bias[:, None] + tf.transpose(mixin) * blocks[index]
             active = tf.maximum(mixed, slope * mixed)
             out = now + (tf.matmul(residual, active, transpose_a=True) + shift[:, None])
             # A dilation that never changes would be compiled as a constant, and every layer by itself.
@@ -145,28 +153,28 @@ def backward_layer(length: int, slope: float) -> Callable[..., Any]:
         *weights: tf.Tensor,
     ) -> tuple[tf.Tensor, ...]:
         """Gradients of what the layer heard and of its weights, from those of what followed and of the activations."""
-        kernel, _, _, residual, shift = weights
+        kernel, _, _, residual, _ = weights
         count, channels, taps = features.shape[0], features.shape[1], taps_of(kernel)
         flipped = tf.reshape(tf.transpose(tf.reshape(kernel, [taps, channels, channels]), [1, 0, 2]), [channels, -1])
 
         def body(index: Any, dilation: Any, later: Any, sums: Any, before: Any) -> tuple[Any, ...]:
             rising, active = following[index], activated[index]
             mixed = (slopes[index] + residual @ rising) * tf.where(active >= 0, 1.0, slope)
-            rows = heard(features[tf.maximum(index - 1, 0)], features[index], blocks[index], dilation, taps)
-            back = shifted(tf.concat([mixed, later], 1), [tap * dilation for tap in reversed(range(taps))], length)
-            out = rising + flipped @ tf.concat(back, 0)
+            rows = heard(features[tf.maximum(index - 1, 0)], features[index], dilation, taps)
+            out = rising + flipped @ shifted(tf.concat([mixed, later], 1), (taps - 1) * dilation, -dilation, taps)
             own = (
                 tf.matmul(rows, mixed, transpose_b=True),
+                tf.reduce_sum(mixed, 1),
+                tf.matmul(blocks[index], mixed, transpose_b=True),
                 tf.matmul(active, rising, transpose_b=True),
                 tf.reduce_sum(rising, 1),
             )
             sums = tuple(total + value for total, value in zip(sums, own, strict=True))
             return index - 1, dilation + tf.minimum(index, 0), mixed, sums, before.write(index, out)
 
-        nothing = (tf.zeros((kernel.shape[0] + 2, channels)), tf.zeros_like(residual), tf.zeros_like(shift))
+        nothing = tuple(tf.zeros_like(weight) for weight in weights)
         start = (tf.constant(count - 1), dilation, tf.zeros_like(features[0]), nothing, filled(count, features))
         *_, sums, before = tf.while_loop(lambda index, *_: index >= first, body, start)
-        matrix = sums[0]
-        return before.stack(), matrix[:-2], matrix[-2], matrix[-1:], sums[1], sums[2]
+        return before.stack(), *sums
 
     return layer
