@@ -85,7 +85,8 @@ def check_streaming(model: AmpModel) -> None:
 def check_gradients(model: AmpModel) -> None:
     """Training reaches every weight, with finite numbers."""
     with tf.GradientTape() as tape:
-        loss = tf.reduce_mean(tf.square(model(noise(2, model.receptive_field + 9), training=True)))
+        segment = noise(2, model.receptive_field + 9)
+        loss = sum(tf.reduce_mean(tf.square(each(segment, training=True))) for each in model.members().values())
     gradients = tape.gradient(loss, model.trainable_variables)
     for weight, gradient in zip(model.trainable_variables, gradients, strict=True):
         assert gradient is not None, f"{type(model).__name__}: the loss does not depend on {weight.path}"

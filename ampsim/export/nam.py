@@ -1,12 +1,13 @@
 """`.nam` files of Neural Amp Modeler, of every model that says what it is in one (`as_nam`)."""
 
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ampsim.export.formats import Details, Format, Play
+from ampsim.export.formats import Details, Format, Play, Proof
 from ampsim.models import AmpModel
 from ampsim.models.forms import CannotHoldError, NamNet
 from ampsim.models.rendering import Renderer
@@ -39,9 +40,14 @@ LINEAR_READERS = (
 # Nets of `model=wavenet_*`, `wavenet_cab` with filters of up to 4,096 taps and LSTMs of 8 to 64 units are within 20 % of them.
 WEIGHT_NS, LAYER_NS = {"WaveNet": 0.075, "LSTM": 0.055}, {"WaveNet": 14.0, "LSTM": 50.0}
 HEAD_TAP_NS, SLOT_TAP_NS, LINEAR_NS = 2.36, 0.071, 49.0
+A2_NS = {8: 2450.0, 3: 405.0}  # by channels: players have code for these two nets
+CONTAINER = nam.CONTAINER
+MEMBERS_OWN = ("date", "loudness", "gain")  # of the metadata: what a net in a container states beside the container
 GEAR_TYPES = ("amp", "pedal", "pedal_amp", "amp_cab", "amp_pedal_cab", "preamp", "studio")
 TONE_TYPES = ("clean", "overdrive", "crunch", "hi_gain", "fuzz")
-NAMES = {keras_name: name for name, keras_name in nam.NAMES.items()}
+NAMES = {keras_name: name for name, keras_name in nam.NAMES.items()} | {"leaky_relu": "LeakyReLU"}
+A2_DILATIONS = [1, 3, 7, 17, 41, 101, 239, 1, 3, 7, 17, 41, 101, 239, 1, 13, 1, 3, 7, 17, 41, 101, 239]
+A2_KERNEL_SIZES = [6] * 14 + [15, 15] + [6] * 7
 
 
 class Nam(Format):
@@ -54,8 +60,26 @@ class Nam(Format):
         named(model.as_nam())
 
     def write(self, model: AmpModel, path: Path, details: Details) -> None:
+        """A container states the levels of its last net, and each net in it its own."""
         facts = {"sample_rate": model.sample_rate, "metadata": metadata(details, Renderer(model))}
-        path.write_text(json.dumps(document(model.as_nam()) | facts), encoding="utf-8")
+        written = document(model.as_nam()) | facts
+        for entry, member in zip(written["config"].get("submodels", []), model.members().values(), strict=False):
+            told = metadata(details, Renderer(member))
+            entry["model"] |= {"sample_rate": model.sample_rate} | {"metadata": {key: told[key] for key in MEMBERS_OWN}}
+        path.write_text(json.dumps(written), encoding="utf-8")
+
+    def prove(self, model: AmpModel, path: Path) -> Proof:
+        """Every net of a container, each as a file of its own; the one that is furthest from its model counts."""
+        entries = json.loads(path.read_text(encoding="utf-8"))["config"].get("submodels", [])
+        if not entries:
+            return super().prove(model, path)
+        proofs = [super().prove(model, path)]  # of the whole, as which the last is played
+        with tempfile.TemporaryDirectory() as folder:
+            alone = Path(folder) / "net.nam"
+            for entry, member in zip(entries, model.members().values(), strict=True):
+                alone.write_text(json.dumps(entry["model"]), encoding="utf-8")
+                proofs.append(super().prove(member, alone))
+        return max(proofs, key=lambda proof: proof.difference)
 
     def annotate(self, path: Path, facts: dict[str, Any]) -> bool:
         return annotate(path, facts)
@@ -68,7 +92,16 @@ class Nam(Format):
         return speed(model.as_nam(), model.sample_rate)
 
     def advice(self, model: AmpModel) -> str:
-        if not heads(model.as_nam()):
+        net = model.as_nam()
+        if net.architecture == CONTAINER:
+            names = [*model.members()]
+            return (
+                f"it holds {len(names)} nets: Neural Amp Modeler plays {names[0]} until its Slim knob is turned up, and players "
+                f"without such a knob play {names[-1]}"
+            )
+        try:
+            model.as_rig()
+        except CannotHoldError:
             return ""
         return (
             "format=rig writes the net and the filter behind it apart, as a .nam file that every version reads and impulse "
@@ -101,12 +134,20 @@ def metadata(details: Details, play: Play) -> dict[str, Any]:
 def document(net: NamNet) -> dict[str, Any]:
     """The keys `version`, `architecture`, `config` and `weights`, with activations by the format's names."""
     weights = [float(number) for part in net.weights for number in np.ravel(np.float32(part))]
+    if net.architecture == CONTAINER:
+        entries = [entry | {"model": document(entry["model"])} for entry in net.config["submodels"]]
+        return {
+            "version": HEAD_VERSION,
+            "architecture": CONTAINER,
+            "config": {"submodels": entries},
+            "weights": weights,
+        }
     return {"version": version(net), "architecture": net.architecture, "config": named(net), "weights": weights}
 
 
 def version(net: NamNet) -> str:
     """The oldest version whose players all play the net right or refuse it."""
-    if heads(net):
+    if net.architecture == CONTAINER or any("head" in entry for entry in net.config.get("layers", [])):
         return HEAD_VERSION
     plain = all(entry["activation"] == "tanh" and not entry["gated"] for entry in net.config.get("layers", []))
     return VERSION if plain else PLAIN_VERSION
@@ -124,7 +165,11 @@ def speed(net: NamNet, sample_rate: int, *, slot_taps: int = 0) -> float:
     """
     if net.architecture == "Linear":
         return 1e9 / (sample_rate * LINEAR_NS)
+    if net.architecture == CONTAINER:  # whose largest net costs most
+        return speed(net.config["submodels"][-1]["model"], sample_rate)
     entries = net.config.get("layers", [])
+    if is_a2(net):
+        return 1e9 / (sample_rate * A2_NS[entries[0]["channels"]])
     num_layers = sum(len(entry["dilations"]) for entry in entries) or net.config["num_layers"]
     head_taps = sum(entry["channels"] * entry["head"]["kernel_size"] for entry in entries if "head" in entry)
     num_weights = sum(np.size(part) for part in net.weights) - head_taps
@@ -133,18 +178,37 @@ def speed(net: NamNet, sample_rate: int, *, slot_taps: int = 0) -> float:
     return float(1e9 / (sample_rate * nanoseconds))
 
 
-def heads(net: NamNet) -> bool:
-    """Whether an array's head is more than a mix of its channels."""
-    return any("head" in entry for entry in net.config.get("layers", []))
+def is_a2(net: NamNet) -> bool:
+    """Whether players have code for exactly this net."""
+    entry = (net.config.get("layers") or [{}])[0]
+    leaky = {"type": "leaky_relu", "negative_slope": 0.01}
+    return (
+        entry.get("channels") in A2_NS
+        and (entry.get("kernel_sizes"), entry["dilations"]) == (A2_KERNEL_SIZES, A2_DILATIONS)
+        and entry["activation"] == [leaky] * len(A2_DILATIONS)
+        and entry["gating_mode"] == ["none"] * len(A2_DILATIONS)
+        and entry["head"] == {"out_channels": 1, "kernel_size": 16, "bias": True}
+        and len(net.config["layers"]) == 1
+    )
 
 
 def named(net: NamNet) -> dict[str, Any]:
     """The net's config with activations by the format's names."""
+    for entry in net.config.get("submodels", []):
+        named(entry["model"])
     if "layers" not in net.config:
         return net.config
-    for entry in net.config["layers"]:
-        if entry["activation"] not in NAMES:
-            raise CannotHoldError(f"its nets know the activations {', '.join(NAMES)}, and not {entry['activation']}")
     return net.config | {
-        "layers": [entry | {"activation": NAMES[entry["activation"]]} for entry in net.config["layers"]]
+        "layers": [entry | {"activation": renamed(entry["activation"])} for entry in net.config["layers"]]
     }
+
+
+def renamed(activation: Any) -> Any:
+    """An activation, or a list with one for each layer, by the format's name in place of Keras'."""
+    if isinstance(activation, list):
+        return [renamed(each) for each in activation]
+    if isinstance(activation, dict):
+        return activation | {"type": renamed(activation["type"])}
+    if activation not in NAMES:
+        raise CannotHoldError(f"its nets know the activations {', '.join(NAMES)}, and not {activation}")
+    return NAMES[activation]

@@ -5,6 +5,7 @@ from ampsim.models.dense import Dense
 from ampsim.models.fir import Fir
 from ampsim.models.gru import Gru
 from ampsim.models.lstm import Lstm
+from ampsim.models.slimmable import Slimmable
 from ampsim.models.spectral_dense import SpectralDense
 from ampsim.models.ssm import Ssm
 from ampsim.models.tcn import Tcn
@@ -18,6 +19,7 @@ __all__ = [
     "Fir",
     "Gru",
     "Lstm",
+    "Slimmable",
     "SpectralDense",
     "Ssm",
     "Tcn",

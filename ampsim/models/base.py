@@ -36,6 +36,7 @@ class AmpModel(keras.Model):
     _arguments: dict[str, Any]
     xla_training = True  # whether XLA makes this family faster, in training ...
     xla_rendering = True  # ... and in rendering
+    xla_parts = False  # whether it compiles its own parts in training, so that the step around it need not be compiled
     batch_size = 4  # segments per step that suit this family; many small steps learn faster than few large ones
     levelled = True  # whether this family trains better on signals of unit level
 
@@ -98,6 +99,14 @@ class AmpModel(keras.Model):
     def lookahead(self) -> int:
         """Input samples needed after the current one."""
         return self.future - 1
+
+    def members(self) -> "dict[str, AmpModel]":
+        """The models that are trained on the same batches, by name, each with a loss and best weights of its own.
+
+        A model is its only one, without a name; one that holds several of a kind replaces this, and is the last of them when
+        it is called.
+        """
+        return {"": self}
 
     def build(self, input_shape: Any = None) -> None:
         raise NotImplementedError

@@ -35,6 +35,10 @@ def products_in(precision: str) -> Iterator[None]:
         _in_products.pop()
 
 
+def in_full_precision() -> bool:
+    return _in_products[-1] == tf.float32
+
+
 def product(a: tf.Tensor, b: tf.Tensor, **transposed: bool) -> tf.Tensor:
     """`tf.matmul` of two float32 matrices in the precision that `products_in` set."""
     kind = _in_products[-1]
@@ -193,5 +197,10 @@ def check_dilations(dilations: Any) -> None:
         raise ValueError(f"dilations={dilations}: a list is needed here, such as [1,2,4]")
     if len(dilations) > MOST_LAYERS:
         raise ValueError(f"dilations has {len(dilations):,} entries: {MOST_LAYERS} or fewer are needed, one a layer")
-    if not dilations or not all(isinstance(number, int) and number >= 1 for number in dilations):
-        raise ValueError(f"dilations={list(dilations)}: one or more whole numbers, each 1 or more")
+    check_whole("dilations", dilations)
+
+
+def check_whole(name: str, numbers: Sequence[Any]) -> None:
+    """Raises ValueError for an empty list, and for an entry that is no whole number from 1 up."""
+    if not numbers or not all(isinstance(number, int) and number >= 1 for number in numbers):
+        raise ValueError(f"{name}={list(numbers)}: one or more whole numbers, each 1 or more")

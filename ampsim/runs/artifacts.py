@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from ampsim.metrics import a_weighted_esr, predicted_mushra
+from ampsim.metrics import a_weighted_esr, predicted_mushra, waveform_scores
 from ampsim.models.rendering import Renderer
 from ampsim.recordings.pairs import Span
 from ampsim.runs.evaluation import Evaluation
@@ -77,13 +78,18 @@ def record_result(tracked: TrackedRun, folder: Path, state: State, evaluation: E
     tracked.log_folder(folder)
 
 
-def validation_scores(renderer: Renderer, spans: list[Span], state: State) -> dict[str, float]:
-    """What the weights that were kept score on the validation split: the figures that a choice between runs may use."""
-    (best,) = [row for row in state.intervals if row["step"] == state.best_step]
-    pairs, sample_rate = [(span.target, renderer.span(span)) for span in spans], spans[0].take.sample_rate
-    return {
-        "best_validation_loss": best["validation_loss"],
-        "best_validation_esr": best["validation_esr"],
+def validation_scores(renderers: Mapping[str, Renderer], spans: list[Span], state: State) -> dict[str, float]:
+    """What the weights that were kept score on the validation split: the figures that a choice between runs may use.
+
+    Args:
+        renderers: of the model's members by name, the last of which is the model.
+    """
+    played = {name: [(span.target, each.span(span)) for span in spans] for name, each in renderers.items()}
+    others = {f"best_validation_esr_{name}": waveform_scores(pairs)["esr"] for name, pairs in played.items() if name}
+    pairs, sample_rate = [*played.values()][-1], spans[0].take.sample_rate
+    return others | {
+        "best_validation_loss": state.best_loss,
+        "best_validation_esr": waveform_scores(pairs)["esr"],
         "best_validation_a_weighted_esr": a_weighted_esr(pairs, sample_rate),
         "best_validation_predicted_mushra": predicted_mushra(pairs, sample_rate).scores["predicted_mushra"],
     }

@@ -76,6 +76,17 @@ def evaluate(model: AmpModel, spans: list[Span], *, oversample: int = 1) -> Eval
     return Evaluation(found, told.blocks, signals, harmonics, aliasing, hissed, told.notes + hissed.notes)
 
 
+def scores_of_others(model: AmpModel, spans: list[Span], *, oversample: int = 1) -> dict[str, float]:
+    """What the other members of a model score on held-out spans, their names before those of the scores (`lite_esr`)."""
+    found, sample_rate = dict[str, float](), spans[0].take.sample_rate
+    for name, member in [*model.members().items()][:-1]:
+        renderer = Oversampled(member, oversample) if oversample > 1 else Renderer(member)
+        pairs = [(span.target, renderer.span(span)) for span in spans]
+        scores = measured(pairs, sample_rate).scores | {"parameters": float(member.count_params())}
+        found |= {f"{name}_{key}": value for key, value in scores.items()}
+    return found
+
+
 def doubts(trainer: Trainer, evaluation: Evaluation) -> list[str]:
     """Why a run may have learnt nothing though nothing failed, each with what to do about it; usually none."""
     state, budget, esr = trainer.state, trainer.budget, evaluation.scores["esr"]

@@ -11,7 +11,7 @@ from ampsim.config.run_config import RunConfig
 from ampsim.config.targets import build
 from ampsim.recordings.preparing import Recording, prepare, prepare_as_then
 from ampsim.runs.artifacts import record_result, record_setting, validation_scores
-from ampsim.runs.evaluation import Evaluation, doubts, evaluate, floors
+from ampsim.runs.evaluation import Evaluation, doubts, evaluate, floors, scores_of_others
 from ampsim.runs.lifecycle import asked_to_end, begin, closing
 from ampsim.runs.locations import point_to
 from ampsim.runs.locks import alone
@@ -96,7 +96,7 @@ def run(
         doubtful = record_doubts(tracked, doubts(trainer, evaluation), notice)
         observer.doing("drawing figures and keeping the results")
         record_result(tracked, folder, state, evaluation, recording.sample_rate)
-        validated = validation_scores(trainer.renderer, fit.splits["validation"], state)
+        validated = validation_scores(trainer.renderers, fit.splits["validation"], state)
         tracked.log_metrics(validated, step=state.step)
         tracked.finish("KILLED" if trainer.stopped else "FINISHED")
     if tracked.place:
@@ -130,6 +130,7 @@ def scored(fit: Fit, notice: Callable[[str], None]) -> Evaluation:
     found = evaluate(fit.model, fit.splits["test"])
     for note in found.notes:
         notice(note)
+    found.scores.update(scores_of_others(fit.model, fit.splits["test"]))
     splits = [fit.splits[name] for name in ("train", "validation", "test")]
     found.scores.update(floors(*splits, future=fit.model.future))
     return found

@@ -7,7 +7,7 @@ from ampsim.config.run_config import RunConfig
 from ampsim.models import AmpModel
 from ampsim.models.saving import load
 from ampsim.recordings.preparing import prepare_as_then
-from ampsim.runs.evaluation import evaluate, floors
+from ampsim.runs.evaluation import evaluate, floors, scores_of_others
 from ampsim.runs.tracking import TrackedRun
 
 Notice = Callable[[str], None]
@@ -26,7 +26,8 @@ def score_again(tracked: TrackedRun, split_name: str, *, notice: Notice, oversam
     evaluation = evaluate(model, scored, oversample=oversample)
     for note in evaluation.notes:
         notice(note)
-    return {**evaluation.scores, **floors(spans["train"], spans["validation"], scored, future=model.future)}
+    others = scores_of_others(model, scored, oversample=oversample)
+    return {**evaluation.scores, **others, **floors(spans["train"], spans["validation"], scored, future=model.future)}
 
 
 def load_model(tracked: TrackedRun) -> AmpModel:

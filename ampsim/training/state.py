@@ -19,10 +19,15 @@ class State:
     elapsed_s: float = 0.0  # wall time spent fitting, with validation and without compilation
     best_loss: float = math.inf
     best_step: int = 0
+    member_losses: dict[str, float] = field(default_factory=dict)  # the best of each of the model's `members`
     stale: int = 0  # validations since the best
     sums: list[float] = field(default_factory=list)  # of each loss term over the current interval
     intervals: list[dict[str, float]] = field(default_factory=list)  # what was logged, one dict an interval
     pace: list[float] = field(default_factory=list)  # elapsed_s after each call, where the budget is in seconds
+
+    def __post_init__(self) -> None:
+        if not self.member_losses and math.isfinite(self.best_loss):  # a checkpoint of before there were several
+            self.member_losses = {"": self.best_loss}
 
     @classmethod
     def restored(cls, values: Mapping[str, Any]) -> "State":

@@ -22,6 +22,7 @@ from ampsim.recordings.pairs import Span
 from ampsim.training.budget import Budget
 from ampsim.training.checkpoint import Checkpoint
 from ampsim.training.observer import Observer
+from ampsim.training.packed import Packed
 from ampsim.training.segments import Segments
 from ampsim.training.state import Progress, State
 from ampsim.training.tones import Tones
@@ -99,8 +100,8 @@ class Trainer:
         )
         self.checkpoint = None if checkpoint is None else Checkpoint(checkpoint, checkpoint_every_s)
         self.tones = Tones.of(model, segments, anti_aliasing) if anti_aliasing else None
-        self.compile(xla=model.xla_training if xla is None else xla, precision=precision)
-        self.renderer = Renderer(model)
+        self.compile(xla=(model.xla_training or model.xla_parts) if xla is None else xla, precision=precision)
+        self.renderers = {name: Renderer(member) for name, member in model.members().items()}
         self.order: tuple[int, np.ndarray] = (-1, np.empty(0))
         self.stopped = False  # before its budget was spent, because it was asked to
         restored = self.checkpoint.restore(*self.learnt()) if resume and self.checkpoint else None
@@ -121,7 +122,6 @@ class Trainer:
     def compile(self, *, xla: bool, precision: str) -> None:
         """Prepare the optimizer and the functions that take steps, on one device or on several."""
         leave_to_adam(self.optimizer, self.model)
-        self.optimizer.build(self.model.trainable_variables)
         self.strategy, self.precision = tf.distribute.get_strategy(), precision
         replicas = self.strategy.num_replicas_in_sync
         if self.batch_size % replicas:
@@ -130,8 +130,18 @@ class Trainer:
                 "multiple of these"
             )
         several = replicas > 1  # which have to meet between forward and backward
-        self.forward = tf.function(self.model, jit_compile=xla) if several else self.model
-        self.run_steps = tf.function(self.steps, jit_compile=xla and not several)
+        parts = self.model.xla_parts and not several and precision == "float32"
+        members = self.model.members().values()
+        whole = xla and not self.model.xla_parts
+        self.forwards = [tf.function(each, jit_compile=whole) if several else each for each in members]
+        self.run_steps = tf.function(self.steps, jit_compile=xla and not several and not parts)
+        self.loss_gradient = tf.function(self.loss.gradient, jit_compile=xla) if parts else self.loss.gradient
+        self.packed = None
+        self.take_step = tf.autograph.experimental.do_not_convert(self.step) if parts else self.step
+        if parts and Packed.suits(self.optimizer):
+            self.packed = Packed(self.optimizer, self.model.trainable_variables, xla=xla)
+        else:
+            self.optimizer.build(self.model.trainable_variables)
 
     # ---- the story of a fit ----
 
@@ -200,7 +210,14 @@ class Trainer:
         began = time.perf_counter()
         starts = tf.zeros((self.steps_per_call, self.batch_size), tf.int32)
         with self.enough_memory():
-            self.run_steps(starts, tf.zeros(self.steps_per_call), tf.constant(0))
+            if self.model.xla_parts:  # which are compiled when a step is taken: one, from which nothing remains
+                changed = [variable for some in self.learnt() for variable in some]
+                before = [variable.numpy() for variable in changed]
+                self.run_steps(starts, tf.zeros(self.steps_per_call), tf.constant(1))
+                for variable, value in zip(changed, before, strict=True):
+                    variable.assign(value)
+            else:
+                self.run_steps(starts, tf.zeros(self.steps_per_call), tf.constant(0))
         took_s = time.perf_counter() - began
         if self.budget.seconds is not None and took_s > max(NOTABLE_S, 0.1 * self.budget.seconds):
             observer.notice(
@@ -247,7 +264,7 @@ class Trainer:
         while index < count:
             if self.budget.learning_rate is not None:
                 self.optimizer.learning_rate.assign(rates[index])
-            sums += self.strategy.experimental_local_results(self.strategy.run(self.step, (starts[index],)))[0]
+            sums += self.strategy.experimental_local_results(self.strategy.run(self.take_step, (starts[index],)))[0]
             index += 1
         return sums
 
@@ -262,22 +279,28 @@ class Trainer:
         segment = tf.gather(self.input, own[:, None] + tf.range(span))
         target = tf.gather(self.target, starts[:, None] + tf.range(length))
         with tf.GradientTape() as tape, products_in(self.precision):
-            prediction = self.forward(segment, training=True)
+            predictions = [forward(segment, training=True) for forward in self.forwards]
             if context.num_replicas_in_sync > 1:
                 # The loss is of the whole batch, as on one device (a ratio of sums is no mean of ratios); each device has
                 # the gradient of its own share, and the optimizer adds these up.
-                whole = context.all_gather(tf.stop_gradient(prediction), axis=0)
-                prediction = tf.concat([whole[:first], prediction, whole[first + share :]], axis=0)
-            outputs = [prediction]
+                wholes = [context.all_gather(tf.stop_gradient(each), axis=0) for each in predictions]
+                predictions = [
+                    tf.concat([whole[:first], part, whole[first + share :]], axis=0)
+                    for part, whole in zip(predictions, wholes, strict=True)
+                ]
+            penalties = []
             if self.tones:  # once for the whole batch, whatever it is shared out to
                 penalty = self.tones.penalty(tf.stack([self.seed % 2**31, starts[0] + starts[-1]]))
-                outputs.append(self.tones.weight * penalty / context.num_replicas_in_sync)
-        loss, terms, slope = self.loss.gradient(target, prediction)
-        slopes = [slope, *(tf.ones(()) for _ in outputs[1:])]
-        gradients = tape.gradient(outputs, self.model.trainable_variables, output_gradients=slopes)
-        loss += sum(outputs[1:])
-        self.optimizer.apply(gradients, self.model.trainable_variables)
-        return tf.stack([loss, *terms.values()])
+                penalties.append(self.tones.weight * penalty / context.num_replicas_in_sync)
+        lost = [self.loss_gradient(target, prediction) for prediction in predictions]
+        slopes = [*(slope for _, _, slope in lost), *(tf.ones(()) for _ in penalties)]
+        gradients = tape.gradient([*predictions, *penalties], self.model.trainable_variables, output_gradients=slopes)
+        if self.packed:
+            self.packed.apply(gradients)
+        else:
+            self.optimizer.apply(gradients, self.model.trainable_variables)
+        values = tf.add_n([tf.stack([loss, *terms.values()]) for loss, terms, _ in lost])
+        return values + tf.pad(tf.reshape(sum(penalties, tf.zeros(())), [1]), [[0, len(self.loss.terms)]])
 
     def next_starts(self) -> np.ndarray:
         """Segments for the next call: up to `steps_per_call` steps, not past the end of an interval or an epoch."""
@@ -338,18 +361,32 @@ class Trainer:
                 f"the validation loss became {row['validation_loss']} at epoch {row['epoch']:.2f}: lower "
                 "optimizer.learning_rate, or give data.splits.validation longer pieces than the loss looks at"
             )
-        if row["validation_loss"] < self.state.best_loss:
-            self.state.best_loss, self.state.best_step, self.state.stale = row["validation_loss"], self.state.step, 0
-            self.best = [variable.numpy() for variable in self.model.variables]
+        before = dict(self.state.member_losses)
+        for name, member in self.model.members().items():
+            loss = row[of_member("validation_loss", name)]
+            if loss < before.get(name, math.inf):
+                self.state.member_losses[name] = loss
+                kept = {id(variable) for variable in member.variables}
+                for index, variable in enumerate(self.model.variables):
+                    if id(variable) in kept:
+                        self.best[index] = variable.numpy()
+        if self.state.member_losses != before:
+            self.state.best_loss, self.state.best_step = sum(self.state.member_losses.values()), self.state.step
+            self.state.stale = 0
         else:
             self.state.stale += 1
 
     def validate(self) -> dict[str, float]:
-        pairs = [(span.target, self.renderer.span(span)) for span in self.validation]
-        lengths = [len(target) for target, _ in pairs]
-        losses = [float(self.loss(tf.constant(t[None]), tf.constant(p[None]))[0]) for t, p in pairs]
-        loss = float(np.average(losses, weights=lengths))
-        return {"validation_loss": loss, "validation_esr": waveform_scores(pairs)["esr"]}
+        """Loss and ESR of each member; without a name the losses' sum, and the ESR of the last, which is the model's."""
+        row = dict[str, float]()
+        for name, renderer in self.renderers.items():
+            pairs = [(span.target, renderer.span(span)) for span in self.validation]
+            lengths = [len(target) for target, _ in pairs]
+            losses = [float(self.loss(tf.constant(t[None]), tf.constant(p[None]))[0]) for t, p in pairs]
+            row[of_member("validation_loss", name)] = float(np.average(losses, weights=lengths))
+            row[of_member("validation_esr", name)] = esr = waveform_scores(pairs)["esr"]
+        total = sum(row[of_member("validation_loss", name)] for name in self.renderers)
+        return row | {"validation_loss": total, "validation_esr": esr}
 
     # ---- weights ----
 
@@ -364,6 +401,11 @@ class Trainer:
     def set_weights(self, values: list[np.ndarray]) -> None:
         for variable, value in zip(self.model.variables, values, strict=True):
             variable.assign(value)
+
+
+def of_member(key: str, name: str) -> str:
+    """A curve's name for one of a model's members; its own where the model is the only one."""
+    return f"{key}_{name}" if name else key
 
 
 def plain_rate(optimizer: keras.optimizers.Optimizer) -> float | None:

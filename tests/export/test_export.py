@@ -35,6 +35,12 @@ FAMILIES: dict[str, tuple[type, dict[str, Any]]] = {
     "tcn": (models.Tcn, {"channels": 3, "dilations": [1, 2, 4], "future": 2}),
     "wavenet": (models.WaveNet, {"channels": 4, "dilations": [[1, 2, 4], [1, 8]]}),
     "wavenet_gated": (models.WaveNet, {"channels": [3], "dilations": [[1, 2]], "gated": True, "future": 5}),
+    "wavenet_a2": (
+        models.WaveNet,
+        {"channels": [3, 2], "dilations": [[1, 5], [3]], "kernel_size": [[4, 2], [3]], "head_kernel_size": 5}
+        | {"activation": "leaky_relu", "negative_slope": 0.01},
+    ),
+    "slimmable": (models.Slimmable, {"channels": [2, 3], "dilations": [1, 4], "kernel_size": [4, 2]}),
     "wavenet_cab": (models.WaveNetCab, {"channels": 3, "layers": 2, "taps": 40, "tail": 10, "future": 6}),
     "lstm": (models.Lstm, {"units": 8, "burn_in": 60}),
     "lstm_two_layers": (models.Lstm, {"units": 3, "layers": 2, "burn_in": 60, "future": 4}),
@@ -49,6 +55,8 @@ HELD = {
     "dense": {"rtneural"},
     "wavenet": {"nam"},
     "wavenet_gated": {"nam"},
+    "wavenet_a2": {"nam"},
+    "slimmable": {"nam"},
     "wavenet_cab": {"nam", "rig"},
     "lstm": {"nam", "rtneural", "aidax"},
     "lstm_two_layers": {"nam", "rtneural"},

@@ -23,6 +23,16 @@ TINY: dict[str, tuple[type, dict[str, Any]]] = {
     "tcn": (models.Tcn, {"channels": 3, "dilations": [1, 2, 4], "future": 2}),
     "wavenet": (models.WaveNet, {"channels": 4, "dilations": [[1, 2, 4], [1, 8]]}),
     "wavenet_gated": (models.WaveNet, {"channels": [3], "dilations": [[1, 2]], "gated": True, "future": 5}),
+    "wavenet_a2": (
+        models.WaveNet,
+        {"channels": [4], "dilations": [[1, 5]], "kernel_size": [[4, 2]], "head_kernel_size": 5}
+        | {"activation": "leaky_relu", "negative_slope": 0.01},
+    ),
+    "slimmable": (
+        models.Slimmable,
+        {"channels": [2, 3], "dilations": [1, 4], "kernel_size": [4, 2], "head_kernel_size": 3}
+        | {"activation": "leaky_relu", "negative_slope": 0.01},
+    ),
     "wavenet_cab": (models.WaveNetCab, {"channels": 3, "layers": 2, "taps": 40, "future": 6}),
     "lstm": (models.Lstm, {"units": 3, "layers": 2, "burn_in": 60, "skip": True, "future": 4}),
     "gru": (models.Gru, {"units": 3, "burn_in": 60}),
@@ -106,7 +116,8 @@ def test_every_weight_has_a_finite_gradient_under_xla_too(model: models.AmpModel
     @tf.function(jit_compile=True)
     def gradients() -> list[tf.Tensor]:
         with tf.GradientTape() as tape:
-            loss = tf.reduce_mean(tf.square(model(segment, training=True)))
+            outputs = [each(segment, training=True) for each in model.members().values()]
+            loss = sum(tf.reduce_mean(tf.square(output)) for output in outputs)
         return tape.gradient(loss, model.trainable_variables)
 
     for variable, gradient in zip(model.trainable_variables, gradients(), strict=True):
@@ -137,6 +148,17 @@ def test_every_weight_has_a_finite_gradient_under_xla_too(model: models.AmpModel
         (models.WaveNet, {"dilations": []}, "channels"),
         (models.WaveNet, {"dilations": [[1], []]}, "dilations"),
         (models.WaveNet, {"kernel_size": 0}, "kernel_size=0"),
+        (models.WaveNet, {"dilations": [[1, 2]], "channels": [3], "kernel_size": [[3]]}, "as long as"),
+        (models.WaveNet, {"dilations": [[1, 2]], "channels": [3], "kernel_size": [3, 3]}, "as long as"),
+        (models.WaveNet, {"dilations": [[1, 2]], "channels": [3], "kernel_size": [[3, 0]]}, "kernel_size"),
+        (models.WaveNet, {"head_kernel_size": 0}, "head_kernel_size=0"),
+        (models.Slimmable, {"channels": [3]}, "an entry in every list"),
+        (models.Slimmable, {"names": [], "channels": [], "max_values": []}, "one or more nets"),
+        (models.Slimmable, {"names": ["a", "a"]}, "a name of its own"),
+        (models.Slimmable, {"names": ["a", "b c"]}, "a name of its own"),
+        (models.Slimmable, {"max_values": [0.5, 0.5]}, "they ascend"),
+        (models.Slimmable, {"max_values": [1.0, 0.5]}, "they ascend"),
+        (models.Slimmable, {"max_values": [0.2, 0.9]}, "1 or more"),
         (models.WaveNetCab, {"taps": 0}, "taps=0"),
         (models.WaveNetCab, {"layers": 0}, "layers=0"),
         (models.WaveNetCab, {"taps": 8, "future": 9}, "future=9"),
