@@ -7,6 +7,7 @@ from itertools import chain
 from pathlib import Path
 
 from ampsim import AmpsimError
+from ampsim.config.run_config import assignment
 from ampsim.files import expanded
 from ampsim.recordings.pairs import AudioPair
 from ampsim.recordings.sources import Source
@@ -51,6 +52,13 @@ class Folder(Source):
 
     def load(self) -> list[AudioPair]:
         raise AmpsimError("data=folder stands for many recordings, which `ampsim train` learns one by one")
+
+    def words_of_each(self, words: Sequence[str]) -> list[list[str]]:
+        """For each recording, the words of a command that learn it, made from those that name the folder; see `takes`."""
+        own = ("data", "data.path", "data.input", "name")
+        others = [word for word in words if word.lstrip("+").partition("=")[0] not in own]
+        named = [{**take.data, "name": take.name} for take in self.takes()]
+        return [[*others, *(word for item in each.items() for word in assignment(*item))] for each in named]
 
     def takes(self) -> list[Take]:
         """The recordings, by name.

@@ -8,14 +8,15 @@ from typing import Any
 from ampsim import AmpsimError
 from ampsim.config import plugins
 from ampsim.config.run_config import RunConfig
-from ampsim.export import Details, Excerpt, Export, export, formats_named
+from ampsim.export import Details, Excerpt, Export, export, for_plugins, formats_named
 from ampsim.export import keras as served
+from ampsim.export.formats import file_stem
 from ampsim.metrics.scores import renamed
 from ampsim.recordings import virtual_amp
 from ampsim.recordings.sources import DEFAULT_RATE
 from ampsim.runs.finished import load_model
 from ampsim.runs.provenance import installed
-from ampsim.runs.tracking import TrackedRun
+from ampsim.runs.tracking import NOTE, TrackedRun
 from ampsim.signals import audio
 
 
@@ -60,6 +61,21 @@ def take_out(
     tracked.log_tags({f"export.{made.format.name}": made.told() for made in exports})
     tracked.log_tags({f"alignment.{made.format.name}": made.probe.told() for made in exports if made.probe})
     return exports
+
+
+def keep(tracked: TrackedRun, formats: str) -> None:
+    """Keep a run's model with it in these formats, "auto" for what plugins play; why one cannot be had stands in the run's
+    description."""
+    try:
+        if formats == "auto":
+            best = for_plugins(load_model(tracked))
+            if not best:
+                raise AmpsimError("no plugin plays this model from a file")
+            formats = best.name
+        with tempfile.TemporaryDirectory() as folder:
+            take_out(tracked, formats, Path(folder) / ("all" if "," in formats else file_stem(tracked.name)))
+    except AmpsimError as error:
+        tracked.log_tags({NOTE: f"{tracked.tags.get(NOTE, '')}\n\nnot exported: {error}".lstrip()})
 
 
 def stated_levels(tracked: TrackedRun) -> dict[str, Any]:

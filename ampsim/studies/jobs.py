@@ -20,7 +20,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -296,28 +295,10 @@ def train_job(sender: Connection, job: Job, task: Task) -> Outcome:
     except AmpsimError as error:
         return Outcome("failed", str(error))
     if task.export and not result.stopped:
-        export(result.tracked, task.export)
+        from ampsim.runs.exporting import keep
+
+        keep(result.tracked, task.export)
     return Outcome("finished", values=result.scores | result.validated)
-
-
-def export(tracked: Any, formats: str) -> None:
-    """Keep a run's model with it in these formats; why one cannot be had is told in the run's description."""
-    from ampsim.export import for_plugins
-    from ampsim.export.formats import file_stem
-    from ampsim.runs.exporting import take_out
-    from ampsim.runs.finished import load_model
-    from ampsim.runs.tracking import NOTE
-
-    try:
-        if formats == "auto":
-            best = for_plugins(load_model(tracked))
-            if not best:
-                raise AmpsimError("no plugin plays this model from a file")
-            formats = best.name
-        with tempfile.TemporaryDirectory() as folder:
-            take_out(tracked, formats, Path(folder) / ("all" if "," in formats else file_stem(tracked.name)))
-    except AmpsimError as error:
-        tracked.log_tags({NOTE: f"{tracked.tags.get(NOTE, '')}\n\nnot exported: {error}".lstrip()})
 
 
 def record_failure(sender: Connection, job: Job, task: Task, outcome: Outcome) -> Outcome:

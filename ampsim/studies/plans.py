@@ -4,7 +4,7 @@ import functools
 import itertools
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -18,7 +18,6 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ampsim import AmpsimError
-from ampsim.config.run_config import assignment
 from ampsim.config.schema import Sweep, checked
 from ampsim.config.settings import conf, groups, plain, refuse_unreadable, told, with_one_budget
 from ampsim.config.targets import build, nearest
@@ -96,25 +95,12 @@ def planned(overrides: Sequence[str], *, multirun: bool) -> Plan | None:
     if folder:
         root = expanded(configs[0]["data"]["path"])
         jobs = [
-            [*others, *take]
-            for job, config in zip(jobs, configs, strict=True)
-            for others, take in each_take(job, config)
+            one
+            for job, each in zip(jobs, configs, strict=True)
+            for one in build(each["data"], "data").words_of_each(job)
         ]
         return Plan(**common, jobs=jobs, configs=composed_all(jobs), folder=root)
     return Plan(**common, jobs=jobs, configs=configs)
-
-
-def each_take(words: Sequence[str], config: dict[str, Any]) -> Iterator[tuple[list[str], list[str]]]:
-    """For each recording of a folder, the words of a job that stay, and those that name the recording."""
-    source: Any = build(config["data"], "data")
-    others = [
-        word for word in words if word.lstrip("+").partition("=")[0] not in ("data", "data.path", "data.input", "name")
-    ]
-    for take in source.takes():
-        yield (
-            others,
-            [word for key, value in {**take.data, "name": take.name}.items() for word in assignment(key, value)],
-        )
 
 
 def composed_all(jobs: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
