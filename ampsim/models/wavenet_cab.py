@@ -28,7 +28,9 @@ class WaveNetCab(WaveNet):
 
     Args:
         layers: of the array; the dilation doubles from 1 on.
-        channels, kernel_size, activation, gated, head_scale: as of `WaveNet`.
+        dilations: of the layers, in place of `layers`.
+        kernel_size: taps of every layer, or a list with one number a layer.
+        channels, head_kernel_size, activation, negative_slope, gated, head_scale: as of `WaveNet`.
         taps: length of the filter in training, `future` of it on the current sample and later ones.
         tail: older taps than these; zeros until `solve`.
         treble: what the treble counts for in `solve`, against the waveform; 0 leaves it out.
@@ -39,8 +41,11 @@ class WaveNetCab(WaveNet):
         *,
         channels: int = 12,
         layers: int = 8,
-        kernel_size: int = 3,
+        dilations: Sequence[int] | None = None,
+        kernel_size: int | Sequence[int] = 3,
+        head_kernel_size: int = 1,
         activation: str = "tanh",
+        negative_slope: float = 0.2,
         gated: bool = False,
         head_scale: float = 1.0,
         taps: int = 1024,
@@ -60,9 +65,11 @@ class WaveNetCab(WaveNet):
         self.taps, self.tail, self.treble = taps, tail, treble
         super().__init__(
             channels=channels,
-            dilations=[[2**number for number in range(layers)]],
-            kernel_size=kernel_size,
+            dilations=[[2**number for number in range(layers)] if dilations is None else dilations],
+            kernel_size=kernel_size if isinstance(kernel_size, int) else [kernel_size],
+            head_kernel_size=head_kernel_size,
             activation=activation,
+            negative_slope=negative_slope,
             gated=gated,
             head_scale=head_scale,
             future=future,
@@ -81,7 +88,7 @@ class WaveNetCab(WaveNet):
 
     def transform(self, segment: tf.Tensor, training: bool = False) -> tf.Tensor:
         skip = self.tail if training else 0
-        return self.cabinet(super().transform(segment[:, skip:]), skip=skip)
+        return self.cabinet(super().transform(segment[:, skip:], training), skip=skip)
 
     def plain_stream(self, block_length: int) -> tuple[PlainStream, Any]:
         def net(channel: tf.Tensor, past: Past) -> tf.Tensor:
@@ -99,7 +106,10 @@ class WaveNetCab(WaveNet):
         inputs = self.arrays[-1].channels
         silent = {"channels": 1, "kernel_size": 1, "dilations": [1], "activation": "tanh", "gated": False}
         entries = [
-            *(headed(entry, entry.pop("head_size"), entry.pop("head_bias")) for entry in entries),
+            *(
+                entry if "head" in entry else headed(entry, entry.pop("head_size"), entry.pop("head_bias"))
+                for entry in entries
+            ),
             headed({"input_size": inputs, "condition_size": 1, **silent}, 1, False, kernel_size=len(kernel)),
         ]
         # Rechannel, convolution and its bias, mixin, residual and its bias.

@@ -189,3 +189,10 @@ def test_a_net_of_other_sizes_is_told_to_cost_more(changes: dict[str, Any], rule
     fast = 1e9 / (RATE * A2_NS[8])
     assert form.speed(full) == pytest.approx(fast)
     assert form.speed(other) != pytest.approx(fast)
+
+
+def test_the_net_of_a_rig_meets_every_rule_too(tmp_path: Path):
+    model = made("a2_cab")
+    (rig,) = export.export(model, export.formats_named("rig"), tmp_path / "rig", export.Details(name="a"))
+    net = json.loads((rig.path / "a.nam").read_text())
+    assert core_faults(net) == neural_audio_faults(net) == []

@@ -42,6 +42,11 @@ FAMILIES: dict[str, tuple[type, dict[str, Any]]] = {
     ),
     "slimmable": (models.Slimmable, {"channels": [2, 3], "dilations": [1, 4], "kernel_size": [4, 2]}),
     "wavenet_cab": (models.WaveNetCab, {"channels": 3, "layers": 2, "taps": 40, "tail": 10, "future": 6}),
+    "a2_cab": (
+        models.WaveNetCab,
+        {"channels": 3, "dilations": [1, 5], "kernel_size": [4, 2], "head_kernel_size": 3, "taps": 40, "tail": 10}
+        | {"activation": "leaky_relu", "negative_slope": 0.01, "future": 6},
+    ),
     "lstm": (models.Lstm, {"units": 8, "burn_in": 60}),
     "lstm_two_layers": (models.Lstm, {"units": 3, "layers": 2, "burn_in": 60, "future": 4}),
     "lstm_skip": (models.Lstm, {"units": 8, "burn_in": 60, "skip": True}),
@@ -58,6 +63,7 @@ HELD = {
     "wavenet_a2": {"nam"},
     "slimmable": {"nam"},
     "wavenet_cab": {"nam", "rig"},
+    "a2_cab": {"nam", "rig"},
     "lstm": {"nam", "rtneural", "aidax"},
     "lstm_two_layers": {"nam", "rtneural"},
     "lstm_skip": {"aidax"},

@@ -34,6 +34,11 @@ TINY: dict[str, tuple[type, dict[str, Any]]] = {
         | {"activation": "leaky_relu", "negative_slope": 0.01},
     ),
     "wavenet_cab": (models.WaveNetCab, {"channels": 3, "layers": 2, "taps": 40, "future": 6}),
+    "a2_cab": (
+        models.WaveNetCab,
+        {"channels": 3, "dilations": [1, 5], "kernel_size": [4, 2], "head_kernel_size": 3, "taps": 30, "future": 4}
+        | {"activation": "leaky_relu", "negative_slope": 0.01},
+    ),
     "lstm": (models.Lstm, {"units": 3, "layers": 2, "burn_in": 60, "skip": True, "future": 4}),
     "gru": (models.Gru, {"units": 3, "burn_in": 60}),
     "ssm": (models.Ssm, {"channels": 3, "states": 2, "layers": 2, "burn_in": 130, "skip": True, "future": 3}),
