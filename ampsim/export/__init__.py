@@ -13,13 +13,13 @@ from ampsim.export.keras import Keras
 from ampsim.export.litert import LiteRT
 from ampsim.export.nam import GEAR_TYPES, TONE_TYPES, Nam
 from ampsim.export.onnx import Onnx
-from ampsim.export.probe import Excerpt, Probe, probe
 from ampsim.export.rig import Rig
 from ampsim.export.rtneural import RTNeural
 from ampsim.files import atomic, atomic_folder, expanded, refuse_existing, refuse_existing_folder
 from ampsim.models import AmpModel
 from ampsim.models.forms import CannotHoldError
 from ampsim.recordings.levels import level
+from ampsim.recordings.probe import Excerpt, Probe, probe
 
 __all__ = [
     "FORMATS",

@@ -11,8 +11,8 @@ from scipy import signal as dsp
 from synthetic import RATE
 
 from ampsim import AmpsimError, export, models, players
-from ampsim.export.probe import Excerpt, probe
 from ampsim.recordings import virtual_amp
+from ampsim.recordings.probe import Excerpt, probe
 
 FAST = 44100
 GUITAR = virtual_amp.guitar(3.0, FAST, seed=3)

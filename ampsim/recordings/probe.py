@@ -1,12 +1,12 @@
 """When an exported file answers: its onset, latency and polarity, heard against the amp that its model learnt from."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from ampsim.export.formats import Play
 from ampsim.recordings.pairs import unclear
 from ampsim.recordings.preparing import LEFT_S
 from ampsim.signals.alignment import Timing, advanced, least_error, timing
@@ -120,7 +120,7 @@ class Probe:
         return f"it lies {self.lag:+.3f} samples from the amp's recording, upright against it{begins}"
 
 
-def probe(play: Play, excerpt: Excerpt | None, latency: int, sample_rate: int) -> Probe:
+def probe(play: Callable[[Signal], Signal], excerpt: Excerpt | None, latency: int, sample_rate: int) -> Probe:
     """Play an excerpt of the recording through a file and compare with the amp.
 
     Args:
