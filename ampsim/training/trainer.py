@@ -136,12 +136,12 @@ class Trainer:
         self.forwards = [tf.function(each, jit_compile=whole) if several else each for each in members]
         self.run_steps = tf.function(self.steps, jit_compile=xla and not several and not parts)
         self.loss_gradient = tf.function(self.loss.gradient, jit_compile=xla) if parts else self.loss.gradient
-        self.packed = None
         self.take_step = tf.autograph.experimental.do_not_convert(self.step) if parts else self.step
         if parts and Packed.suits(self.optimizer):
-            self.packed = Packed(self.optimizer, self.model.trainable_variables, xla=xla)
+            self.apply = Packed(self.optimizer, self.model.trainable_variables, xla=xla).apply
         else:
             self.optimizer.build(self.model.trainable_variables)
+            self.apply = tf.function(self.apply_to_each, jit_compile=xla) if parts else self.apply_to_each
 
     # ---- the story of a fit ----
 
@@ -295,12 +295,12 @@ class Trainer:
         lost = [self.loss_gradient(target, prediction) for prediction in predictions]
         slopes = [*(slope for _, _, slope in lost), *(tf.ones(()) for _ in penalties)]
         gradients = tape.gradient([*predictions, *penalties], self.model.trainable_variables, output_gradients=slopes)
-        if self.packed:
-            self.packed.apply(gradients)
-        else:
-            self.optimizer.apply(gradients, self.model.trainable_variables)
+        self.apply(gradients)
         values = tf.add_n([tf.stack([loss, *terms.values()]) for loss, terms, _ in lost])
         return values + tf.pad(tf.reshape(sum(penalties, tf.zeros(())), [1]), [[0, len(self.loss.terms)]])
+
+    def apply_to_each(self, gradients: Sequence[tf.Tensor]) -> None:
+        self.optimizer.apply(gradients, self.model.trainable_variables)
 
     def next_starts(self) -> np.ndarray:
         """Segments for the next call: up to `steps_per_call` steps, not past the end of an interval or an epoch."""

@@ -20,7 +20,11 @@ from ampsim.training.state import Progress
 from ampsim.training.trainer import Trainer
 
 TAKE = pair(1.5)
-SHAPE: dict[str, Any] = {"head_scale": 0.5, "head_kernel_size": 3}
+SHAPE: dict[str, Any] = {
+    "head_scale": 0.5,
+    "head_kernel_size": 3,
+    "activation": "leaky_relu",
+}  # which compiles its parts
 
 
 def together() -> Slimmable:
@@ -38,13 +42,14 @@ def alone(like: AmpModel, channels: int) -> WaveNet:
     return model
 
 
-def trainer(model: AmpModel, **arguments: Any) -> Trainer:
+def trainer(model: AmpModel, optimizer: keras.optimizers.Optimizer | None = None, **arguments: Any) -> Trainer:
     tf.config.experimental.enable_op_determinism()
     spans = [Span(TAKE, 0, 9400)]
     segments = Segments(spans, history=model.history, lookahead=model.lookahead, segment_length=400)
     options = {"batch_size": 2, "epochs": 4, "steps_per_call": 3, "validate_every": 0.5} | arguments
     loss, validation = Sum(terms={"esr": ESR()}), [Span(TAKE, 9500, 12_000)]
-    return Trainer(model, loss, keras.optimizers.Adam(0.1), Cosine(), segments, validation, **options)
+    optimizer = optimizer or keras.optimizers.Adam(0.1)
+    return Trainer(model, loss, optimizer, Cosine(), segments, validation, **options)
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +78,13 @@ def test_each_learns_what_it_would_learn_alone(unbroken: Trainer, name: str, cha
     fit.fit()
     expected = [row["validation_loss"] for row in fit.state.intervals]
     assert_allclose([row[f"validation_loss_{name}"] for row in unbroken.state.intervals], expected, rtol=2e-3)
+
+
+def test_an_optimizer_of_matrices_trains_them_too():
+    fit = trainer(together(), optimizer=keras.optimizers.Muon(0.01), epochs=2)
+    fit.fit()
+    losses = [row["validation_loss"] for row in fit.state.intervals]
+    assert losses[-1] < losses[0]
 
 
 class Interrupted(Exception):
