@@ -26,20 +26,22 @@ from ampsim.metrics.waveform import ErrorCurve, esr, esr_over_time, waveform_sco
 
 @dataclass(frozen=True)
 class Measured:
-    """What (target, prediction) signals score, by name; the sums of blocks that the scores come from; and `notes`,
-    sentences on scores that leave something out."""
+    """What (target, prediction) signals score, by name; the sums of blocks that the scores come from; what is played while
+    notes decay; and `notes`, sentences on scores that leave something out."""
 
     scores: dict[str, float]
     blocks: Blocks
+    hiss: Hiss
     notes: list[str]
 
 
 def measured(pairs: Pairs, sample_rate: int) -> Measured:
     """All scores that need nothing but the signals, each of shape (num_samples,); those that do not exist are NaN."""
-    mushra = predicted_mushra(pairs, sample_rate)
-    scores = waveform_scores(pairs) | ear_scores(pairs, sample_rate) | mushra.scores
+    mushra, hissed = predicted_mushra(pairs, sample_rate), hiss(pairs, sample_rate)
+    scores = waveform_scores(pairs) | ear_scores(pairs, sample_rate) | mushra.scores | {"hiss_db": hissed.db}
     scores |= registered_scores(pairs, sample_rate)
-    return Measured(scores, block_sums(pairs, sample_rate, predicted_mushra=mushra.ratings), mushra.notes)
+    blocks = block_sums(pairs, sample_rate, predicted_mushra=mushra.ratings)
+    return Measured(scores, blocks, hissed, mushra.notes + hissed.notes)
 
 
 def ear_scores(pairs: Pairs, sample_rate: int) -> dict[str, float]:
