@@ -230,11 +230,7 @@ def scored(
 ) -> Scorecard:
     """Score renders of an amp against its recording, the target; see `ampsim.api.score`."""
     metric = current(metric)
-    if metric not in SCORES or SCORES[metric].kind != "quality":
-        names = [score.name for score in SCORES.values() if score.kind == "quality"]
-        raise AmpsimError(f"renders have no score `{metric}`{nearest(metric, names)}")
-    if metric == zimtohrli.NAME and not zimtohrli.installed():
-        raise AmpsimError(f"{metric} needs a package that is not installed: pip install 'ampsim[zimtohrli]'")
+    refuse_metric(metric)
     report(f"reading {Path(target).name}")
     file, samples, notes = read_target(expanded(target), channel)
     paths = [expanded(each) for each in candidates]
@@ -249,13 +245,21 @@ def scored(
     for number, each in enumerate(kept, 1):
         report(f"scoring {each.name} ({number} of {len(kept)})")
         found.append(judged(wanted, cut(each, start, stop), file.sample_rate))
-        if metric not in (found[0].scores or {}):
-            raise AmpsimError(f"renders have no score `{metric}`: it needs the model itself")
     found, alike = shared(found)
     notes += alike
     order, differences = ordered(found, metric)
     in_order = [found[k] for k in order]
     return Scorecard(file.path, wanted, file.sample_rate, start, metric, in_order, differences, left_out, notes)
+
+
+def refuse_metric(metric: str) -> None:
+    """Raises AmpsimError for a score that renders do not have, before any of them is read."""
+    names = [score.name for score in SCORES.values() if score.kind == "quality" and not score.of_model]
+    if metric not in names:
+        why = ": it needs the model itself" if metric in SCORES and SCORES[metric].of_model else nearest(metric, names)
+        raise AmpsimError(f"renders have no score `{metric}`{why}")
+    if metric == zimtohrli.NAME and not zimtohrli.installed():
+        raise AmpsimError(f"{metric} needs a package that is not installed: pip install 'ampsim[zimtohrli]'")
 
 
 # ---- Files ----------------------------------------------------------------------------------------------------------

@@ -63,8 +63,8 @@ def hiss(pairs: Pairs, sample_rate: int) -> Hiss:
     if duration_s < SHORTEST_S:
         return unknown(
             frequencies,
-            f"no hiss: neither the amp nor its treble falls {FALL_DB:g} dB below its loudest for {SHORTEST_S:g} s: put notes "
-            "that ring out into this split",
+            f"no hiss: neither the amp nor its treble falls {FALL_DB:g} dB below its loudest for {SHORTEST_S:g} s: score "
+            "notes that ring out too",
         )
     floor = float(np.mean(target.sum(axis=1))) * 10 ** (INAUDIBLE_DB / 10)
     levels = [float(np.mean(side[quiet][:, band].sum(axis=1))) + floor for side in (target, prediction)]

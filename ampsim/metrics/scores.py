@@ -37,6 +37,7 @@ class Score:
         headline: shown beside the metric that a comparison ranks by.
         column: header in the table of a sweep; empty leaves the score out.
         validated: measured on the validation split too, where a search may choose by it.
+        of_model: needs the model itself, so that a render by itself has no such score.
         timed: depends on the machine's load, so that the same model never scores the same twice.
         quotient: fields of `Blocks` whose sums' quotient is the score.
     """
@@ -53,6 +54,7 @@ class Score:
     headline: bool = False
     column: str = ""
     validated: bool = False
+    of_model: bool = False
     timed: bool = False
     quotient: tuple[str, str] | None = None
 
@@ -177,8 +179,9 @@ BUILT_IN = (
         "aliasing",
         "{:.1f} dB",
         "energy off the harmonics over energy on them, mean of 36 tones from 1 to 8 kHz",
+        of_model=True,
     ),
-    Score("aliasing_worst_db", "worst aliasing", "{:.1f} dB", "the same of the tone that aliases most"),
+    Score("aliasing_worst_db", "worst aliasing", "{:.1f} dB", "the same of the tone that aliases most", of_model=True),
     Score(
         "hiss_db",
         "hiss",

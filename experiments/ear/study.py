@@ -65,7 +65,7 @@ ADAM = ["optimizer=adam", "training.segment_length=2048"]
 # Steps, and the words of a command; what `model.treble` and `model.tail` solve for after training would blur the losses.
 FAMILIES = {
     "wavenet_cab": (
-        80,
+        300,
         ["model=wavenet_cab", "model.channels=8", "model.layers=6", "model.tail=0", "model.treble=0"],
     ),
     "wiener_hammerstein": (
@@ -73,7 +73,7 @@ FAMILIES = {
         ["model=wiener_hammerstein", *ADAM, "optimizer.learning_rate=0.004", "training.xla=false"],
     ),
     LSTM: (
-        60,
+        150,
         [
             "model=lstm",
             "model.units=8",
@@ -246,9 +246,10 @@ def missing(path: Path, options: argparse.Namespace) -> Iterator[tuple[str, str,
     if path.exists():
         with path.open(newline="", encoding="utf-8") as file:
             done = {(row["family"], row["recording"], row["loss"], int(row["seed"])) for row in csv.DictReader(file)}
-    alone = [family for family in options.families if family != LSTM]
-    jobs = [(family, name, [loss]) for loss in options.losses for name in options.recordings for family in alone]
-    jobs += [(LSTM, name, options.losses) for name in options.recordings if LSTM in options.families]
+    jobs = []
+    for family in options.families:
+        together = [options.losses] if family == LSTM else [[loss] for loss in options.losses]
+        jobs += [(family, name, losses) for losses in together for name in options.recordings]
     for family, name, losses in jobs:
         runs = [(loss, seed) for loss in losses for seed in SEEDS if (family, name, loss, seed) not in done]
         if runs:

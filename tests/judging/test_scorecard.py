@@ -136,7 +136,20 @@ def test_the_other_model_of_hearing_is_a_row_where_it_is_installed(folder: Path,
 
 def test_a_score_of_a_model_is_not_one_of_a_render(folder: Path):
     with pytest.raises(AmpsimError, match="it needs the model itself"):
-        scored(folder / "amp.wav", [folder / "amp.wav"], metric="aliasing_db")
+        scored(folder / "amp.wav", [folder / "amp.wav"], metric="aliasing_db", report=pytest.fail)
+
+
+def test_hiss_is_a_score_of_renders(tmp_path: Path):
+    rate = 44100
+    seconds = np.arange(3 * rate) / rate
+    sound = np.exp(-2 * seconds) * np.sin(2 * np.pi * 220 * seconds)
+    noise = 1e-3 * np.random.default_rng(4).standard_normal((2, len(sound)))
+    amp = write(tmp_path / "amp.wav", sound + noise[0], rate)
+    files = [write(tmp_path / f"{name}.wav", sound + gain * noise[1], rate) for name, gain in (("more", 4), ("less", 1))]
+    card = scored(amp, files, metric="hiss_db")
+    assert [each.name for each in card.candidates] == ["less", "more"]
+    found = [(each.scores or {})["hiss_db"] for each in card.candidates]
+    assert found == pytest.approx([0, 20 * np.log10(4)], abs=0.5)
 
 
 def test_another_rate_is_resampled_to_the_targets(folder: Path, sound: np.ndarray):

@@ -69,8 +69,8 @@ def test_no_decay_no_band_and_no_samples_have_no_hiss_and_say_why():
     found = hiss([(steady, steady)], RATE)
     assert math.isnan(found.db)
     assert found.notes == [
-        "no hiss: neither the amp nor its treble falls 10 dB below its loudest for 0.25 s: put notes that ring out into this "
-        "split"
+        "no hiss: neither the amp nor its treble falls 10 dB below its loudest for 0.25 s: score notes that ring "
+        "out too"
     ]
     assert "22050 Hz leaves too little above 10 kHz" in hiss([(pluck(), pluck())], 22050).note
     for signal in (np.zeros(100), np.zeros(RATE)):
