@@ -145,7 +145,9 @@ def test_hiss_is_a_score_of_renders(tmp_path: Path):
     sound = np.exp(-2 * seconds) * np.sin(2 * np.pi * 220 * seconds)
     noise = 1e-3 * np.random.default_rng(4).standard_normal((2, len(sound)))
     amp = write(tmp_path / "amp.wav", sound + noise[0], rate)
-    files = [write(tmp_path / f"{name}.wav", sound + gain * noise[1], rate) for name, gain in (("more", 4), ("less", 1))]
+    files = [
+        write(tmp_path / f"{name}.wav", sound + gain * noise[1], rate) for name, gain in (("more", 4), ("less", 1))
+    ]
     card = scored(amp, files, metric="hiss_db")
     assert [each.name for each in card.candidates] == ["less", "more"]
     found = [(each.scores or {})["hiss_db"] for each in card.candidates]
