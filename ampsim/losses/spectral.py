@@ -175,7 +175,8 @@ class LogMel(Spectral):
 
     Args:
         num_bands: bands from `low_hz` to `high_hz`, equally wide on the mel scale.
-        high_hz: None takes 16 kHz, or 0.45 of the sample rate if that is lower.
+        high_hz: None takes 16 kHz, or 0.45 of the sample rate if that is lower. Bands that reach above half the sample rate
+            are all moved down, so that they end at 0.45 of it: a preset for the treble works at any rate.
         spectral: the arguments of `Spectral`.
     """
 
@@ -190,14 +191,16 @@ class LogMel(Spectral):
 
     def prepare_sizes(self) -> None:
         rate = self.sample_rate
-        high_hz = min(16000.0, 0.45 * rate) if self.high_hz is None else self.high_hz
-        if not 0 <= self.low_hz < high_hz <= rate / 2:
+        low_hz, high_hz = self.low_hz, min(16000.0, 0.45 * rate) if self.high_hz is None else self.high_hz
+        if not 0 <= low_hz < high_hz:
             raise AmpsimError(
-                f"LogMel: there are no bands from {self.low_hz:g} to {high_hz:g} Hz at {rate} Hz: set the loss "
+                f"LogMel: there are no bands from {low_hz:g} to {high_hz:g} Hz at {rate} Hz: set the loss "
                 f"term's low_hz and high_hz between 0 and {rate / 2:g}"
             )
+        if high_hz > rate / 2:
+            low_hz, high_hz = 0.45 * rate / high_hz * low_hz, 0.45 * rate
         for size in self.sizes:
-            bands = filters.mel_bands(self.num_bands, size, rate, low_hz=self.low_hz, high_hz=high_hz)
+            bands = filters.mel_bands(self.num_bands, size, rate, low_hz=low_hz, high_hz=high_hz)
             refuse_empty(bands, self, size)
             self.bands[size] = bands.astype(np.float32)
 

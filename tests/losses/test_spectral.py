@@ -94,6 +94,13 @@ def test_log_mel_is_the_distance_of_band_levels_in_db():
     assert value(loss, TARGET, 2 * TARGET) == pytest.approx(20 * np.log10(2), rel=1e-4)
 
 
+def test_bands_of_the_treble_move_down_where_the_rate_has_less_of_it():
+    high = prepared(LogMel(num_bands=12, low_hz=6000, high_hz=20000, sizes=[2048]), rate=16000)
+    same = prepared(LogMel(num_bands=12, low_hz=2160, high_hz=7200, sizes=[2048]), rate=16000)
+    assert value(high, TARGET, PREDICTION) == pytest.approx(value(same, TARGET, PREDICTION), rel=1e-6)
+    assert value(high, TARGET, PREDICTION) > 0
+
+
 def test_a_signal_shorter_than_a_window_is_filled_up():
     loss = prepared(MultiResolutionSTFT(sizes=[512]))
     padded = [np.pad(x[:, :300], ((0, 0), (0, 212))) for x in (TARGET, PREDICTION)]
@@ -103,8 +110,8 @@ def test_a_signal_shorter_than_a_window_is_filled_up():
 def test_what_cannot_work_is_refused_with_what_to_change():
     with pytest.raises(AmpsimError, match=r"2,048 samples is longer than the 1,024.*raise training.segment_length"):
         prepared(MultiResolutionSTFT(), 1024)
-    with pytest.raises(AmpsimError, match="there are no bands from 60 to 16000 Hz at 22050 Hz"):
-        prepared(LogMel(high_hz=16000), rate=22050)
+    with pytest.raises(AmpsimError, match="there are no bands from 18000 to 16000 Hz at 44100 Hz"):
+        prepared(LogMel(low_hz=18000))
     with pytest.raises(AmpsimError, match="lower the loss term's num_bands"):
         prepared(LogMel(num_bands=128, sizes=[512]))
     with pytest.raises(ValueError, match="either sizes_ms"):
