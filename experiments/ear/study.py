@@ -2,6 +2,7 @@
 
     python experiments/ear/study.py ear.csv           # trains what the file does not hold yet; safe to stop and run again
     python experiments/ear/study.py ear.csv --steps 8 --losses esr mfcc --recordings ds1   # a part, to see that it runs
+    python experiments/ear/study.py noise.csv --families minute --recordings ds1 --losses esr_both esr_treble esr_highs --seeds 0
 
 AMPSIM_DATA names the folder that holds ds1/, marshall_2204/ and rigs/. `analysis.py` reads the file.
 
@@ -62,7 +63,7 @@ RECORDINGS = {
 TRAIN_S, VALIDATION_S, TEST_S = 15, 6, 6
 LSTM = "lstm"
 ADAM = ["optimizer=adam", "training.segment_length=2048"]
-# Steps, and the words of a command; what `model.treble` and `model.tail` solve for after training would blur the losses.
+# Steps, and the words of a command. What `model.treble` and `model.tail` solve for after training would blur the losses.
 FAMILIES = {
     "wavenet_cab": (
         300,
@@ -84,9 +85,10 @@ FAMILIES = {
         ],
     ),
 }
+MINUTE = {"minute": (2400, [])}  # the default net as it is: by itself, as it takes a minute a run
 DEFAULT = "esr_treble"
-LOSSES = [DEFAULT, "esr_both", "mfcc", "balanced", "esr", "log_mel", "mrstft", "ear"]
-SEEDS = range(5)
+LOSSES = [DEFAULT, "esr_both", "mfcc", "balanced", "esr", "log_mel", "mrstft", "ear", "esr_highs"]
+SEEDS = [*range(5)]
 OF_SIGNALS = (
     "esr",
     "a_weighted_esr",
@@ -251,7 +253,7 @@ def missing(path: Path, options: argparse.Namespace) -> Iterator[tuple[str, str,
         together = [options.losses] if family == LSTM else [[loss] for loss in options.losses]
         jobs += [(family, name, losses) for losses in together for name in options.recordings]
     for family, name, losses in jobs:
-        runs = [(loss, seed) for loss in losses for seed in SEEDS if (family, name, loss, seed) not in done]
+        runs = [(loss, seed) for loss in losses for seed in options.seeds if (family, name, loss, seed) not in done]
         if runs:
             yield family, name, runs
 
@@ -261,14 +263,15 @@ def main() -> None:
     parser.add_argument("file", type=Path)
     parser.add_argument("--losses", nargs="+", default=LOSSES, help="names in conf/loss/")
     parser.add_argument("--recordings", nargs="+", default=[*RECORDINGS], choices=[*RECORDINGS])
-    parser.add_argument("--families", nargs="+", default=[*FAMILIES], choices=[*FAMILIES])
+    parser.add_argument("--families", nargs="+", default=[*FAMILIES], choices=[*FAMILIES, *MINUTE])
+    parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS)
     parser.add_argument("--steps", type=int, help="of every run, in place of what its family takes")
     options = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     for family, name, runs in missing(options.file, options):
-        steps, words = FAMILIES[family]
+        steps, words = (FAMILIES | MINUTE)[family]
         steps = options.steps or steps
         train = side_by_side if family == LSTM else one_after_another
         renderer, started = None, time.process_time()
