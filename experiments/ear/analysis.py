@@ -116,7 +116,7 @@ def correlations(parts: list[np.ndarray]) -> np.ndarray:
     """The mean over recordings of the rank correlations of their (runs, metrics), without runs that lack one of two."""
     matrices = []
     for part in parts:
-        matrix = np.full((part.shape[1],) * 2, np.nan)
+        matrix = np.where(np.triu(np.ones((part.shape[1],) * 2), 1) > 0, np.nan, 0.0)
         for a, b in combinations(range(part.shape[1]), 2):
             both = part[np.isfinite(part[:, [a, b]]).all(axis=1)][:, [a, b]]
             if len(both) > 2 and np.ptp(both, axis=0).all():
