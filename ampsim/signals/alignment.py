@@ -53,6 +53,7 @@ FOOT = 3.0  # rises, from half height to peak, that lie between the first of a r
 SEARCH_S = 5.0  # the longest delay that is found in a long take; in a short one it is half of the take
 PIECE_S, NUM_PIECES = 15.0, 3  # in which it is sought
 NEAREST_S, HALF = 0.0002, 128  # around it, for two signals of one amp; samples on each side of an interpolated one
+AGREED = 0.25  # samples between the delays of two halves of a take, measured without a gain stage
 FEIGNED = 2.5  # samples over a take by which what is played moves the lag, at most
 
 
@@ -142,6 +143,11 @@ def timing(takes: Sequence[Take], sample_rate: int, *, steady: bool = False, qui
     found = measured(takes, sample_rate, steady=steady, quick=quick)
     if found.clear:
         return found
+    # A stage that is fitted to a few seconds of one sound may be none that the amp has; where the two halves of the take
+    # agree without any, that holds.
+    plain = found if quick else measured(takes, sample_rate, steady=steady, quick=True)
+    if plain.clear and plain.apart <= AGREED:
+        return plain
     again = measured([(rectified(given), wanted) for given, wanted in takes], sample_rate, steady=steady, quick=quick)
     return again if again.clear and again.explained > MORE * found.explained else found
 
