@@ -14,6 +14,7 @@ from ampsim.metrics import a_weighted_esr, predicted_mushra, waveform_scores
 from ampsim.models.rendering import Renderer
 from ampsim.recordings.pairs import Span
 from ampsim.runs.evaluation import Evaluation
+from ampsim.runs.locations import point_to
 from ampsim.runs.provenance import environment
 from ampsim.runs.tracking import NOTE, TrackedRun
 from ampsim.runs.view import description
@@ -76,6 +77,8 @@ def record_result(tracked: TrackedRun, folder: Path, state: State, evaluation: E
     # The gain is no param, which could not change.
     tracked.log_tags({"listening_gain_db": f"{audio.decibels(gain):.2f}", NOTE: told})
     tracked.log_folder(folder)
+    if tracked.place:
+        point_to(tracked.place)
 
 
 def validation_scores(renderers: Mapping[str, Renderer], spans: list[Span], state: State) -> dict[str, float]:

@@ -13,7 +13,6 @@ from ampsim.recordings.preparing import Recording, prepare, prepare_as_then
 from ampsim.runs.artifacts import record_result, record_setting, validation_scores
 from ampsim.runs.evaluation import Evaluation, doubts, evaluate, floors, scores_of_others
 from ampsim.runs.lifecycle import asked_to_end, begin, closing
-from ampsim.runs.locations import point_to
 from ampsim.runs.locks import alone
 from ampsim.runs.tracking import Store, TrackedRun
 from ampsim.training.fit import Fit
@@ -99,8 +98,6 @@ def run(
         validated = validation_scores(trainer.renderers, fit.splits["validation"], state)
         tracked.log_metrics(validated, step=state.step)
         tracked.finish("KILLED" if trainer.stopped else "FINISHED")
-    if tracked.place:
-        point_to(store.folder, tracked.place)
     if not trainer.stopped:
         shutil.rmtree(checkpoint.parent, ignore_errors=True)
     return Result(tracked, store, evaluation.scores, validated, state, trainer.stopped, doubtful)

@@ -33,10 +33,11 @@ def artifacts_of(folder: str | Path) -> Path:
     return Path(folder).absolute() / "artifacts"
 
 
-def point_to(folder: str | Path, place: Path) -> None:
+def point_to(place: Path) -> None:
     """Let `last` in a store's folder lead to the artifacts of a run; nothing where the system has no links, or something else
     has that name."""
-    link = Path(folder) / "last"
+    folder = place.parents[2]
+    link = folder / "last"
     if link.exists() and not link.is_symlink():
         return
     made = link.with_name(f"last.{os.getpid()}.part")

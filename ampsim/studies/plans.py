@@ -77,15 +77,7 @@ def planned(overrides: Sequence[str], *, multirun: bool) -> Plan | None:
     if sweeper["_target_"] == SEARCH:
         if folder:
             raise AmpsimError("a search needs one recording: give it data=pair or data=stereo")
-        parsed = list({each.key_or_group: each for each in parsed}.values())
-        space = {each.get_key_element(): axis(each) for each in parsed if each.is_sweep_override()}
-        fixed = [str(each.input_line) for each in parsed if not each.is_sweep_override()]
-        del sweeper["_target_"]
-        first = [f"{key}={extremes(one)[0]}" for key, one in space.items()]
-        edges = [[*first, f"{key}={value}"] for key, one in space.items() for value in extremes(one)]
-        configs = composed_all([[*fixed, *words] for words in [first, *edges]])
-        search = checked_search(sweeper, space)  # after a typo was found, since what it asks loads SciPy
-        return Plan(**common, jobs=[fixed], configs=configs[:1], search=search, space=space)
+        return Plan(**common, **searched(sweeper, parsed))
     with told(overrides):
         jobs = combinations(parsed)
     if not jobs:
@@ -101,6 +93,19 @@ def planned(overrides: Sequence[str], *, multirun: bool) -> Plan | None:
         ]
         return Plan(**common, jobs=jobs, configs=composed_all(jobs), folder=root)
     return Plan(**common, jobs=jobs, configs=configs)
+
+
+def searched(sweeper: dict[str, Any], parsed: Sequence[Override]) -> dict[str, Any]:
+    """What of a plan is a search's own."""
+    parsed = list({each.key_or_group: each for each in parsed}.values())
+    space = {each.get_key_element(): axis(each) for each in parsed if each.is_sweep_override()}
+    fixed = [str(each.input_line) for each in parsed if not each.is_sweep_override()]
+    del sweeper["_target_"]
+    first = [f"{key}={extremes(one)[0]}" for key, one in space.items()]
+    edges = [[*first, f"{key}={value}"] for key, one in space.items() for value in extremes(one)]
+    configs = composed_all([[*fixed, *words] for words in [first, *edges]])
+    search = checked_search(sweeper, space)  # after a typo was found, since what it asks loads SciPy
+    return {"jobs": [fixed], "configs": configs[:1], "search": search, "space": space}
 
 
 def composed_all(jobs: Sequence[Sequence[str]]) -> list[dict[str, Any]]:

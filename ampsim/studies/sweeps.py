@@ -85,8 +85,7 @@ def run(
         launcher: called with the jobs that are left, or with each batch of a search.
         resume: None goes on with the newest unfinished sweep of these jobs, True with a finished one too, False with none.
         progress: told now and then how the sweep stands.
-        export: formats that each job is exported to, or "auto"; see `jobs.Task`.
-        keep: puts what the jobs came to on the parent run, in place of a comparison of them all.
+        export, keep: see `jobs.Task`; what puts the outcome on the parent run, in place of a comparison of all jobs.
 
     Raises:
         AmpsimError: the store does not answer, a job cannot be built, the sweep is running now, or the launcher failed.
@@ -102,19 +101,16 @@ def run(
         if search:
             parent.log_tags({STUDY: search.open(identity, earlier.get(STUDY), parent.id, alone=not lease.joined)})
         left = [] if search else unsettled(jobs, store, parent, earlier, notice)
-        total, done = (search.options.n_trials, search.done) if search else (len(jobs), len(jobs) - len(left))
-        watch = Watch(store, parent, total, done, progress)
+        counts = (search.options.n_trials, search.done) if search else (len(jobs), len(jobs) - len(left))
+        watch = Watch(store, parent, *counts, progress)
 
         def train(batch: Sequence[Job]) -> list[Outcome]:
-            batch = continued(batch) if earlier else batch
-            judge = search.judge() if search else None
-            return launcher(Task(tuple(batch), {PARENT: parent.id}, limits, judge, export), watch.training)
+            own = tuple(continued(batch) if earlier else batch), {PARENT: parent.id}, limits
+            return launcher(Task(*own, search.judge() if search else None, export), watch.training)
 
         broken = carried_out(watch, train, left, search, limits.deadline)
-        store.end_running(parent.id, host=platform.node() if search else None)
         result = conclude(store, parent, search.jobs if search else jobs, search, notice, keep)
-        if broken:
-            raise ended_early(broken, parent.name) from broken
+        refuse_broken(broken, parent.name)
         parent.finish(outcome(result, search))
     return result
 
@@ -167,14 +163,15 @@ def unsettled(
     return [job for job in jobs if job.key not in settled]
 
 
-def ended_early(error: Exception, name: str) -> AmpsimError:
-    """What stopped a sweep, as an error that tells how to go on."""
+def refuse_broken(error: Exception | None, name: str) -> None:
+    """Raises AmpsimError for what stopped a sweep, if anything did, which tells how to go on."""
     if isinstance(error, AmpsimError):
-        return error
-    return AmpsimError(
-        f"the sweep ended early ({type(error).__name__}: {error}); the table of what finished is kept with {name}, "
-        "and the same command goes on"
-    )
+        raise error
+    if error:
+        raise AmpsimError(
+            f"the sweep ended early ({type(error).__name__}: {error}); the table of what finished is kept with {name}, "
+            "and the same command goes on"
+        ) from error
 
 
 def hashed(keys: Sequence[str]) -> str:
@@ -392,6 +389,7 @@ def conclude(
     store: Store, parent: TrackedRun, jobs: list[Job], search: Search | None, notice: Notice, keep: Keep | None
 ) -> Result:
     """Put the sweep's table, figures and comparison on its parent run."""
+    store.end_running(parent.id, host=platform.node() if search else None)
     runs: dict[str, Any] = {}
     for child in store.children(parent.id):
         key = child.data.tags.get(KEY, "")

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -89,15 +90,9 @@ class Trainer:
         self.steps_per_call = min(steps_per_call, self.interval_steps)  # more are never taken
         self.refuse_large_batches()
         self.intervals_per_validation = max(1, round(validate_every))
-        self.budget = Budget(
-            epoch_steps=self.epoch_steps,
-            epochs=epochs,
-            seconds=seconds,
-            patience=patience,
-            pace=pace,
-            learning_rate=plain_rate(optimizer),
-            schedule=schedule,
-        )
+        rates: dict[str, Any] = {"learning_rate": plain_rate(optimizer), "schedule": schedule}
+        limits: dict[str, Any] = {"epochs": epochs, "seconds": seconds, "patience": patience, "pace": pace}
+        self.budget = Budget(epoch_steps=self.epoch_steps, **limits, **rates)
         self.checkpoint = None if checkpoint is None else Checkpoint(checkpoint, checkpoint_every_s)
         self.tones = Tones.of(model, segments, anti_aliasing) if anti_aliasing else None
         self.compile(xla=(model.xla_training or model.xla_parts) if xla is None else xla, precision=precision)

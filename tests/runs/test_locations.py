@@ -15,7 +15,7 @@ def artifact(folder: Path, run: str) -> Path:
 
 def test_last_leads_to_the_newest_run_also_once_the_store_has_moved(tmp_path: Path):
     for run in ("one", "two"):
-        point_to(tmp_path / "runs", artifact(tmp_path / "runs", run))
+        point_to(artifact(tmp_path / "runs", run))
         assert (tmp_path / "runs" / "last" / "listen.html").read_text() == run
     shutil.move(tmp_path / "runs", tmp_path / "elsewhere")
     assert (tmp_path / "elsewhere" / "last" / "listen.html").read_text() == "two"
@@ -24,5 +24,5 @@ def test_last_leads_to_the_newest_run_also_once_the_store_has_moved(tmp_path: Pa
 
 def test_a_folder_of_that_name_stays(tmp_path: Path):
     (tmp_path / "last").mkdir()
-    point_to(tmp_path, artifact(tmp_path, "one"))
+    point_to(artifact(tmp_path, "one"))
     assert not (tmp_path / "last").is_symlink()
