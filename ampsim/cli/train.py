@@ -4,12 +4,14 @@ import shlex
 import sys
 import time
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ampsim import AmpsimError
+from ampsim import AmpsimError, __version__
 from ampsim.cli.terminal import load, new_console, say, short
 from ampsim.config.run_config import RunConfig
+from ampsim.files import expanded
 from ampsim.runs.locations import refuse_unreachable
 from ampsim.runs.machine import TerminatedError
 
@@ -22,7 +24,8 @@ ampsim train [key=value ...] trains the run that the config describes.
 Choices (GROUP=NAME):
 {choices}
 Values (KEY=VALUE), for instance:
-  data=stereo data.path=my_amp.wav    your own recording: left direct, right amp
+  my_amp.wav                          your own recording: left direct, right amp (data=stereo data.path=my_amp.wav)
+  direct.wav amp.wav                  two mono files (data=pair); a folder is data=folder
   model.layers=2 optimizer=adam       another net, another optimizer
   training.epochs=50 seed=1           longer, from other random numbers
   training.seconds=60                 a budget in seconds instead
@@ -40,7 +43,10 @@ def train(words: list[str]) -> None:
         lines = [f"  {group:<11}{', '.join(settings.choices(group))}\n" for group in settings.groups()]
         print(HELP.format(choices="".join(lines)), end="")
         return
-    words = [settings.as_meant(word) for word in words]
+    if "--version" in words:
+        print(__version__)  # and not Hydra's
+        return
+    words = [settings.as_meant(word) for word in with_recording(words)]
     overrides, multirun = settings.split_flags(words)
     plan = planned(overrides, multirun)
     config = plan.configs[0] if plan else settings.composed(overrides)
@@ -52,6 +58,33 @@ def train(words: list[str]) -> None:
         train_many(plan, words)
     else:
         train_one(config, overrides)
+
+
+def with_recording(words: list[str]) -> list[str]:
+    """The words with files and folders that are named without a key as the recording: a stereo file, the direct signal and
+    the amp's, or a folder of captures.
+
+    Raises:
+        AmpsimError: there are more of them, or one is not there.
+    """
+    flagged = {after for flag, after in pairwise(words) if flag.startswith("-") and flag not in ("-m", "--multirun")}
+    keys = [word for word in words if "=" in word or word[0] in "-+" or (word[0] == "~" and word[1:2] != "/")]
+    plain = [word for word in words if word not in keys and word not in flagged]
+    if not plain:
+        return words
+    if missing := [word for word in plain if not expanded(word).exists()]:
+        raise AmpsimError(f"`{missing[0]}` is not understood: there is no such file, and other words are key=value")
+    if len(plain) > 2:
+        raise AmpsimError(
+            f"{len(plain)} files: name one stereo file, the direct signal and the amp's, or data.path=[...]"
+        )
+    from ampsim.api import data_words
+
+    rest = [word for word in words if word not in plain]
+    if len(plain) == 2:
+        return [*data_words(None, plain[0], plain[1], {}), *rest]
+    kind = {"data": "folder"} if expanded(plain[0]).is_dir() else {}
+    return [*data_words(plain[0], None, None, kind), *rest]
 
 
 def planned(overrides: list[str], multirun: bool) -> "Plan | None":

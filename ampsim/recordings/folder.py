@@ -11,11 +11,11 @@ from ampsim.config.run_config import assignment
 from ampsim.files import expanded
 from ampsim.recordings.pairs import AudioPair
 from ampsim.recordings.sources import Source
-from ampsim.signals.audio import opened
+from ampsim.signals.audio import FORMATS, opened
 
 DIRECT = {"input", "in", "direct", "di", "dry", "clean", "source"}  # words in the name of a direct signal ...
 AMP = {"target", "output", "out", "amp", "wet", "reamp", "reamped", "processed"}  # ... and of the amp's
-AUDIO = {".wav", ".flac", ".aif", ".aiff"}
+AUDIO = set(FORMATS)
 MOST = 1000  # recordings of one folder
 
 

@@ -66,6 +66,8 @@ QUICK = {
     "typo in a choice": ["train", "model=dens"],
     "wrong type": ["train", "training.epochs=many"],
     "missing value": ["train", "data=stereo"],
+    "a file that is not there": ["train", "my_amp.wav"],
+    "the version, and not Hydra's": ["train", "--version"],
     "typo in an option": ["render", "inptu=x.wav"],
     "missing input": ["render", "input=nothing.wav", "output=out.wav"],
     "needed option": ["render", "input=x.wav"],
@@ -117,6 +119,8 @@ def test_a_typo_waits_for_no_numbers(tmp_path: Path):
         ("no word at all", 0, "ampsim train"),
         ("version", 0, __version__),
         ("help of train", 0, "rmsprop"),
+        ("a file that is not there", 2, "`my_amp.wav` is not understood: there is no such file"),
+        ("the version, and not Hydra's", 0, __version__),
         ("help of doctor", 0, "Check a recording"),
         ("help of evaluate", 0, "train, validation or test"),
         ("help of render", 0, "overwrite"),
@@ -358,3 +362,19 @@ def test_a_folder_without_runs_is_named_and_not_made(
     assert cli.main(["evaluate", "folder=rnus"]) == 2
     assert "rnus" in capfd.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_recording_is_named_without_a_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("amp #1.wav", "di.wav"):
+        (tmp_path / name).touch()
+    (tmp_path / "takes").mkdir()
+    stereo = ["data=stereo", "data.path='amp #1.wav'"]
+    assert train.with_recording(["-m", "amp #1.wav", "seed=0,1"]) == [*stereo, "-m", "seed=0,1"]
+    pair = ["data=pair", "data.input=di.wav", "data.target='amp #1.wav'"]
+    assert train.with_recording(["di.wav", "amp #1.wav", "~loss.terms.dc"]) == [*pair, "~loss.terms.dc"]
+    assert train.with_recording(["takes"]) == ["data=folder", "data.path=takes"]
+    assert train.with_recording(["--cfg", "job", "+x=1"]) == ["--cfg", "job", "+x=1"]
+    for words, told in ((["nothing.wav"], "no such file"), (["di.wav", "di.wav", "takes"], "3 files")):
+        with pytest.raises(AmpsimError, match=told):
+            train.with_recording(words)
