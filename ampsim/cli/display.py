@@ -9,7 +9,7 @@ from rich.text import Text
 
 from ampsim.cli.terminal import duration, worded
 from ampsim.config.targets import assignments
-from ampsim.metrics.scores import SCORES, Score, headlines, verdict
+from ampsim.metrics.scores import BUILT_IN, SCORES, Score, headlines, verdict
 
 # Of a run's scores, those that a listener or a player asks for first.
 FOREMOST = ("esr", "a_weighted_esr", "predicted_mushra", "hiss_db", "real_time_factor")
@@ -42,7 +42,7 @@ def loudness_table(found: Sequence[Any]) -> Table:
 
 
 def score_table(scores: Mapping[str, float], title: str, *, verbose: bool = False) -> Table:
-    """A verdict and the scores that matter most, or all of them; a column each where a model has several nets."""
+    """A verdict and the scores that matter most, those of plugins among them, or all; a column each where a model has several nets."""
     nets = [key.removesuffix("_parameters") for key in scores if key.endswith("_parameters")]
     told = f"{title}: {verdict(scores)}" if verdict(scores) else title
     table = Table(title=worded(told), title_justify="left", show_header=bool(nets), box=None, padding=(0, 2, 0, 0))
@@ -51,7 +51,7 @@ def score_table(scores: Mapping[str, float], title: str, *, verbose: bool = Fals
         table.add_column(net, justify="right", no_wrap=True)
     table.add_column("", style="dim")
     for score in SCORES.values():
-        if score.name in scores and (verbose or score.name in FOREMOST):
+        if score.name in scores and (verbose or score.name in FOREMOST or score not in BUILT_IN):
             keys = [*(f"{net}_{score.name}" for net in nets), score.name]
             cells = [score.text(scores[key]) if key in scores else "" for key in keys]
             table.add_row(score.title, *cells, score.meaning)

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ampsim import AmpsimError, files
-from ampsim.files import expanded
+from ampsim import AmpsimError
+from ampsim.files import expanded, refuse_existing, write_text
 from ampsim.players import nam
 from ampsim.players.documents import read_json
 from ampsim.players.loudness import loudness_db
@@ -70,10 +70,10 @@ def evened(
     if len({path.name.casefold() for path in planned}) < len(planned):
         raise AmpsimError("two of the captures have one name, and their copies go into one folder: rename one")
     for path in planned:
-        files.refuse_existing(path, overwrite=overwrite, inputs=[each.path for each in loudness])
+        refuse_existing(path, overwrite=overwrite, inputs=[each.path for each in loudness])
     documents = [louder_to(each, level_db) for each in loudness]
     for path, document in zip(planned, documents, strict=True):
-        files.write_text(path, json.dumps(document), overwrite=overwrite)
+        write_text(path, json.dumps(document), overwrite=overwrite)
     return [
         replace(each, copy=path, gain_db=level_db - each.measured_db)
         for path, each in zip(planned, loudness, strict=True)

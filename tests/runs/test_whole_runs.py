@@ -83,7 +83,7 @@ def test_it_ends_well_and_leaves_only_its_runs_behind(trained: SimpleNamespace):
     assert trained.run.info.status == "FINISHED"
     assert [path.name for path in trained.folder.iterdir()] == ["runs"]
     left = {path.name for path in (trained.folder / "runs").iterdir()}
-    assert left == {".lock", "artifacts", "mlflow.db", "unfinished"}
+    assert left == {".lock", "artifacts", "last", "mlflow.db", "unfinished"}
     assert list((trained.folder / "runs" / "unfinished").iterdir()) == []
 
 
