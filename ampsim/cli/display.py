@@ -42,7 +42,7 @@ def loudness_table(found: Sequence[Any]) -> Table:
 
 
 def score_table(scores: Mapping[str, float], title: str, *, verbose: bool = False) -> Table:
-    """A verdict and the scores that matter most, those of plugins among them, or all; a column each where a model has several nets."""
+    """A verdict and the scores that matter most, with those of plugins, or all; a column for each net of several."""
     nets = [key.removesuffix("_parameters") for key in scores if key.endswith("_parameters")]
     told = f"{title}: {verdict(scores)}" if verdict(scores) else title
     table = Table(title=worded(told), title_justify="left", show_header=bool(nets), box=None, padding=(0, 2, 0, 0))
