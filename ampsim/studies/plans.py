@@ -24,9 +24,11 @@ from ampsim.config.targets import build, nearest
 from ampsim.files import expanded
 from ampsim.runs.machine import usable_cores
 from ampsim.studies import launchers
+from ampsim.studies.jobs import start_warm
 from ampsim.studies.search import SAMPLERS, Axis, SearchOptions, objectives
 
 FOLDERS = ("ampsim.recordings.Folder", "ampsim.recordings.folder.Folder")
+MANY = 20  # jobs, whose composing takes long enough to do something else meanwhile
 SEARCH = f"{SearchOptions.__module__}.{SearchOptions.__name__}"  # `_target_` of hydra/sweeper=optuna
 
 
@@ -83,6 +85,8 @@ def planned(overrides: Sequence[str], *, multirun: bool) -> Plan | None:
     if not jobs:
         empty = [word for word, each in zip(typed, parsed, strict=True) if each.is_sweep_override()]
         raise AmpsimError(f"this sweep has no job: {' '.join(empty)} holds no value")
+    if len(jobs) >= MANY:
+        start_warm(common["threads"])  # which imports TensorFlow while Hydra composes
     configs = composed_all(jobs)
     if folder:
         root = expanded(configs[0]["data"]["path"])
