@@ -97,7 +97,7 @@ def paired(files: Sequence[Path], shared: Path | None) -> list[Take]:
     """The recordings that the files of one folder make."""
     if shared:
         return [Take(amp.stem, shared, amp) for amp in files if not amp.samefile(shared)]
-    directs = [file for file in files if words(file) & DIRECT]
+    directs = [file for file in files if DIRECT.intersection(words(file))]
     amps = [file for file in files if file not in directs]
     if not directs:
         for file in amps:
@@ -106,7 +106,7 @@ def paired(files: Sequence[Path], shared: Path | None) -> list[Take]:
     if len(directs) == 1:
         if not amps:
             raise AmpsimError(f"{directs[0]} is a direct signal, and no amp's file lies beside it")
-        return [Take(key(amp) if words(amp) & AMP else amp.stem, directs[0], amp) for amp in amps]
+        return [Take(key(amp) if AMP.intersection(words(amp)) else amp.stem, directs[0], amp) for amp in amps]
     by_key = {key(file): file for file in directs}
     for amp in amps:
         if key(amp) not in by_key:
@@ -128,21 +128,17 @@ def refuse_mono(file: Path) -> None:
         if audio.channels < 2:
             raise AmpsimError(
                 f"{file} has 1 channel, and no file beside it is called a direct signal: name the direct signal of all with "
-                f"data.input, or put a word such as `{'`, `'.join(['input', 'direct', 'di'])}` into its name"
+                f"data.input, or put a word such as `input`, `direct`, `di` into its name"
             )
 
 
-def words(file: Path) -> set[str]:
-    return set(parts(file))
-
-
-def parts(file: Path) -> list[str]:
+def words(file: Path) -> list[str]:
     return re.split(r"[\W_]+", file.stem.lower())
 
 
 def key(file: Path) -> str:
     """A file's name without what says which of the two it holds."""
-    return "_".join(word for word in parts(file) if word and word not in DIRECT | AMP)
+    return "_".join(word for word in words(file) if word and word not in DIRECT | AMP)
 
 
 def named(takes: Sequence[Take], root: Path) -> list[Take]:

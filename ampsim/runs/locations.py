@@ -205,13 +205,20 @@ def serves(port: int, folder: str | Path) -> bool:
     return False
 
 
-def asked(port: int, path: str) -> bytes | None:
-    """What a server at a port of loopback answers with 200, in its first megabyte; None where it does not."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWER_S)
+def asked(
+    port: int, path: str, body: Any = None, *, timeout_s: float = ANSWER_S, most: int = 1_000_000
+) -> bytes | None:
+    """What a server at a port of loopback answers with 200, in its first `most` bytes; None where it does not.
+
+    Args:
+        body: is posted as JSON; None gets.
+    """
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_s)
     try:
-        connection.request("GET", path)
+        text = None if body is None else json.dumps(body)
+        connection.request("GET" if body is None else "POST", path, text, {"Content-Type": "application/json"})
         answer = connection.getresponse()
-        return answer.read(1_000_000) if answer.status == 200 else None
+        return answer.read(most) if answer.status == 200 else None
     except (OSError, http.client.HTTPException):
         return None
     finally:

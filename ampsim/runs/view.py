@@ -1,6 +1,5 @@
 """How MLflow's page shows an experiment, on its runs in the order of their ESR, with the columns that matter; and a run."""
 
-import http.client
 import json
 import shlex
 from collections.abc import Mapping, Sequence
@@ -10,6 +9,7 @@ from urllib.parse import quote
 
 from ampsim.config.targets import assignments
 from ampsim.metrics.scores import SCORES, verdict
+from ampsim.runs.locations import asked
 
 NAME = "ampsim"  # of the view
 TAG = f"mlflow.sharedViewState.{NAME}"  # of an experiment: where MLflow looks for a view by its name
@@ -27,12 +27,12 @@ def opened_at(port: int, experiment: str) -> str:
     not say, it is that of the server.
     """
     base = f"http://127.0.0.1:{port}"
-    with suppress(OSError, http.client.HTTPException, ValueError, KeyError, TypeError, AttributeError):
-        found = asked(port, f"{API}/experiments/get-by-name?experiment_name={quote(experiment)}")["experiment"]
+    with suppress(ValueError, KeyError, TypeError, AttributeError):
+        found = answer(port, f"experiments/get-by-name?experiment_name={quote(experiment)}")["experiment"]
         number = str(found["experiment_id"])
-        runs = asked(port, f"{API}/runs/search", {"experiment_ids": [number], "max_results": MOST_RUNS}).get("runs", [])
+        runs = answer(port, "runs/search", {"experiment_ids": [number], "max_results": MOST_RUNS}).get("runs", [])
         tag = {"experiment_id": number, "key": TAG, "value": json.dumps(view([each["data"] for each in runs]))}
-        asked(port, f"{API}/experiments/set-experiment-tag", tag)
+        answer(port, "experiments/set-experiment-tag", tag)
         return f"{base}/#/experiments/{quote(number)}/runs?workflowType=machine_learning&viewStateShareKey={NAME}"
     return base
 
@@ -77,18 +77,9 @@ def as_dict(pairs: Sequence[Mapping[str, str]]) -> dict[str, str]:
     return {each["key"]: each["value"] for each in pairs}
 
 
-def asked(port: int, path: str, body: Any = None) -> Any:
-    """What MLflow's API on loopback answers, as JSON; raises ValueError where it answers otherwise."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWER_S)
-    try:
-        text = None if body is None else json.dumps(body)
-        connection.request("GET" if body is None else "POST", path, text, {"Content-Type": "application/json"})
-        answer = connection.getresponse()
-        if answer.status != 200:
-            raise ValueError(f"{path}: status {answer.status}")
-        return json.loads(answer.read(MOST_BYTES))
-    finally:
-        connection.close()
+def answer(port: int, path: str, body: Any = None) -> Any:
+    """What MLflow's API on loopback answers; raises ValueError where it answers otherwise."""
+    return json.loads(asked(port, f"{API}/{path}", body, timeout_s=ANSWER_S, most=MOST_BYTES) or b"")
 
 
 def description(run_id: str, experiment_id: str, name: str, scores: Mapping[str, float]) -> str:
