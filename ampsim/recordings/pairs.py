@@ -36,6 +36,7 @@ class AudioPair:
     input_name: str = ""
     target_name: str = ""
     notes: tuple[str, ...] = ()  # what has to be said before it is used
+    setting: tuple[float, ...] = ()  # of the amp's controls, in the order of `Recording.controls`
 
     @property
     def duration_s(self) -> float:

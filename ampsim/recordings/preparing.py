@@ -7,6 +7,7 @@ from typing import Any
 from ampsim import AmpsimError
 from ampsim.config.targets import build
 from ampsim.recordings import channels, match
+from ampsim.recordings.controls import Control
 from ampsim.recordings.findings import Finding
 from ampsim.recordings.pairs import AudioPair, Delay, FileRecord, Span, aligned, estimate_delay
 from ampsim.recordings.sources import Source, Split
@@ -29,6 +30,7 @@ class Recording:
         splits: how train, validation and test share the takes; see `Source`.
         findings: of the quick checks, of all takes.
         words: of a command that describe this recording, where it was loaded by some.
+        controls: of the amp, where the takes were made at several settings of them.
     """
 
     takes: tuple[AudioPair, ...]
@@ -36,6 +38,7 @@ class Recording:
     splits: dict[str, Split]
     findings: tuple[Finding, ...] = ()
     words: tuple[str, ...] = ()
+    controls: tuple[Control, ...] = ()
 
     @property
     def sample_rate(self) -> int:
@@ -75,7 +78,7 @@ def prepare(source: Source, *, notice: Notice = print) -> Recording:
     """
     takes, findings = checked(source.load(), source, notice=notice)
     takes, delay = align(takes, source.delay, notice)
-    return Recording(tuple(takes), delay, source.splits, tuple(findings))
+    return Recording(tuple(takes), delay, source.splits, tuple(findings), controls=source.controls)
 
 
 def prepare_as_then(data: Mapping[str, Any], samples: int | None, *, notice: Notice) -> Recording:

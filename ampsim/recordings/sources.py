@@ -12,6 +12,7 @@ from ampsim import AmpsimError
 from ampsim.files import expanded, refuse_larger
 from ampsim.recordings import virtual_amp
 from ampsim.recordings.channels import alike, silent
+from ampsim.recordings.controls import Control
 from ampsim.recordings.levels import level
 from ampsim.recordings.pairs import AudioPair, FileRecord
 from ampsim.signals.audio import AudioFile, Signal, clock, read
@@ -61,6 +62,11 @@ class Source:
         for name, share in self.splits.items():
             if isinstance(share, list) and not all(isinstance(take, str) for take in share):
                 raise ValueError(f"data.splits.{name} is a list of takes by their file names, not {str(share)[:200]}")
+
+    @property
+    def controls(self) -> tuple[Control, ...]:
+        """What its takes were made at several settings of; known once it is loaded."""
+        return ()
 
     def load(self) -> list[AudioPair]:
         raise NotImplementedError

@@ -1,0 +1,81 @@
+"""The knobs and switches of an amp: their names, ranges and settings."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ampsim import AmpsimError
+
+
+@dataclass(frozen=True)
+class Control:
+    """A knob with a range, or a switch with named positions.
+
+    Args:
+        low, high: the ends of a knob's range, in the numbers of its own scale.
+        positions: of a switch, which then has no range.
+    """
+
+    name: str
+    low: float = 0.0
+    high: float = 10.0
+    positions: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.positions:
+            if len(set(self.positions)) != len(self.positions) or len(self.positions) < 2:
+                raise ValueError(
+                    f"the switch {self.name} has the positions {list(self.positions)}: two or more, all different"
+                )
+        elif not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
+            raise ValueError(
+                f"the range of {self.name} is {self.low} to {self.high}: a lower number, then a higher one"
+            )
+
+    @property
+    def size(self) -> int:
+        """How many numbers of `encoded` hold it."""
+        return len(self.positions) or 1
+
+    def value(self, text: str | float) -> float:
+        """A setting as a number: of a knob itself, of a switch the index of the position.
+
+        Raises:
+            AmpsimError: it is no number, out of range, or no position of the switch.
+        """
+        if self.positions:
+            if str(text).strip() not in self.positions:
+                raise AmpsimError(f"{self.name}={text}: the switch has the positions {', '.join(self.positions)}")
+            return float(self.positions.index(str(text).strip()))
+        try:
+            number = float(text)
+        except (TypeError, ValueError):
+            raise AmpsimError(f"{self.name}={text}: it is a number from {self.low:g} to {self.high:g}") from None
+        if not self.low <= number <= self.high:
+            raise AmpsimError(f"{self.name}={text}: it is from {self.low:g} to {self.high:g}")
+        return number
+
+    def encoded(self, value: float) -> tuple[float, ...]:
+        """What a net sees of a setting, (size,): a knob from -1 to 1, one number a position of a switch, 1 for its own."""
+        if self.positions:
+            return tuple(float(index == value) for index in range(len(self.positions)))
+        return (2 * (value - self.low) / (self.high - self.low) - 1,)
+
+
+def encoded(controls: Sequence[Control], setting: Sequence[float]) -> list[float]:
+    """All controls' numbers in a row, as a net sees them."""
+    return [number for control, value in zip(controls, setting, strict=True) for number in control.encoded(value)]
+
+
+def setting_of(controls: Sequence[Control], named: Mapping[str, str | float]) -> tuple[float, ...]:
+    """The values of all controls in their order.
+
+    Raises:
+        AmpsimError: one is missing or unknown, or a value is no setting of its control.
+    """
+    names = [control.name for control in controls]
+    if unknown := [name for name in named if name not in names]:
+        raise AmpsimError(f"there is no control {unknown[0]}: there are {', '.join(names) or 'none'}")
+    if missing := [name for name in names if name not in named]:
+        raise AmpsimError(f"no value for {missing[0]}: each of {', '.join(names)} needs one")
+    return tuple(control.value(named[control.name]) for control in controls)
