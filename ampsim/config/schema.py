@@ -13,6 +13,12 @@ class Precision(str, Enum):
     bfloat16 = "bfloat16"
 
 
+class Conditioning(str, Enum):
+    weights = "weights"
+    film = "film"
+    bias = "bias"
+
+
 @dataclass
 class Training:
     """The closed section `training`: its names and types; the values stand in conf/training/."""
@@ -28,6 +34,8 @@ class Training:
     precision: Precision = Precision.float32
     devices: Any = 1
     anti_aliasing: float = 0.0
+    conditioning: Conditioning = Conditioning.weights
+    conditioning_parts: int = 8
     checkpoint_every_s: float = 30.0
     resume: bool = False
 
@@ -51,6 +59,7 @@ AT_LEAST = {
     "patience": 1,
     "checkpoint_every_s": 0,
     "anti_aliasing": 0,
+    "conditioning_parts": 1,
 }
 ABOVE_ZERO = ("epochs", "seconds", "validate_every")
 

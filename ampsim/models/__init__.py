@@ -1,6 +1,7 @@
 """Amp models: each maps a segment of input to a segment of output. One file a family."""
 
 from ampsim.models.base import AmpModel
+from ampsim.models.controlled import Controlled
 from ampsim.models.dense import Dense
 from ampsim.models.fir import Fir
 from ampsim.models.gru import Gru
@@ -15,6 +16,7 @@ from ampsim.models.wiener_hammerstein import WienerHammerstein
 
 __all__ = [
     "AmpModel",
+    "Controlled",
     "Dense",
     "Fir",
     "Gru",

@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from ampsim.models.forms import CannotHoldError, ChainLayer, NamNet, Rig
+from ampsim.recordings.controls import Control
 from ampsim.signals.audio import Signal
 
 LARGEST_NUMBER = 2**31 - 1
@@ -39,6 +40,8 @@ class AmpModel(keras.Model):
     xla_parts = False  # whether it compiles its own parts in training, so that the step around it need not be compiled
     batch_size = 4  # segments per step that suit this family; many small steps learn faster than few large ones
     levelled = True  # whether this family trains better on signals of unit level
+    controls: tuple[Control, ...] = ()  # of the amp, that it has learnt; their setting is what it plays at
+    setting: keras.Variable
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)
@@ -107,6 +110,9 @@ class AmpModel(keras.Model):
         it is called.
         """
         return {"": self}
+
+    def turn(self, setting: Sequence[float]) -> None:
+        """Play at this setting of the controls from now on, one value a control; a model without controls stays as it is."""
 
     def build(self, input_shape: Any = None) -> None:
         raise NotImplementedError
@@ -215,7 +221,10 @@ class AmpModel(keras.Model):
 
 def check_numbers(name: str, value: Any) -> None:
     """Raises ValueError for a number, in a list too, that is NaN, infinite or more than TensorFlow counts to."""
-    if isinstance(value, list | tuple):
+    if isinstance(value, dict):
+        for key, item in value.items():
+            check_numbers(f"{name}.{key}", item)
+    elif isinstance(value, list | tuple):
         for item in value:
             check_numbers(name, item)
     elif isinstance(value, float) and not math.isfinite(value):
@@ -225,5 +234,7 @@ def check_numbers(name: str, value: Any) -> None:
 
 
 def as_lists(value: Any) -> Any:
-    """A sequence as a config file gives it back."""
+    """A sequence as a config file gives it back, also inside a mapping."""
+    if isinstance(value, dict):
+        return {key: as_lists(item) for key, item in value.items()}
     return [as_lists(item) for item in value] if isinstance(value, (list, tuple)) else value

@@ -47,7 +47,8 @@ class Renderer:
         return np.concatenate([*self.blocks([signal])])
 
     def span(self, span: Span) -> Signal:
-        """Render a piece of a take, which the model hears with what was played before it."""
+        """Render a piece of a take, which the model hears with what was played before it, at the take's setting."""
+        self.model.turn(span.take.setting)
         history = self.model.history
         heard = span.input(history=history, lookahead=self.model.lookahead)
         return self(heard)[history : history + len(span)]

@@ -1,7 +1,7 @@
 """All that a config and a recording come to before the first step of training."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import keras
@@ -12,7 +12,7 @@ from ampsim import AmpsimError
 from ampsim.config.run_config import RunConfig
 from ampsim.config.targets import build
 from ampsim.losses import Sum
-from ampsim.models import AmpModel
+from ampsim.models import AmpModel, Controlled
 from ampsim.models.layers import bounded_weights
 from ampsim.recordings.pairs import Span
 from ampsim.recordings.preparing import Recording
@@ -50,7 +50,7 @@ class Fit:
         with strategy.scope():
             try:
                 with bounded_weights(f"the model ({config['model']['_target_'].rpartition('.')[2]})"):
-                    model: AmpModel = build(config["model"], "model", sample_rate=recording.sample_rate)
+                    model = model_for(config, recording)
                     model.build()
             except (
                 ArithmeticError,
@@ -82,7 +82,7 @@ class Fit:
         options = {
             key: value
             for key, value in self.config["training"].items()
-            if key not in ("resume", "segment_length", "devices")
+            if key not in ("resume", "segment_length", "devices", "conditioning", "conditioning_parts")
         }
         with self.strategy.scope():
             return Trainer(
@@ -108,6 +108,17 @@ class Fit:
             f"{parts}; {self.model.count_params():,} parameters that see {window}; "
             f"{self.segments.num_segments:,} segments an epoch"
         )
+
+
+def model_for(config: RunConfig, recording: Recording) -> AmpModel:
+    """The model that the config names, of the recording's controls where it has some."""
+    rate = recording.sample_rate
+    if not recording.controls:
+        plain: AmpModel = build(config["model"], "model", sample_rate=rate)
+        return plain
+    controls = [asdict(control) for control in recording.controls]
+    chosen = {"conditioning": config["training"]["conditioning"], "parts": config["training"]["conditioning_parts"]}
+    return Controlled(net=config["model"], controls=controls, sample_rate=rate, **chosen)
 
 
 def levels(spans: list[Span]) -> tuple[float, float]:

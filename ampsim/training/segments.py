@@ -1,5 +1,6 @@
 """Training examples: contiguous segments drawn from the spans of a split."""
 
+from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -14,7 +15,8 @@ class Segments:
     """The spans of a split, laid out so that a segment is one slice; no window is ever stored.
 
     `input` and `target` are one array each. A segment that starts at `s` is `input[s : s + receptive_field - 1 + n]` with
-    the target `target[s : s + n]`, n being the segment length.
+    the target `target[s : s + n]`, n being the segment length. All segments of a batch are of one setting of the amp's
+    controls.
 
     Raises:
         AmpsimError: no span is as long as one segment.
@@ -22,14 +24,16 @@ class Segments:
 
     def __init__(self, spans: Sequence[Span], *, history: int, lookahead: int, segment_length: int) -> None:
         context = self.context = history + lookahead
-        inputs, targets, starts, offset = [], [], [], 0
+        inputs, targets, starts, settings, offset = [], [], [], [], 0
         for span in spans:
             inputs.append(span.input(history=history, lookahead=lookahead))
             # As long as its input, so that one position serves both; nothing starts in the padding.
             targets.append(np.pad(span.target, (0, context)))
             starts.append((offset, len(span) - segment_length))
+            settings.append(span.take.setting)
             offset += len(span) + context
         self.starts = [(first, room) for first, room in starts if room >= 0]
+        self.settings = [setting for setting, (_, room) in zip(settings, starts, strict=True) if room >= 0]
         if not self.starts:
             longest = max(map(len, spans))
             raise AmpsimError(
@@ -39,7 +43,17 @@ class Segments:
         self.input: Signal = np.concatenate(inputs).astype(np.float32, copy=False)
         self.target: Signal = np.concatenate(targets).astype(np.float32, copy=False)
         self.segment_length = segment_length
-        self.num_segments = sum(max(1, room // segment_length) for _, room in self.starts)
+        self.num_segments = sum(map(self.segments_in, self.starts))
+
+    def segments_in(self, start: tuple[int, int]) -> int:
+        return max(1, start[1] // self.segment_length)
+
+    def num_steps(self, batch_size: int) -> int:
+        """Batches in an epoch."""
+        counts = Counter[tuple[float, ...]]()
+        for setting, start in zip(self.settings, self.starts, strict=True):
+            counts[setting] += self.segments_in(start)
+        return sum(-(-count // batch_size) for count in counts.values())
 
     def targets(self, most: int = 256) -> np.ndarray:
         """Targets of some segments, spread evenly over all there are: (num_targets, segment_length)."""
@@ -62,16 +76,22 @@ class Segments:
 
         Segments lie side by side from an offset drawn anew each epoch, so that their borders move. The order
         depends on `seed` and `number` alone, so that a resumed run sees what an unbroken one would have seen. The last
-        batch is filled up from the start of the order.
+        batch of a setting is filled up from the start of its order.
         """
         random = np.random.default_rng([seed, number])
         drawn = [self.tiled(first, room, random) for first, room in self.starts]
-        order = random.permutation(np.concatenate(drawn))
-        num_steps = -(-len(order) // batch_size)
-        return np.resize(order, (num_steps, batch_size)).astype(np.int32)
+        batches = []
+        for setting in dict.fromkeys(self.settings):
+            order = random.permutation(
+                np.concatenate([starts for starts, its in zip(drawn, self.settings, strict=True) if its == setting])
+            )
+            batches.append(np.resize(order, (-(-len(order) // batch_size), batch_size)))
+        if len(batches) == 1:
+            return batches[0].astype(np.int32)
+        return random.permutation(np.concatenate(batches)).astype(np.int32)
 
     def tiled(self, first: int, room: int, random: np.random.Generator) -> np.ndarray:
         """Starts of segments side by side in a span; the room of one segment is left free, so that they can shift."""
-        count = max(1, room // self.segment_length)
+        count = self.segments_in((first, room))
         shift = int(random.integers(0, room - (count - 1) * self.segment_length + 1))
         return first + shift + np.arange(count) * self.segment_length

@@ -19,6 +19,7 @@ from ampsim.models import AmpModel
 from ampsim.models.layers import products_in
 from ampsim.models.optimizing import leave_to_adam
 from ampsim.models.rendering import Renderer
+from ampsim.recordings.controls import encoded
 from ampsim.recordings.pairs import Span
 from ampsim.training.budget import Budget
 from ampsim.training.checkpoint import Checkpoint
@@ -84,7 +85,7 @@ class Trainer:
         self.model, self.loss, self.optimizer = model, loss, optimizer
         self.segments, self.validation = segments, validation
         self.batch_size, self.seed = batch_size or model.batch_size, seed
-        self.epoch_steps = -(-segments.num_segments // self.batch_size)
+        self.epoch_steps = segments.num_steps(self.batch_size)
         # Training losses are logged every epoch, or at every validation where that is more often.
         self.interval_steps = max(1, round(min(validate_every, 1.0) * self.epoch_steps))
         self.steps_per_call = min(steps_per_call, self.interval_steps)  # more are never taken
@@ -107,6 +108,10 @@ class Trainer:
         """Put the recording where the steps read it, a copy on each device."""
         with self.strategy.scope():
             self.input, self.target = (tf.Variable(x, trainable=False) for x in (segments.input, segments.target))
+        self.firsts = tf.constant([first for first, _ in segments.starts])
+        self.settings = tf.constant(
+            [encoded(self.model.controls, setting) for setting in segments.settings], tf.float32
+        )
 
     def refuse_large_batches(self) -> None:
         heard = self.segments.segment_length + self.model.receptive_field - 1
@@ -273,6 +278,9 @@ class Trainer:
         own = starts[first : first + share] if context.num_replicas_in_sync > 1 else starts
         segment = tf.gather(self.input, own[:, None] + tf.range(span))
         target = tf.gather(self.target, starts[:, None] + tf.range(length))
+        if self.model.controls:
+            span_of_batch = tf.searchsorted(self.firsts, starts[:1], side="right")[0] - 1
+            self.model.setting.assign(self.settings[span_of_batch])
         with tf.GradientTape() as tape, products_in(self.precision):
             predictions = [forward(segment, training=True) for forward in self.forwards]
             if context.num_replicas_in_sync > 1:

@@ -149,3 +149,21 @@ def test_stretches_are_spread_over_all_spans_and_bring_their_context():
     for heard, target in found:
         assert_array_equal(heard[HISTORY : HISTORY + len(target)], -target)
         assert len(heard) == len(target) + HISTORY + LOOKAHEAD
+
+
+def test_every_batch_is_of_one_setting_and_an_epoch_sees_every_segment_of_each():
+    settings = {(0.0,): 950, (1.0,): 730, (2.0,): 120}
+    takes = [
+        replace(ramp(size, first=10_000 * number + 1), setting=setting)
+        for number, (setting, size) in enumerate(settings.items())
+    ]
+    found = segments(*(Span(take, 0, len(take.input)) for take in takes))
+    for batch_size in (1, 4, 50):
+        starts = found.epoch(3, batch_size=batch_size, seed=1)
+        assert len(starts) == found.num_steps(batch_size)
+        origins = -found.target[starts] // 10_000
+        assert_array_equal(origins, np.broadcast_to(origins[:, :1], origins.shape))
+        seen = {int(start) for start in starts.ravel()}
+        assert len(seen) == found.num_segments == 8 + 6 + 1
+    order = [-found.target[batch[0]] // 10_000 for batch in found.epoch(0, batch_size=1, seed=0)]
+    assert order != sorted(order)  # settings follow each other at random

@@ -1,0 +1,196 @@
+"""A model of any family for an amp with its controls: its weights are a function of their setting."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from ampsim.config.targets import build
+from ampsim.models.base import AmpModel, PlainStream
+from ampsim.models.layers import check_sizes
+from ampsim.recordings.controls import Control, encoded
+
+CONDITIONINGS = ("weights", "film", "bias")
+
+
+class Controlled(AmpModel):
+    """A net whose weights are w(c) = w0 + g(c) D for a setting c of the controls, so that at any one setting it is a plain
+    model of its family: it is trained, streamed and exported as one, and costs a player no more.
+
+    w0 and D are learnt, and so is g, a small net of one hidden layer (tanh) to `parts` numbers (Ha, Dai & Le 2016 call w a
+    hypernetwork's output; the sum over parts is a conditionally parameterised layer, Yang et al. 2019).
+
+    Args:
+        net: config of a plain model: `_target_` and its arguments.
+        controls: a mapping a control, with the arguments of `Control`.
+        conditioning: what of the net depends on the setting: "weights" is all; "film" a factor for each output channel of a
+            matrix, and all of a vector (biases and filters); "bias" the vectors alone, which is as if each layer heard the
+            controls among its inputs.
+        parts: rank of that dependence.
+        units: of the hidden layer.
+    """
+
+    levelled = False  # its net is
+
+    def __init__(
+        self,
+        *,
+        net: dict[str, Any],
+        controls: Sequence[Mapping[str, Any]],
+        conditioning: str = "weights",
+        parts: int = 8,
+        units: int = 16,
+        future: int = 1,
+        sample_rate: int | None = None,
+        **keras_arguments: Any,
+    ) -> None:
+        check_sizes(parts=parts, units=units)
+        if conditioning not in CONDITIONINGS:
+            raise ValueError(f"conditioning={conditioning}: it is one of {', '.join(CONDITIONINGS)}")
+        plain: AmpModel = build(dict(net), "model", **({} if sample_rate is None else {"sample_rate": sample_rate}))
+        if len(plain.members()) > 1 or plain.controls:
+            raise ValueError(
+                f"a {type(plain).__name__} holds several nets: one that is a single net can learn controls"
+            )
+        super().__init__(future=plain.future, sample_rate=plain.sample_rate, **keras_arguments)
+        self._arguments["future"] = plain.future
+        object.__setattr__(
+            self, "net", plain
+        )  # past Keras' tracking: its variables are places for weights and nothing more
+        object.__setattr__(
+            self,
+            "controls",
+            tuple(Control(**{**each, "positions": tuple(each.get("positions", ()))}) for each in controls),
+        )
+        self.conditioning, self.parts, self.units = conditioning, parts, units
+        self.xla_rendering, self.batch_size = plain.xla_rendering, plain.batch_size
+        # In one piece XLA would compute each weight anew wherever it is read, which took 70 times as long.
+        self.xla_training, self.xla_parts = False, plain.xla_training or plain.xla_parts
+        whole = plain.xla_training and not plain.xla_parts
+        self.learning_net = tf.function(self.net_with, jit_compile=True, autograph=False) if whole else self.net_with
+
+    @property
+    def receptive_field(self) -> int:
+        return self.net.receptive_field
+
+    def build(self, input_shape: Any = None) -> None:
+        self.net.build()
+        size = sum(control.size for control in self.controls)
+        weights = self.net.trainable_variables
+        self.base = [
+            self.add_weight(
+                shape=each.shape, initializer=keras.initializers.Constant(each.numpy()), name=f"base_{number}"
+            )
+            for number, each in enumerate(weights)
+        ]
+        moved = [self.moves(each.shape) for each in weights]
+        self.directions = [
+            self.add_weight(shape=(self.parts, math.prod(shape)), initializer="zeros", name=f"directions_{number}")
+            for number, shape in enumerate(moved)
+            if shape
+        ]
+        spread = keras.initializers.VarianceScaling(1.0, "fan_in", "normal")
+        self.hidden = keras.layers.Dense(
+            self.units, "tanh", kernel_initializer=spread, bias_initializer="random_normal"
+        )
+        self.mixing = keras.layers.Dense(self.parts, kernel_initializer=spread, name="mixing")
+        self.hidden.build((None, size))
+        self.mixing.build((None, self.units))
+        # What is played now. Each replica sets it to the same.
+        self.setting = self.add_weight(
+            shape=(size,), initializer="zeros", trainable=False, name="setting", aggregation="only_first_replica"
+        )
+        self.built = True
+
+    def moves(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """The shape of what a setting changes of a weight of this shape; empty for nothing."""
+        if self.conditioning == "weights" or len(shape) < 2:
+            return tuple(shape)
+        return (shape[-1],) if self.conditioning == "film" else ()
+
+    def weights_now(self) -> list[tf.Tensor]:
+        """The net's weights at the setting that is played now."""
+        mix = self.mixing(self.hidden(self.setting.value[None]))[0] / math.sqrt(self.parts)
+        directions, found = iter(self.directions), []
+        for base in self.base:
+            shape = self.moves(base.shape)
+            if not shape:
+                found.append(tf.convert_to_tensor(base))
+                continue
+            moved = tf.reshape(tf.linalg.matvec(next(directions), mix, transpose_a=True), shape)
+            film = len(shape) < len(base.shape)
+            found.append(base * (1.0 + moved) if film else base + moved)
+        return found
+
+    def net_with(self, weights: list[tf.Tensor], segment: tf.Tensor, *, training: bool) -> tf.Tensor:
+        with self.holding(weights):
+            return self.net(segment, training=training)
+
+    @contextmanager
+    def holding(self, weights: list[tf.Tensor]) -> Iterator[None]:
+        """Within it these are the net's weights."""
+        with keras.StatelessScope(state_mapping=[*zip(self.net.trainable_variables, weights, strict=True)]):
+            yield
+
+    def turn(self, setting: Sequence[float]) -> None:
+        if setting:  # a signal that is no recording, such as a test tone, has none, and what is played goes on
+            self.setting.assign(encoded(self.controls, setting))
+        self.placed()
+
+    def call(self, segment: tf.Tensor, training: bool = False) -> tf.Tensor:
+        net = self.learning_net if training else self.net_with
+        return net(self.weights_now(), segment, training=training)
+
+    def placed(self) -> AmpModel:
+        """The net itself with the weights of the setting that is played now, until that or what is learnt is another."""
+        self.place()
+        return self.net
+
+    @cached_property
+    def place(self) -> Any:
+        def assign() -> None:
+            for variable, value in zip(self.net.trainable_variables, self.weights_now(), strict=True):
+                variable.assign(value)
+
+        return tf.function(assign, autograph=False)
+
+    def at(self, setting: Sequence[float]) -> AmpModel:
+        """The plain model that this one is at a setting, one value a control."""
+        plain: AmpModel = build({**self._arguments["net"], "sample_rate": self.sample_rate}, "model")
+        plain.build()
+        self.turn(setting)
+        plain.set_weights(self.net.get_weights())
+        return plain
+
+    def fit_levels(self, input_rms: float, target_rms: float) -> None:
+        self.net.fit_levels(input_rms, target_rms)
+        gains = {"input_gain": self.net.input_gain, "output_gain": self.net.output_gain}
+        self._arguments["net"] = self._arguments["net"] | (gains if self.net.levelled else {})
+
+    def adam_layers(self) -> list[keras.layers.Layer]:
+        return [self, self.hidden, self.mixing]
+
+    def stream(self, block: tf.Tensor, state: Any) -> tuple[tf.Tensor, Any]:
+        return self.net.stream(block, state)  # at the setting for which the state was made, or `turn` has chosen since
+
+    def stream_state(self) -> Any:
+        return self.placed().stream_state()
+
+    def settled_state(self) -> Any:
+        return self.placed().settled_state()
+
+    def zero_state(self) -> Any:
+        return self.placed().zero_state()
+
+    def plain_stream(self, block_length: int) -> tuple[PlainStream, Any]:
+        stream, state = self.placed().plain_stream(block_length)
+
+        def streamed(block: tf.Tensor, state: Any) -> tuple[tf.Tensor, Any]:
+            with self.holding(self.weights_now()):
+                return stream(block, state)
+
+        return streamed, state

@@ -1,0 +1,159 @@
+"""Nets whose weights are a function of an amp's controls, against plain nets whose weights are set by hand."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from numpy.testing import assert_allclose, assert_array_equal
+
+from ampsim import AmpsimError
+from ampsim.models import Controlled
+from ampsim.models.rendering import Renderer
+from ampsim.models.saving import load
+
+GAIN = {"name": "gain", "low": 0.0, "high": 10.0}
+SWITCH = {"name": "bright", "positions": ["off", "on"]}
+NETS: dict[str, dict[str, Any]] = {
+    "lstm": {"_target_": "ampsim.models.Lstm", "units": 3, "burn_in": 20},
+    "gru": {"_target_": "ampsim.models.Gru", "units": 3, "burn_in": 20},
+    "ssm": {"_target_": "ampsim.models.Ssm", "channels": 3, "states": 2, "layers": 1, "burn_in": 40},
+    "tcn": {"_target_": "ampsim.models.Tcn", "channels": 3, "dilations": [1, 2]},
+    "dense": {"_target_": "ampsim.models.Dense", "window": 30, "layers": 1, "units": 4},
+    "wavenet": {"_target_": "ampsim.models.WaveNet", "channels": 4, "dilations": [[1, 2], [1]]},
+    "wavenet_cab": {"_target_": "ampsim.models.WaveNetCab", "channels": 3, "layers": 2, "taps": 20, "tail": 10},
+}
+random = np.random.default_rng(0)
+
+
+def made(net: str | dict[str, Any] = "wavenet_cab", **arguments: Any) -> Controlled:
+    """A model whose every weight depends on the setting."""
+    keras.utils.set_random_seed(2)
+    options: dict[str, Any] = {
+        "net": NETS[net] if isinstance(net, str) else net,
+        "controls": [GAIN, SWITCH],
+        "parts": 2,
+        "units": 3,
+        "sample_rate": 8000,
+    }
+    model = Controlled(**options | arguments)
+    model.build()
+    for direction in model.directions:
+        direction.assign(random.normal(scale=0.2, size=direction.shape))
+    return model
+
+
+def by_hand(model: Controlled, *numbers: float) -> list[np.ndarray]:
+    """The net's weights for what it sees of a setting, from the formula."""
+    hidden = np.tanh(np.array(numbers) @ model.hidden.kernel.numpy() + model.hidden.bias.numpy())
+    mix = (hidden @ model.mixing.kernel.numpy() + model.mixing.bias.numpy()) / np.sqrt(model.parts)
+    directions, found = iter(model.directions), []
+    for base in (each.numpy() for each in model.base):
+        if model.conditioning == "weights" or base.ndim == 1:
+            found.append(base + (mix @ next(directions).numpy()).reshape(base.shape))
+        else:
+            found.append(base * (1 + mix @ next(directions).numpy()) if model.conditioning == "film" else base)
+    return found
+
+
+@pytest.mark.parametrize("conditioning", ["weights", "film", "bias"])
+@pytest.mark.parametrize("net", NETS)
+def test_at_a_setting_it_is_a_plain_model_with_the_weights_of_the_formula(net: str, conditioning: str):
+    model = made(net, conditioning=conditioning)
+    plain = model.at((7.5, 1.0))
+    for weight, expected in zip(plain.trainable_variables, by_hand(model, 0.5, 0.0, 1.0), strict=True):
+        assert_allclose(weight.numpy(), expected, atol=1e-6)
+    model.turn((7.5, 1.0))
+    signal = random.normal(scale=0.1, size=500).astype(np.float32)
+    assert_allclose(Renderer(model)(signal), Renderer(plain)(signal), atol=1e-6)
+    assert type(plain).__name__ == NETS[net]["_target_"].rpartition(".")[2]
+    assert plain.sample_rate == 8000
+
+
+def test_a_setting_changes_what_is_played_and_no_setting_goes_on_with_it():
+    model = made()
+    signal = random.normal(scale=0.1, size=300).astype(np.float32)
+    model.turn((0.0, 0.0))
+    low = Renderer(model)(signal)
+    model.turn((10.0, 0.0))
+    high = Renderer(model)(signal)
+    assert np.abs(high - low).max() > 1e-3
+    model.turn(())
+    assert_array_equal(Renderer(model)(signal), high)
+
+
+def test_what_is_learnt_later_is_heard_though_nothing_was_turned():
+    model = made()
+    renderer, signal = Renderer(model), random.normal(scale=0.1, size=300).astype(np.float32)
+    before = renderer(signal)
+    model.base[0].assign(2 * model.base[0])
+    assert np.abs(renderer(signal) - before).max() > 1e-3
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_gradient_is_that_of_the_formula(training: bool):
+    """Of each part that is learnt, along a direction, against a difference of two losses."""
+    model = made("wavenet")
+    model.turn((2.0, 1.0))
+    segment = tf.constant(random.normal(scale=0.3, size=(2, model.receptive_field + 30)), tf.float32)
+
+    def loss() -> tf.Tensor:
+        return tf.reduce_mean(tf.square(model(segment, training=training)))
+
+    with tf.GradientTape() as tape:
+        value = loss()
+    gradients = tape.gradient(value, model.trainable_variables)
+    for variable, gradient in zip(model.trainable_variables, gradients, strict=True):
+        kept, along = variable.numpy(), np.asarray(gradient) / (np.linalg.norm(gradient) + 1e-12)
+        step = 3e-3
+        variable.assign(kept + step * along)
+        above = float(loss())
+        variable.assign(kept - step * along)
+        below = float(loss())
+        variable.assign(kept)
+        assert_allclose((above - below) / (2 * step), np.linalg.norm(gradient), rtol=0.05, atol=1e-6)
+
+
+def test_it_starts_as_the_plain_net_does_whatever_the_setting():
+    model = Controlled(net=NETS["tcn"], controls=[GAIN])
+    model.build()
+    segment = random.normal(size=(1, 60)).astype(np.float32)
+    played = []
+    for value in (0.0, 3.0, 10.0):
+        model.turn((value,))
+        played.append(model(segment).numpy())
+    assert_array_equal(played[0], played[1])
+    assert_array_equal(played[0], played[2])
+
+
+def test_a_saved_model_comes_back_with_its_controls(tmp_path):
+    model = made("lstm")
+    model.fit_levels(0.1, 0.2)
+    model.save(tmp_path / "model.keras")
+    loaded = load(tmp_path / "model.keras")
+    assert [control.name for control in loaded.controls] == ["gain", "bright"]
+    assert loaded.controls[1].positions == ("off", "on")
+    signal = random.normal(scale=0.1, size=400).astype(np.float32)
+    for setting in ((1.0, 1.0), (9.0, 0.0)):
+        for each in (model, loaded):
+            each.turn(setting)
+        assert_array_equal(Renderer(loaded)(signal), Renderer(model)(signal))
+        assert_allclose(Renderer(loaded.at(setting))(signal), Renderer(model)(signal), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"conditioning": "all"}, "conditioning=all: it is one of weights, film, bias"),
+        ({"parts": 0}, "parts=0: it is 1 or more"),
+        ({"net": {"_target_": "ampsim.models.Slimmable"}}, "holds several nets"),
+        ({"net": {"_target_": "ampsim.models.Controlled", "net": NETS["tcn"], "controls": [GAIN]}}, "several nets"),
+        ({"net": {"_target_": "os.system"}}, "os.system"),
+        ({"controls": [{"name": "gain", "low": 3.0, "high": 3.0}]}, "the range of gain is 3.0 to 3.0"),
+        ({"controls": [{"name": "gain", "positions": ["on"]}]}, "two or more, all different"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(arguments: dict[str, Any], message: str):
+    with pytest.raises((AmpsimError, ValueError), match=message):
+        made(**arguments)
