@@ -51,7 +51,9 @@ class Controlled(AmpModel):
         check_sizes(parts=parts, units=units)
         if conditioning not in CONDITIONINGS:
             raise ValueError(f"conditioning={conditioning}: it is one of {', '.join(CONDITIONINGS)}")
-        plain: AmpModel = build(dict(net), "model", **({} if sample_rate is None else {"sample_rate": sample_rate}))
+        if not isinstance(net, dict):  # but a model that was built from it
+            raise ValueError("net is the config of a plain model, and no model itself")
+        plain: AmpModel = build(net, "model", **({} if sample_rate is None else {"sample_rate": sample_rate}))
         if len(plain.members()) > 1 or plain.controls:
             raise ValueError(
                 f"a {type(plain).__name__} holds several nets: one that is a single net can learn controls"

@@ -20,7 +20,7 @@ NETS: dict[str, dict[str, Any]] = {
     "gru": {"_target_": "ampsim.models.Gru", "units": 3, "burn_in": 20},
     "ssm": {"_target_": "ampsim.models.Ssm", "channels": 3, "states": 2, "layers": 1, "burn_in": 40},
     "tcn": {"_target_": "ampsim.models.Tcn", "channels": 3, "dilations": [1, 2]},
-    "dense": {"_target_": "ampsim.models.Dense", "window": 30, "layers": 1, "units": 4},
+    "dense": {"_target_": "ampsim.models.Dense", "window": 30, "future": 2, "layers": 1, "units": 4},
     "wavenet": {"_target_": "ampsim.models.WaveNet", "channels": 4, "dilations": [[1, 2], [1]]},
     "wavenet_cab": {"_target_": "ampsim.models.WaveNetCab", "channels": 3, "layers": 2, "taps": 20, "tail": 10},
 }
@@ -148,7 +148,7 @@ def test_a_saved_model_comes_back_with_its_controls(tmp_path):
         ({"conditioning": "all"}, "conditioning=all: it is one of weights, film, bias"),
         ({"parts": 0}, "parts=0: it is 1 or more"),
         ({"net": {"_target_": "ampsim.models.Slimmable"}}, "holds several nets"),
-        ({"net": {"_target_": "ampsim.models.Controlled", "net": NETS["tcn"], "controls": [GAIN]}}, "several nets"),
+        ({"net": {"_target_": "ampsim.models.Controlled", "net": NETS["tcn"], "controls": [GAIN]}}, "net is the config"),
         ({"net": {"_target_": "os.system"}}, "os.system"),
         ({"controls": [{"name": "gain", "low": 3.0, "high": 3.0}]}, "the range of gain is 3.0 to 3.0"),
         ({"controls": [{"name": "gain", "positions": ["on"]}]}, "two or more, all different"),
