@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ampsim import AmpsimError
-from ampsim.config.run_config import RunConfig, assignment, titled
+from ampsim.config.run_config import RunConfig, assignment, titled, worded
 from ampsim.files import expanded
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 Files = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 Notice = Callable[[str], None]
 MOST_OVERSAMPLING = 64
+OF_A_USER = ("controls", "fixed")  # of `data`: whose keys no config has beforehand
 
 
 # ---- Recordings -----------------------------------------------------------------------------------------------------
@@ -85,7 +86,8 @@ def data_words(path: Files | None, direct: Files | None, amp: Files | None, opti
     for key, files in (("path", path), ("input", direct), ("target", amp)):
         if files is not None:
             words += assignment(f"data.{key}", listed(files))
-    return [*words, *(word for key, value in options.items() for word in assignment(f"data.{key}", value))]
+    named = [f"data.{key}={worded(options.pop(key))}" for key in OF_A_USER if key in options]
+    return [*words, *named, *(word for key, value in options.items() for word in assignment(f"data.{key}", value))]
 
 
 def listed(files: Files) -> str | list[str]:
