@@ -23,6 +23,7 @@ from ampsim.signals.audio import AudioFile, Signal, clock, opened, read, sha256
 
 SAME = 0.05  # ESR between two recordings of one setting: no hand sets a knob twice alike, and none misses it by more
 FRAME_S = 0.05
+THOROUGH = 3  # takes whose delay is measured behind a gain stage that is fitted to them, which takes seconds each
 QUIET = 0.1  # of the frames, in which noise is looked for
 
 
@@ -66,7 +67,7 @@ class Knobs(Source):
         takes = self.compared(takes)
         made = FileRecord(str(sheet.path.absolute()), 0.0, sha256(sheet.path))  # since it says what each file is
         first = takes[0]
-        return [replace(first, files=(*first.files, made), notes=(*sheet.notes, *first.notes)), *takes[1:]]
+        return timed([replace(first, files=(*first.files, made), notes=(*sheet.notes, *first.notes)), *takes[1:]])
 
     def piece(self, row: Row) -> "Piece":
         """The files of a row, and which part of them."""
@@ -194,6 +195,12 @@ def difference(one: AudioPair, other: AudioPair) -> float | None:
     return max(float(np.mean(left)) - noise, 0.0) / float(np.mean(level))
 
 
+def timed(takes: list[AudioPair]) -> list[AudioPair]:
+    """The takes, of which some are timed thoroughly; see `estimate_delay`."""
+    thorough = set(np.linspace(0, len(takes) - 1, THOROUGH).round().astype(int).tolist())
+    return [replace(take, one_of_many=index not in thorough) for index, take in enumerate(takes)]
+
+
 # ---------------------------------------------------------------------------------------------------- the embedded amp
 
 CYCLE_S = sum(length_s for _, length_s in virtual_amp.CYCLE)
@@ -271,7 +278,7 @@ class VirtualKnobs(Source):
         text = f"data.duration_s={self.duration_s:g} at {self.sample_rate:,} Hz, {len(self.chosen)} times"
         refuse_larger(text, (MADE_BYTES + 8 * len(self.chosen)) * self.duration_s * self.sample_rate)
         try:
-            return [self.take(index, setting) for index, setting in enumerate(self.chosen)]
+            return timed([self.take(index, setting) for index, setting in enumerate(self.chosen)])
         except (TypeError, ValueError) as error:
             raise AmpsimError(f"data=virtual_knobs: {error}") from error
 
