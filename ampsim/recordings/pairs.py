@@ -93,7 +93,8 @@ APART = 10  # samples by which the delays of takes may differ, since each is mea
 def estimate_delay(takes: Sequence[AudioPair]) -> Delay:
     """One delay of several takes: the shortest of those that are clear, so that a model misses nothing of any take.
 
-    Those that were timed roughly have no say in it where others are clear. Where none is clear alone, all are measured together. `alignment.Timing` says how a delay is measured and rounded.
+    Those that were timed roughly have no say in it where others are clear. Where none is clear alone, all are measured
+    together. `alignment.Timing` says how a delay is measured and rounded.
 
     Raises:
         AmpsimError: the takes have no clear delay, or several.
