@@ -47,13 +47,19 @@ OF_A_USER = ("controls", "fixed")  # of `data`: whose keys no config has beforeh
 
 
 def load(
-    path: Files | None = None, *, direct: Files | None = None, amp: Files | None = None, **options: Any
+    path: Files | None = None,
+    *,
+    direct: Files | None = None,
+    amp: Files | None = None,
+    settings: str | os.PathLike[str] | None = None,
+    **options: Any,
 ) -> "Recording":
     """Load, check and align a recording.
 
     Args:
         path: stereo files (left: direct, right: amp), one a take; or
-        direct, amp: mono files, as many of the one as of the other.
+        direct, amp: mono files, as many of the one as of the other; or
+        settings: a sheet (CSV or YAML) that names recordings of one amp at several settings of its knobs.
         options: of the `data` section: `delay=-9`, `splits={"test": "20 s"}`, `checks="warn"`, `drift="correct"`,
             `input_channel=1`. Without any file `data="virtual_amp"` (the default) or another choice of that group.
 
@@ -68,6 +74,10 @@ def load(
     from ampsim.recordings.preparing import prepare
     from ampsim.report.shown import ShownRecording
 
+    if settings is not None and (path is not None or direct is not None or amp is not None):
+        raise AmpsimError("settings= names a sheet, which itself names the files: without path=, direct= and amp=")
+    if settings is not None:
+        path, options = settings, {"data": "knobs", **options}
     words = data_words(path, direct, amp, options)
     source = build(RunConfig.compose(words)["data"], "data")
     recording = prepare(source, notice=lambda text: None)  # what it tells is in `findings`
