@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ampsim import AmpsimError
-from ampsim.config.run_config import RunConfig, assignment, titled
+from ampsim.config.run_config import RunConfig, assignment, titled, worded
 from ampsim.files import expanded
 
 if TYPE_CHECKING:
@@ -40,19 +40,26 @@ if TYPE_CHECKING:
 Files = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 Notice = Callable[[str], None]
 MOST_OVERSAMPLING = 64
+OF_A_USER = ("controls", "fixed")  # of `data`: whose keys no config has beforehand
 
 
 # ---- Recordings -----------------------------------------------------------------------------------------------------
 
 
 def load(
-    path: Files | None = None, *, direct: Files | None = None, amp: Files | None = None, **options: Any
+    path: Files | None = None,
+    *,
+    direct: Files | None = None,
+    amp: Files | None = None,
+    settings: str | os.PathLike[str] | None = None,
+    **options: Any,
 ) -> "Recording":
     """Load, check and align a recording.
 
     Args:
         path: stereo files (left: direct, right: amp), one a take; or
-        direct, amp: mono files, as many of the one as of the other.
+        direct, amp: mono files, as many of the one as of the other; or
+        settings: a sheet (CSV or YAML) that names recordings of one amp at several settings of its knobs.
         options: of the `data` section: `delay=-9`, `splits={"test": "20 s"}`, `checks="warn"`, `drift="correct"`,
             `input_channel=1`. Without any file `data="virtual_amp"` (the default) or another choice of that group.
 
@@ -67,6 +74,10 @@ def load(
     from ampsim.recordings.preparing import prepare
     from ampsim.report.shown import ShownRecording
 
+    if settings is not None and (path is not None or direct is not None or amp is not None):
+        raise AmpsimError("settings= names a sheet, which itself names the files: without path=, direct= and amp=")
+    if settings is not None:
+        path, options = settings, {"data": "knobs", **options}
     words = data_words(path, direct, amp, options)
     source = build(RunConfig.compose(words)["data"], "data")
     recording = prepare(source, notice=lambda text: None)  # what it tells is in `findings`
@@ -85,7 +96,8 @@ def data_words(path: Files | None, direct: Files | None, amp: Files | None, opti
     for key, files in (("path", path), ("input", direct), ("target", amp)):
         if files is not None:
             words += assignment(f"data.{key}", listed(files))
-    return [*words, *(word for key, value in options.items() for word in assignment(f"data.{key}", value))]
+    named = [f"data.{key}={worded(options.pop(key))}" for key in OF_A_USER if key in options]
+    return [*words, *named, *(word for key, value in options.items() for word in assignment(f"data.{key}", value))]
 
 
 def listed(files: Files) -> str | list[str]:

@@ -1,10 +1,14 @@
 """The knobs and switches of an amp: their names, ranges and settings."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ampsim import AmpsimError
+
+NAME = re.compile(r"[^\W\d_][\w -]{0,39}")  # of a control, as a command and a column can say it
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,10 @@ class Control:
             raise ValueError(
                 f"the range of {self.name} is {self.low} to {self.high}: a lower number, then a higher one"
             )
+
+    def text(self, value: float) -> str:
+        """A value as it is written: `7.5`, or the position of a switch."""
+        return self.positions[int(value)] if self.positions else f"{value:g}"
 
     @property
     def size(self) -> int:
@@ -62,6 +70,49 @@ class Control:
         return (2 * (value - self.low) / (self.high - self.low) - 1,)
 
 
+def described(controls: Sequence[Control]) -> dict[str, list[str | float]]:
+    """What `controls_of` makes these of."""
+    return {each.name: list(each.positions) or [each.low, each.high] for each in controls}
+
+
+def controls_of(named: Mapping[str, Any]) -> tuple[Control, ...]:
+    """From `{"gain": [0, 10], "bright": ["off", "on"]}`: two numbers are a knob's range, words a switch's positions.
+
+    Raises:
+        AmpsimError: a name that a command could not say, or neither a range nor positions.
+    """
+    return tuple(control_of(name, ends) for name, ends in named.items())
+
+
+def control_of(name: Any, ends: Any) -> Control:
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise AmpsimError(
+            f"{str(name)[:60]!r} is no name of a control: a letter, then letters, digits, _, - and spaces"
+        )
+    if not isinstance(ends, list | tuple) or len(ends) < 2:
+        raise AmpsimError(
+            f"{name} is {str(ends)[:60]}: [0, 10] is the range of a knob and [off, on] a switch's positions"
+        )
+    if any(isinstance(end, bool) for end in ends):  # as YAML reads on, off, yes and no
+        raise AmpsimError(f"{name} has true or false among its positions: put them in quotes, ['off', 'on']")
+    numbers = [finite(end) for end in ends]
+    try:
+        if len(ends) == 2 and None not in numbers:
+            return Control(name, float(ends[0]), float(ends[1]))
+        return Control(name, positions=tuple(str(end).strip() for end in ends))
+    except ValueError as error:
+        raise AmpsimError(str(error)) from error
+
+
+def finite(text: Any) -> float | None:
+    """A finite number, or None where it is none."""
+    try:
+        value = float(text)
+    except (TypeError, ValueError):
+        return None
+    return value if math.isfinite(value) else None
+
+
 def encoded(controls: Sequence[Control], setting: Sequence[float]) -> list[float]:
     """All controls' numbers in a row, as a net sees them."""
     return [number for control, value in zip(controls, setting, strict=True) for number in control.encoded(value)]
@@ -79,3 +130,8 @@ def setting_of(controls: Sequence[Control], named: Mapping[str, str | float]) ->
     if missing := [name for name in names if name not in named]:
         raise AmpsimError(f"no value for {missing[0]}: each of {', '.join(names)} needs one")
     return tuple(control.value(named[control.name]) for control in controls)
+
+
+def worded(controls: Sequence[Control], setting: Sequence[float]) -> str:
+    """A setting as people say it: `gain 7, bright on`."""
+    return ", ".join(f"{control.name} {control.text(value)}" for control, value in zip(controls, setting, strict=True))

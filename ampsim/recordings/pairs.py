@@ -37,6 +37,7 @@ class AudioPair:
     target_name: str = ""
     notes: tuple[str, ...] = ()  # what has to be said before it is used
     setting: tuple[float, ...] = ()  # of the amp's controls, in the order of `Recording.controls`
+    one_of_many: bool = False  # of the same amp, which are timed roughly where that is clear: a tenth of the work
 
     @property
     def duration_s(self) -> float:
@@ -45,7 +46,9 @@ class AudioPair:
     @cached_property
     def timing(self) -> Timing:
         """How the target lies against the input, measured when it is first asked for."""
-        return timing([(self.input, self.target)], self.sample_rate)
+        signals = [(self.input, self.target)]
+        rough = timing(signals, self.sample_rate, quick=True) if self.one_of_many else None
+        return rough if rough and rough.clear else timing(signals, self.sample_rate)
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,8 @@ APART = 10  # samples by which the delays of takes may differ, since each is mea
 def estimate_delay(takes: Sequence[AudioPair]) -> Delay:
     """One delay of several takes: the shortest of those that are clear, so that a model misses nothing of any take.
 
-    Where none is clear alone, all are measured together. `alignment.Timing` says how a delay is measured and rounded.
+    Those that were timed roughly have no say in it where others are clear. Where none is clear alone, all are measured
+    together. `alignment.Timing` says how a delay is measured and rounded.
 
     Raises:
         AmpsimError: the takes have no clear delay, or several.
@@ -104,7 +108,8 @@ def estimate_delay(takes: Sequence[AudioPair]) -> Delay:
                 f"the amp's signal lags by other samples in each take ({listed}), and a model learns one delay: shift "
                 "them against each other, train on the takes apart, or set the delay for all with data.delay="
             )
-        found = min(clear.values(), key=lambda each: each.samples)
+        sure = [take.timing for take in takes if take.timing.clear and not take.one_of_many]
+        found = min(sure or clear.values(), key=lambda each: each.samples)
     else:
         found = timing([(take.input, take.target) for take in takes], takes[0].sample_rate, steady=True)
     if not found.clear:

@@ -78,7 +78,7 @@ def prepare(source: Source, *, notice: Notice = print) -> Recording:
     """
     takes, findings = checked(source.load(), source, notice=notice)
     takes, delay = align(takes, source.delay, notice)
-    return Recording(tuple(takes), delay, source.splits, tuple(findings), controls=source.controls)
+    return Recording(tuple(takes), delay, source.splits, tuple(findings), controls=source.known_controls)
 
 
 def prepare_as_then(data: Mapping[str, Any], samples: int | None, *, notice: Notice) -> Recording:

@@ -64,8 +64,8 @@ class Source:
                 raise ValueError(f"data.splits.{name} is a list of takes by their file names, not {str(share)[:200]}")
 
     @property
-    def controls(self) -> tuple[Control, ...]:
-        """What its takes were made at several settings of; known once it is loaded."""
+    def known_controls(self) -> tuple[Control, ...]:
+        """What its takes were made at several settings of."""
         return ()
 
     def load(self) -> list[AudioPair]:

@@ -17,7 +17,8 @@ def split(takes: list[AudioPair], splits: dict[str, Split], *, gap: int) -> dict
     """Contiguous spans for train, validation and test, with `gap` samples between two splits of one take.
 
     Takes that a split names belong to it whole. The others form one timeline, in order: training from its start, test
-    at its end, validation before that. A share of training is cut to what the others leave.
+    at its end, validation before that. A share of training is cut to what the others leave. Where takes have settings, each
+    is a timeline of its own, so that every split has all settings.
 
     Raises:
         AmpsimError: a split names a take that is not there or that another has, the shares exceed the recording, or
@@ -30,8 +31,9 @@ def split(takes: list[AudioPair], splits: dict[str, Split], *, gap: int) -> dict
     spans = {name: [Span(take, 0, len(take.input)) for take in chosen] for name, chosen in named.items()}
     rest = [take for take in takes if take.name not in taken]
     shares = {name: share for name, share in splits.items() if name not in named}
-    for name, (start, stop) in bounds(rest, shares, gap=gap).items():
-        spans[name] = cut(rest, start, stop)
+    for timeline in timelines(rest):
+        for name, (start, stop) in bounds(timeline, shares, gap=gap).items():
+            spans[name] = [*spans.get(name, []), *cut(timeline, start, stop)]
     # A gap, so that the model's memory of one split never reaches the next.
     minimum = max(gap, 1)
     for name in SPLITS:
@@ -45,6 +47,10 @@ def split(takes: list[AudioPair], splits: dict[str, Split], *, gap: int) -> dict
     found = {name: [span for span in spans[name] if len(span) >= minimum] for name in SPLITS}
     refuse_silence(found, takes)
     return found
+
+
+def timelines(takes: list[AudioPair]) -> list[list[AudioPair]]:
+    return [[take] for take in takes] if any(take.setting for take in takes) else [takes]
 
 
 def refuse_silence(splits: dict[str, list[Span]], takes: list[AudioPair]) -> None:

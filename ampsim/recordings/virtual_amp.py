@@ -12,7 +12,7 @@ import logging
 import math
 import numbers
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -82,11 +82,25 @@ def record(*, cache: str | os.PathLike[str] | None = None, **settings: float) ->
         TypeError: a setting that is not known.
     """
     chosen = VirtualAmpSettings(**settings)  # type: ignore[arg-type]  # it refuses a number that is not whole itself
-    path = _cache_folder(cache) / f"virtual-amp-{_fingerprint(asdict(chosen))}.npz"
+
+    def made() -> tuple[Audio, Audio]:
+        direct = guitar(chosen.duration_s, chosen.sample_rate, seed=chosen.seed)
+        return direct, amplified(direct, chosen)
+
+    return cached(made, asdict(chosen), cache=cache)
+
+
+def cached(
+    make: Callable[[], tuple[Audio, Audio]],
+    settings: Mapping[str, float],
+    *code: str,
+    cache: str | os.PathLike[str] | None = None,
+) -> tuple[Audio, Audio]:
+    """What `make` makes, from the cache if it holds that of these settings, made by this file and those of `code`."""
+    path = _cache_folder(cache) / f"virtual-amp-{_fingerprint(settings, *code)}.npz"
     recording = _read(path)
     if recording is None:
-        direct = guitar(chosen.duration_s, chosen.sample_rate, seed=chosen.seed)
-        recording = direct, _amplified(direct, chosen)
+        recording = make()
         _write(path, *recording)
     return recording
 
@@ -96,11 +110,12 @@ def _cache_folder(cache: str | os.PathLike[str] | None) -> Path:
     return expanded(folder)
 
 
-def _fingerprint(settings: dict[str, float]) -> str:
-    """A hash of the settings and of this file, so that a change of the code never serves the sound of the old code."""
+def _fingerprint(settings: Mapping[str, float], *code: str) -> str:
+    """A hash of the settings and of the files that make the sound, so that a change of the code never serves the old one."""
     # as floats, so that 120 in a YAML and 120.0 in a notebook are one recording
     text = json.dumps({name: float(value) for name, value in sorted(settings.items())})
-    return hashlib.sha256(text.encode() + Path(__file__).read_bytes()).hexdigest()[:24]
+    sources = [Path(file).read_bytes() for file in (__file__, *code)]
+    return hashlib.sha256(text.encode() + b"".join(sources)).hexdigest()[:24]
 
 
 def _read(path: Path) -> tuple[Audio, Audio] | None:
@@ -353,16 +368,31 @@ def amplify(direct: Audio, sample_rate: int, **settings: float) -> Audio:
     Raises:
         ValueError: a setting that no amp could have, or a direct signal that is not one channel of finite samples.
     """
-    return _amplified(direct, VirtualAmpSettings(sample_rate=sample_rate, **settings))  # type: ignore[arg-type]
+    return amplified(direct, VirtualAmpSettings(sample_rate=sample_rate, **settings))  # type: ignore[arg-type]
 
 
-def _amplified(direct: Audio, settings: VirtualAmpSettings) -> Audio:
+Block = Callable[[Samples], Samples]  # a part of the amp: the next samples in, what becomes of them out
+
+
+def amplified(
+    direct: Audio, settings: VirtualAmpSettings, chain: Callable[[float], list[Block]] | None = None
+) -> Audio:
+    """What the microphone hears of `direct`; `chain` makes the parts before the loudspeaker for a rate in hertz, None those
+    that the settings say."""
     if np.ndim(direct) != 1 or not np.all(np.isfinite(direct)):
         raise ValueError("the direct signal is not one channel of finite samples: pick one channel and remove its NaNs")
-    sample_rate, bias = settings.sample_rate, settings.bias
+    sample_rate = settings.sample_rate
     factor = math.ceil(352_800 / sample_rate)  # at 350 kHz a clipped guitar's aliases are below its noise
-    rate = factor * sample_rate
-    stages = [ClippingStage(stage, settings.drive_db, bias, rate) for stage in STAGES]
+    parts = chain(factor * sample_rate) if chain else _chain(settings, factor * sample_rate)
+    electric = _oversampled(direct, parts, factor)
+    sound = signal.oaconvolve(electric, _microphone(sample_rate, settings.room_db))[: len(direct)]
+    delayed = np.concatenate([np.zeros(settings.delay), sound])[: len(direct)]
+    noise = 10 ** (settings.noise_db / 20) * np.random.default_rng([settings.seed, 1]).standard_normal(len(direct))
+    return (0.29 * delayed + noise).astype(np.float32)
+
+
+def _chain(settings: VirtualAmpSettings, rate: float) -> list[Block]:
+    stages = [ClippingStage(stage, settings.drive_db, settings.bias, rate) for stage in STAGES]
     tone_stack = Filter(
         np.vstack(
             [
@@ -372,12 +402,7 @@ def _amplified(direct: Audio, settings: VirtualAmpSettings) -> Audio:
             ]
         )
     )
-    chain: list[Callable[[Samples], Samples]] = [*stages, tone_stack, PowerStage(POWER_STAGE, bias, settings.sag, rate)]
-    electric = _oversampled(direct, chain, factor)
-    sound = signal.oaconvolve(electric, _microphone(sample_rate, settings.room_db))[: len(direct)]
-    delayed = np.concatenate([np.zeros(settings.delay), sound])[: len(direct)]
-    noise = 10 ** (settings.noise_db / 20) * np.random.default_rng([settings.seed, 1]).standard_normal(len(direct))
-    return (0.29 * delayed + noise).astype(np.float32)
+    return [*stages, tone_stack, PowerStage(POWER_STAGE, settings.bias, settings.sag, rate)]
 
 
 class Filter:
@@ -424,7 +449,7 @@ class PowerStage(ClippingStage):
         return output * (1 - self.sag * drawn)
 
 
-def _oversampled(direct: Audio, chain: list[Callable[[Samples], Samples]], factor: int) -> Samples:
+def _oversampled(direct: Audio, chain: list[Block], factor: int) -> Samples:
     """`direct` (n,) through the chain at `factor` times its rate, in blocks, as eight times a song is a lot of memory.
 
     Both resamplers are the same linear-phase low-pass, whose delay is whole samples and is taken off again.

@@ -19,6 +19,7 @@ MISSING = {
     "nam_capture": ["data.path=x.nam"],
     "stereo": ["data.path=x.wav"],
     "folder": ["data.path=captures"],
+    "knobs": ["data.path=settings.csv"],
     "pair": ["data.input=x.wav", "data.target=y.wav"],
 }
 NEEDED = {"distil": ["data.teacher=x.nam"]}  # by an experiment

@@ -1,0 +1,249 @@
+"""A sheet of recordings at known settings of an amp: a CSV or YAML file that people write, read with care."""
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ampsim import AmpsimError
+from ampsim.config.targets import nearest
+from ampsim.files import read_text
+from ampsim.recordings.controls import Control, control_of, finite
+
+BYTES = 1_000_000  # of a sheet
+MOST = 1000  # recordings of a sheet, as of a folder
+COLUMNS = ("input", "target", "path", "start", "stop")  # that are no controls
+KIND = "sheet of settings (CSV or YAML)"
+HEADING = re.compile(r"(.*?)\s*\[(.*)\]")  # `gain [0..10]`, `bright [off|on]`
+DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
+
+Cells = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A recording: which row of the sheet it is (that of the column names is 1), its cells, and the controls' values."""
+
+    number: int
+    cells: Mapping[str, str]
+    setting: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sheet:
+    path: Path
+    controls: tuple[Control, ...]
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...] = ()
+
+
+def read_sheet(path: Path, ranges: Mapping[str, Any]) -> Sheet:
+    """The recordings and controls of a sheet.
+
+    Args:
+        ranges: of controls, as `controls_of` takes them; they come before those that the sheet states. What neither
+            states is 0 to 10 where all values lie in that, else from the lowest to the highest.
+
+    Raises:
+        AmpsimError: it is no sheet; a column or a cell is missing, said twice or of no use; it says which row.
+    """
+    text = read_text(path, KIND, BYTES)
+    names, rows = from_yaml(path, text) if path.suffix.lower() in (".yaml", ".yml") else from_csv(path, text)
+    stated = {**dict(stated_of(path, names)), **ranges}
+    if strange := [name for name in ranges if name not in map(bare, names)]:
+        raise AmpsimError(f"data.controls names {strange[0]}, which is no column of {path}{nearest(strange[0], names)}")
+    rows = [Row(row.number, {bare(name): cell for name, cell in row.cells.items()}) for row in rows]
+    refuse_columns(path, [bare(name) for name in names], rows)
+    found = [control(path, name, stated.get(name), rows) for name in map(bare, names) if name not in COLUMNS]
+    controls, notes = tuple(each for each, _ in found), tuple(note for _, note in found if note)
+    return Sheet(path, controls, tuple(Row(row.number, row.cells, setting(path, controls, row)) for row in rows), notes)
+
+
+def from_csv(path: Path, text: str) -> tuple[list[str], list[Row]]:
+    """The names of the columns and the rows; commas, semicolons or tabs part the cells."""
+    first = text.partition("\n")[0]
+    parted = max(",;\t", key=first.count)
+    try:
+        lines = [
+            (number, [cell.strip() for cell in line])
+            for number, line in enumerate(csv.reader(io.StringIO(text, newline=""), delimiter=parted), 1)
+        ]
+    except csv.Error as error:
+        raise AmpsimError(f"{path} is no {KIND}: {error}") from error
+    lines = [(number, line) for number, line in lines if any(line)]
+    if not lines:
+        raise AmpsimError(f"{path} is empty: a first row of column names, then a row for each recording")
+    (_, names), *rest = lines
+    while names and not names[-1]:
+        names.pop()
+    found = []
+    for number, line in rest:
+        if extra := [cell for cell in line[len(names) :] if cell]:
+            raise AmpsimError(
+                f"{path}, row {number}: `{extra[0][:60]}` is in no column, of which there are {len(names)}: a comma too many, or "
+                "a name with a comma that needs quotes"
+            )
+        cells = dict(zip(names, [*line, *[""] * len(names)], strict=False))
+        if parted != ",":
+            cells = {key: DECIMAL_COMMA.sub(as_point, cell) for key, cell in cells.items()}
+        found.append(Row(number, cells))
+    return refuse_repeated(path, names), found
+
+
+def as_point(match: re.Match[str]) -> str:
+    return match[0].replace(",", ".") if match.span() == (0, len(match.string)) else match[0]
+
+
+def from_yaml(path: Path, text: str) -> tuple[list[str], list[Row]]:
+    """As `from_csv`, of `recordings: [{target: ..., gain: 3}]` and perhaps `controls: {gain: [0, 10]}`."""
+    try:
+        content = yaml.load(text, Loader=yaml.BaseLoader)  # text of all, also of `on` and `off`
+    except (yaml.YAMLError, RecursionError) as error:
+        raise AmpsimError(f"{path} is no {KIND}: {' '.join(str(error).split())[:200]}") from error
+    listed = content.get("recordings") if isinstance(content, dict) else None
+    if not isinstance(listed, list) or not listed or not all(isinstance(each, dict) for each in listed):
+        raise AmpsimError(f"{path} is no {KIND}: it needs `recordings:` with a list of files and settings")
+    ranges = content.get("controls", {})
+    if not isinstance(ranges, dict):
+        raise AmpsimError(f"{path}: `controls:` holds names with ranges, such as `gain: [0, 10]`")
+    for name, ends in ranges.items():
+        control_of(name, ends)
+    names = list(dict.fromkeys(str(name) for each in listed for name in each))
+    if odd := [
+        (index, name) for index, each in enumerate(listed, 1) for name in each if not isinstance(each[name], str)
+    ]:
+        raise AmpsimError(f"{path}, recording {odd[0][0]}: {odd[0][1]} holds more than one value")
+    rows = [Row(index, {name: each.get(name, "").strip() for name in names}) for index, each in enumerate(listed, 1)]
+    return [heading(name, ranges.get(name)) for name in refuse_repeated(path, names)], [
+        Row(row.number, {heading(name, ranges.get(name)): cell for name, cell in row.cells.items()}) for row in rows
+    ]
+
+
+def refuse_repeated(path: Path, names: list[str]) -> list[str]:
+    seen: set[str] = set()
+    for number, name in enumerate(names, 1):
+        if not name:
+            raise AmpsimError(f"{path}: column {number} has no name")
+        if bare(name).casefold() in seen:
+            raise AmpsimError(f"{path} has the column {bare(name)} twice: rename one, or take it out")
+        seen.add(bare(name).casefold())
+    return names
+
+
+def bare(name: str) -> str:
+    """A column's name without its range; those of files in lower case."""
+    plain = found[1].strip() if (found := HEADING.fullmatch(name)) else name
+    return plain.lower() if plain.lower() in COLUMNS else plain
+
+
+def stated_of(path: Path, names: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+    """The ranges and positions that the column names state: `gain [0..10]`, `bright [off|on]`."""
+    for name in names:
+        if found := HEADING.fullmatch(name):
+            apart = found[2].split("|") if "|" in found[2] else found[2].split("..")
+            if len(apart) < 2:
+                raise AmpsimError(f"{path}: the column `{name}` states no range, as [0..10] or [off|on] would")
+            yield bare(name), [each.strip() for each in apart]
+
+
+def heading(name: str, ends: Sequence[str | float] | None) -> str:
+    """What `stated_of` reads."""
+    if ends is None:
+        return name
+    knob = len(ends) == 2 and all(finite(end) is not None for end in ends)
+    return f"{name} [{('..' if knob else '|').join(map(str, ends))}]"
+
+
+def refuse_columns(path: Path, names: Sequence[str], rows: Sequence[Row]) -> None:
+    """Refuse a sheet that says too little to be of use."""
+    if not {"target", "path"} & set(names):
+        raise AmpsimError(
+            f"{path} has the columns {', '.join(names)[:200]}: it needs `target` for the amp's files, with `input` for the "
+            "direct signals, or `path` for stereo files"
+        )
+    if "path" in names and {"target", "input"} & set(names):
+        raise AmpsimError(
+            f"{path} has columns for stereo files (path) and for mono ones (target, input): one kind a sheet"
+        )
+    if not set(names) - set(COLUMNS):
+        raise AmpsimError(
+            f"{path} has no column for a control: add one for each knob, with its value in each recording"
+        )
+    if not rows:
+        raise AmpsimError(f"{path} names no recording: add a row for each below the names of the columns")
+    if len(rows) == 1:
+        raise AmpsimError(
+            f"{path} names one recording, and a control is learnt from several: add a row for each other setting, or train on "
+            "this one alone (data=pair, data=stereo)"
+        )
+    if len(rows) > MOST:
+        raise AmpsimError(f"{path} names {len(rows):,} recordings; a sheet may name {MOST:,}")
+    for row in rows:
+        if blank := [name for name in names if not row.cells[name] and name not in ("input", "start", "stop")]:
+            raise AmpsimError(f"{path}, row {row.number}: {blank[0]} is empty: every recording needs a value")
+
+
+def control(path: Path, name: str, stated: Any, rows: Sequence[Row]) -> tuple[Control, str]:
+    """A column as a control, and a note where its range was guessed."""
+    cells = [row.cells[name] for row in rows]
+    if len(set(cells)) == 1:
+        raise AmpsimError(
+            f"{path}: {name} is {cells[0]} in all {len(rows)} rows, from which nothing can be learnt: take the column out, or "
+            "record other values of it too"
+        )
+    if stated is not None:
+        try:
+            return control_of(name, stated), ""
+        except AmpsimError as error:
+            raise AmpsimError(f"{path}: {error}") from error
+    numbers = [finite(cell) for cell in cells]
+    if None not in numbers:
+        low, high = min(map(float, cells)), max(map(float, cells))
+        inside = low >= Control.low and high <= Control.high
+        ends = [Control.low, Control.high] if inside else [low, high]
+        note = f"{name} is taken to go from {low:g} to {high:g}, as in the rows: `{name} [0..{high:g}]` as its column's name"
+        return control_of(name, ends), "" if inside else f"{path}: {note} would state another range"
+    if any(each is not None for each in numbers):
+        word, value = numbers.index(None), next(index for index, each in enumerate(numbers) if each is not None)
+        raise AmpsimError(
+            f"{path}, row {rows[word].number}: {name} is `{cells[word][:60]}`, and {cells[value]} in row {rows[value].number}: a "
+            f"knob has numbers alone, a switch words; for a switch with both, name the column `{name} [1|2|max]`"
+        )
+    return control_of(name, list(dict.fromkeys(cells))), ""
+
+
+def setting(path: Path, controls: Sequence[Control], row: Row) -> tuple[float, ...]:
+    try:
+        return tuple(control.value(row.cells[control.name]) for control in controls)
+    except AmpsimError as error:
+        raise AmpsimError(f"{path}, row {row.number}: {error}") from error
+
+
+def seconds(path: Path, row: Row, name: str) -> float | None:
+    """A time of a row, `83.5` or `1:23.5`; None where it has none."""
+    text = row.cells.get(name, "")
+    if not text:
+        return None
+    minutes, _, rest = text.rpartition(":")
+    whole, part = finite(minutes or 0), finite(rest)
+    if whole is None or part is None or whole < 0 or part < 0:
+        raise AmpsimError(f"{path}, row {row.number}: {name} is `{text[:60]}`: a time is in seconds (83.5) or 1:23.5")
+    return 60 * whole + part
+
+
+def sheet_of(controls: Sequence[Control], settings: Sequence[Sequence[float]]) -> str:
+    """A sheet with these settings as CSV, its files by names to record under."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    ends = [list(each.positions) or [f"{each.low:g}", f"{each.high:g}"] for each in controls]
+    titles = [heading(each.name, end) for each, end in zip(controls, ends, strict=True)]
+    writer.writerow(["input", "target", *titles])
+    for index, values in enumerate(settings, 1):
+        told = [each.text(value) for each, value in zip(controls, values, strict=True)]
+        writer.writerow(["direct.wav", f"take_{index:02}.wav", *told])
+    return text.getvalue()

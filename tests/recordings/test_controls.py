@@ -1,0 +1,62 @@
+"""Names, ranges and settings of controls."""
+
+from typing import Any
+
+import pytest
+
+from ampsim import AmpsimError
+from ampsim.recordings.controls import Control, controls_of, described, encoded, setting_of, worded
+
+AMP = {"gain": [0, 10], "mix": ["0", "1"], "bright": ["off", "on"], "stage": [1, 2, 3]}
+
+
+def test_two_numbers_are_a_range_and_anything_else_positions():
+    gain, mix, bright, stage = controls_of(AMP)
+    assert (gain, mix) == (Control("gain", 0, 10), Control("mix", 0, 1))
+    assert (bright.positions, stage.positions) == (("off", "on"), ("1", "2", "3"))
+    assert controls_of(described((gain, mix, bright, stage))) == (gain, mix, bright, stage)
+
+
+def test_a_setting_is_what_a_net_sees_and_what_people_say():
+    controls = controls_of(AMP)
+    setting = setting_of(controls, {"stage": 2, "gain": "7.5", "mix": 0, "bright": " on"})
+    assert setting == (7.5, 0, 1, 1)
+    assert encoded(controls, setting) == [0.5, -1, 0, 1, 0, 1, 0]
+    assert worded(controls, setting) == "gain 7.5, mix 0, bright on, stage 2"
+
+
+@pytest.mark.parametrize(
+    ("named", "sentence"),
+    [
+        ({"gain": [10, 0]}, "the range of gain is 10.0 to 0.0"),
+        ({"gain": [0]}, r"\[0, 10\] is the range of a knob"),
+        ({"gain": "high"}, r"\[0, 10\] is the range of a knob"),
+        ({"gain": [0, "nan"]}, r"^$"),
+        ({"bright": [False, True]}, r"put them in quotes, \['off', 'on'\]"),
+        ({"bright": ["on", "on"]}, "two or more, all different"),
+        ({"a=b": [0, 1]}, "'a=b' is no name of a control"),
+        ({3: [0, 1]}, "'3' is no name of a control"),
+    ],
+)
+def test_what_is_no_control_is_refused(named: dict[Any, Any], sentence: str):
+    if sentence == "^$":  # "nan" is a word as any other
+        assert controls_of(named)[0].positions == ("0", "nan")
+        return
+    with pytest.raises(AmpsimError, match=sentence):
+        controls_of(named)
+
+
+@pytest.mark.parametrize(
+    ("named", "sentence"),
+    [
+        ({"gain": 3}, "no value for bright: each of gain, bright needs one"),
+        ({"gain": 3, "bright": "on", "bass": 3}, "there is no control bass: there are gain, bright"),
+        ({"gain": 11, "bright": "on"}, "gain=11: it is from 0 to 10"),
+        ({"gain": "nan", "bright": "on"}, "gain=nan: it is from 0 to 10"),
+        ({"gain": "loud", "bright": "on"}, "gain=loud: it is a number from 0 to 10"),
+        ({"gain": 3, "bright": "up"}, "bright=up: the switch has the positions off, on"),
+    ],
+)
+def test_what_is_no_setting_is_refused(named: dict[str, Any], sentence: str):
+    with pytest.raises(AmpsimError, match=sentence):
+        setting_of(controls_of({"gain": [0, 10], "bright": ["off", "on"]}), named)

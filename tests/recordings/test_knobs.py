@@ -1,0 +1,244 @@
+"""Recordings at several settings: files of a sheet, contradictions between them, and the embedded amp's."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from synthetic import RATE, amp, guitar, noise
+
+from ampsim import AmpsimError, load
+from ampsim.recordings import Knobs, VirtualKnobs, circuits
+from ampsim.recordings.knobs import difference
+from ampsim.recordings.pairs import AudioPair, estimate_delay
+from ampsim.recordings.preparing import prepare
+from ampsim.signals.audio import sha256
+
+DIRECT = guitar(4 * RATE, seed=1)
+
+
+def write(path: Path, *channels: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, np.stack(channels, axis=1), RATE, "PCM_24")
+
+
+def session(folder: Path, gains: dict[str, float], text: str) -> Path:
+    """A sheet, the direct signal, and the amp at these gains by the names of their files."""
+    write(folder / "direct.wav", DIRECT)
+    for name, gain in gains.items():
+        write(folder / name, amp(DIRECT, gain=gain))
+    path = folder / "settings.csv"
+    path.write_text(text)
+    return path
+
+
+THREE = "input,target,gain\ndirect.wav,takes/a.wav,1\ndirect.wav,takes/b.wav,4\ndirect.wav,takes/c.wav,9\n"
+GAINS = {"takes/a.wav": 2.0, "takes/b.wav": 5.0, "takes/c.wav": 12.0}
+
+
+def test_each_row_is_a_take_with_its_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = session(tmp_path / "there", GAINS, THREE)
+    monkeypatch.chdir(tmp_path)  # files are named from where the sheet lies
+    recording = prepare(Knobs(path="there/settings.csv"), notice=lambda text: None)
+    assert [(take.name, take.setting) for take in recording.takes] == [
+        ("takes/a.wav", (1,)),
+        ("takes/b.wav", (4,)),
+        ("takes/c.wav", (9,)),
+    ]
+    assert [control.name for control in recording.controls] == ["gain"]
+    for take, gain in zip(recording.takes, GAINS.values(), strict=True):
+        assert np.abs(take.target - amp(take.input, gain=gain)).max() < 1e-2 or recording.delay.samples
+    files = [path.parent / name for name in ("direct.wav", "takes/a.wav", "settings.csv")]
+    assert [record.sha256 for record in recording.takes[0].files] == [sha256(file) for file in files]
+
+
+def test_a_changed_setting_changes_what_a_run_remembers(tmp_path: Path):
+    path = session(tmp_path, GAINS, THREE)
+    before = [record.sha256 for take in Knobs(path=str(path)).load() for record in take.files]
+    path.write_text(THREE.replace("b.wav,4", "b.wav,5"))
+    after = [record.sha256 for take in Knobs(path=str(path)).load() for record in take.files]
+    assert before != after
+
+
+def test_every_recording_has_all_splits_or_is_held_out_whole(tmp_path: Path):
+    path = session(tmp_path, GAINS, THREE)
+    recording = load(settings=str(path), delay=0)
+    for name, start in (("train", 0.0), ("validation", 0.8), ("test", 0.9)):
+        spans = recording.split(10)[name]
+        assert [span.take.name for span in spans] == list(GAINS)
+        assert all(abs(span.start - start * 4 * RATE) <= 20 for span in spans)
+    splits = {"train": 0.8, "validation": 0.2, "test": ["takes/b.wav"]}
+    held = load(settings=str(path), delay=0, splits=splits).split(10)
+    assert [(span.take.name, len(span)) for span in held["test"]] == [("takes/b.wav", 4 * RATE)]
+    assert [span.take.name for span in held["train"]] == ["takes/a.wav", "takes/c.wav"]
+
+
+def test_stereo_files_and_pieces_of_one_long_file(tmp_path: Path):
+    loud = np.concatenate([amp(DIRECT, gain=2.0), amp(DIRECT, gain=9.0)])
+    write(tmp_path / "long.wav", np.concatenate([DIRECT, DIRECT]), loud)
+    path = tmp_path / "settings.csv"
+    path.write_text("path,start,stop,gain\nlong.wav,,4,1\nlong.wav,0:04,,9\n")
+    first, second = Knobs(path=str(path)).load()
+    assert (first.name, second.name) == ("long.wav", "long.wav 0:04.0")
+    np.testing.assert_allclose(first.target, loud[: 4 * RATE], atol=1e-6)
+    np.testing.assert_allclose(second.target, loud[4 * RATE :], atol=1e-6)
+    np.testing.assert_allclose(second.input, DIRECT, atol=1e-6)
+
+
+def test_one_direct_signal_may_be_named_once(tmp_path: Path):
+    text = "target,gain\ntakes/a.wav,1\ntakes/b.wav,4\n"
+    path = session(tmp_path, GAINS, text)
+    takes = Knobs(path=str(path), input=str(tmp_path / "direct.wav")).load()
+    assert all(np.array_equal(take.input, takes[0].input) for take in takes)
+    with pytest.raises(AmpsimError, match=r"row 2 names no direct signal: .*data\.input"):
+        Knobs(path=str(path)).load()
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("input,target,gain\ndirect.wav,takes/a.wav,1\ndirect.wav,takes/x.wav,4\n", r"row 3: .*x\.wav does not exist"),
+        ("input,target,gain\ndirect.wav,takes/a.wav,1\ndirect.wav,settings.csv,4\n", "row 3: .*is not audio"),
+        ("input,target,gain\ndirect.wav,takes/a.wav,1\ndirect.wav,takes/a.wav,4\n", "rows 2 and 3 name the same part"),
+        ("path,gain\ndirect.wav,1\ntakes/a.wav,4\n", "row 2: .*has 1 channel"),
+        (
+            "input,target,stop,gain\ndirect.wav,takes/a.wav,3,1\ndirect.wav,takes/b.wav,0:05,4\n",
+            "row 3: .* ends at 0:04.0, before start or stop",
+        ),
+        (
+            "input,target,start,stop,gain\ndirect.wav,takes/a.wav,3,2,1\ndirect.wav,takes/b.wav,,,4\n",
+            "row 2: it stops at 0:02.0, before it starts",
+        ),
+    ],
+)
+def test_files_that_do_not_fit_are_named_with_their_row(text: str, sentence: str, tmp_path: Path):
+    path = session(tmp_path, GAINS, text)
+    with pytest.raises(AmpsimError, match=sentence):
+        Knobs(path=str(path)).load()
+
+
+def test_all_files_together_may_be_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = session(tmp_path, GAINS, THREE)
+    monkeypatch.setenv("AMPSIM_MEMORY_GB", "0.0003")  # one file of 32,000 samples takes 128 kB, four 512 kB
+    with pytest.raises(AmpsimError, match=r"settings\.csv \(4 files\) would take"):
+        Knobs(path=str(path)).load()
+
+
+# ---- the same setting twice ----
+
+TWICE = "input,target,gain\ndirect.wav,takes/a.wav,1\ndirect.wav,takes/b.wav,4\ndirect.wav,takes/c.wav,4\n"
+
+
+def test_the_same_setting_with_another_sound_is_a_contradiction(tmp_path: Path):
+    path = session(tmp_path, GAINS, TWICE)
+    with pytest.raises(
+        AmpsimError, match=r"rows 3 and 4 have one setting \(gain 4\) and sound different \(ESR .* take one out"
+    ):
+        Knobs(path=str(path)).load()
+    notes = [take.notes for take in Knobs(path=str(path), checks="warn").load()]
+    assert notes[:2] == [(), ()]
+    assert "sound different" in notes[2][0]
+
+
+def test_the_same_setting_with_the_same_sound_is_worth_a_note(tmp_path: Path):
+    path = session(tmp_path, {**GAINS, "takes/c.wav": 5.0}, TWICE)
+    assert "rows 3 and 4 have one setting (gain 4) and sound the same" in Knobs(path=str(path)).load()[2].notes[0]
+
+
+def test_what_played_something_else_cannot_be_compared(tmp_path: Path):
+    path = session(tmp_path, GAINS, TWICE.replace("direct.wav,takes/c", "other.wav,takes/c"))
+    write(tmp_path / "other.wav", guitar(4 * RATE, seed=2))
+    assert "cannot be compared" in Knobs(path=str(path)).load()[2].notes[0]
+
+
+def take_of(target: np.ndarray) -> AudioPair:
+    return AudioPair(DIRECT, target, RATE, "x")
+
+
+def test_noise_and_delay_are_no_difference_and_a_turned_knob_is():
+    rests = DIRECT * (np.arange(len(DIRECT)) % RATE > RATE // 4)
+    one = AudioPair(rests, amp(rests), RATE, "x")
+    noisy = one.target + noise(len(rests), seed=5, level=0.1)
+    late = np.concatenate([np.zeros(4, np.float32), one.target])[: len(rests)]
+    apart = [difference(one, AudioPair(rests, target, RATE, "y")) for target in (one.target, noisy, late)]
+    assert apart == pytest.approx([0, 0, 0], abs=0.01)
+    assert float(np.mean((noisy - one.target) ** 2) / np.mean(one.target**2)) > 0.05  # which the noise alone would be
+    turned = difference(one, AudioPair(rests, amp(rests, gain=3.0), RATE, "y"))
+    assert turned == pytest.approx(
+        float(np.mean((amp(rests, gain=3.0) - one.target) ** 2) / np.mean(one.target**2)), rel=0.05
+    )
+
+
+# ---- the delay of many takes ----
+
+
+def test_takes_of_one_amp_are_timed_roughly_but_for_three(tmp_path: Path):
+    takes = VirtualKnobs(count=6, duration_s=3.0, sample_rate=RATE).load()
+    assert [take.one_of_many for take in takes] == [False, True, False, True, True, False]
+    sure = [take.timing.samples for take in takes if not take.one_of_many and take.timing.clear]
+    assert estimate_delay(takes).samples == min(sure)
+
+
+# ---- the embedded amp ----
+
+
+def made(**arguments: Any) -> VirtualKnobs:
+    return VirtualKnobs(**{"duration_s": 1.0, "sample_rate": RATE, **arguments})
+
+
+def test_the_embedded_amp_plays_each_setting():
+    source = made(settings=[{"gain": 3, "bright": "off"}, {"bright": "on", "gain": 7}], fixed={"bass": 2}, shared=True)
+    takes = source.load()
+    assert [control.name for control in source.known_controls] == ["gain", "bright"]
+    assert [(take.name, take.setting) for take in takes] == [
+        ("gain=3 bright=off", (3, 0)),
+        ("gain=7 bright=on", (7, 1)),
+    ]
+    for index, (take, gain, bright) in enumerate(zip(takes, (3, 7), ("off", "on"), strict=True)):
+        controls = {"gain": gain, "bright": bright, "bass": 2}
+        expected = circuits.amplify(take.input, RATE, controls, seed=index)
+        np.testing.assert_array_equal(take.target, expected)
+    assert np.array_equal(takes[0].input, takes[1].input)
+
+
+def test_each_recording_plays_its_own_by_default_and_the_same_every_time():
+    first, second = made(count=2).load()
+    assert len(first.input) == len(second.input) == RATE
+    assert not np.array_equal(first.input, second.input)
+    for again, take in zip(made(count=2).load(), (first, second), strict=True):
+        np.testing.assert_array_equal(again.target, take.target)
+
+
+def test_unseen_settings_are_the_test_split():
+    source = made(count=4, unseen=3)
+    names = [take.name for take in source.load()]
+    assert source.splits["test"] == names[4:]
+    assert len(set(names)) == 7
+    other = made(count=4, unseen=3, plan_seed=1)
+    assert not set(other.splits["test"]) & set(names)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"controls": {"gian": [0, 10]}}, "there is no control gian"),
+        ({"controls": {"gain": [0, 20]}, "count": 2}, "gain=20: it is from 0 to 10"),
+        ({"settings": [{"gain": 3}, {"treble": 4}]}, "there is no control treble"),
+        ({"fixed": {"bass": 12}}, "bass=12: it is from 0 to 10"),
+        ({"count": 1}, "count=1: it is from 2"),
+        ({"duration_s": -1.0}, "data=virtual_knobs: duration_s is -1.0"),
+        ({"duration_s": 1e9}, "would take"),
+    ],
+)
+def test_what_the_embedded_amp_cannot_play_is_said(arguments: dict[str, Any], sentence: str):
+    with pytest.raises(AmpsimError, match=sentence):
+        made(**arguments).load()
+
+
+def test_a_notebook_loads_it_by_the_words_of_the_command():
+    recording = load(
+        data="virtual_knobs", controls={"gain": [1, 9]}, count=3, duration_s=2.5, sample_rate=RATE, delay=4
+    )
+    assert recording.controls[0].high == 9
+    assert len(recording.takes) == 3
