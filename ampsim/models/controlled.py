@@ -12,7 +12,7 @@ import tensorflow as tf
 from ampsim.config.targets import build
 from ampsim.models.base import AmpModel, PlainStream
 from ampsim.models.layers import check_sizes
-from ampsim.recordings.controls import Control, encoded
+from ampsim.recordings.controls import controls_of, encoded
 
 CONDITIONINGS = ("weights", "film", "bias")
 
@@ -26,7 +26,7 @@ class Controlled(AmpModel):
 
     Args:
         net: config of a plain model: `_target_` and its arguments.
-        controls: a mapping a control, with the arguments of `Control`.
+        controls: by name, a range for a knob and positions for a switch; see `controls_of`.
         conditioning: what of the net depends on the setting: "weights" is all; "film" a factor for each output channel of a
             matrix, and all of a vector (biases and filters); "bias" the vectors alone, which is as if each layer heard the
             controls among its inputs.
@@ -40,7 +40,7 @@ class Controlled(AmpModel):
         self,
         *,
         net: dict[str, Any],
-        controls: Sequence[Mapping[str, Any]],
+        controls: Mapping[str, Sequence[Any]],
         conditioning: str = "weights",
         parts: int = 8,
         units: int = 16,
@@ -63,11 +63,7 @@ class Controlled(AmpModel):
         object.__setattr__(
             self, "net", plain
         )  # past Keras' tracking: its variables are places for weights and nothing more
-        object.__setattr__(
-            self,
-            "controls",
-            tuple(Control(**{**each, "positions": tuple(each.get("positions", ()))}) for each in controls),
-        )
+        object.__setattr__(self, "controls", controls_of(controls))
         self.conditioning, self.parts, self.units = conditioning, parts, units
         self.xla_rendering, self.batch_size = plain.xla_rendering, plain.batch_size
         # In one piece XLA would compute each weight anew wherever it is read, which took 70 times as long.

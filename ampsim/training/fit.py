@@ -1,7 +1,7 @@
 """All that a config and a recording come to before the first step of training."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import keras
@@ -14,6 +14,7 @@ from ampsim.config.targets import build
 from ampsim.losses import Sum
 from ampsim.models import AmpModel, Controlled
 from ampsim.models.layers import bounded_weights
+from ampsim.recordings.controls import described
 from ampsim.recordings.pairs import Span
 from ampsim.recordings.preparing import Recording
 from ampsim.signals import audio
@@ -116,9 +117,8 @@ def model_for(config: RunConfig, recording: Recording) -> AmpModel:
     if not recording.controls:
         plain: AmpModel = build(config["model"], "model", sample_rate=rate)
         return plain
-    controls = [asdict(control) for control in recording.controls]
     chosen = {"conditioning": config["training"]["conditioning"], "parts": config["training"]["conditioning_parts"]}
-    return Controlled(net=config["model"], controls=controls, sample_rate=rate, **chosen)
+    return Controlled(net=config["model"], controls=described(recording.controls), sample_rate=rate, **chosen)
 
 
 def levels(spans: list[Span]) -> tuple[float, float]:

@@ -43,7 +43,7 @@ TINY: dict[str, tuple[type, dict[str, Any]]] = {
     "gru": (models.Gru, {"units": 3, "burn_in": 60}),
     "ssm": (models.Ssm, {"channels": 3, "states": 2, "layers": 2, "burn_in": 130, "skip": True, "future": 3}),
 }
-CONTROLS = [{"name": "gain", "low": 0.0, "high": 10.0}, {"name": "bright", "positions": ["off", "on"]}]
+CONTROLS = {"gain": [0.0, 10.0], "bright": ["off", "on"]}
 for conditioning, (family, arguments) in zip(
     ("weights", "film", "bias"), (TINY["wavenet_cab"], TINY["wavenet_a2"], TINY["tcn"]), strict=True
 ):

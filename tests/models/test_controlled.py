@@ -13,8 +13,8 @@ from ampsim.models import Controlled
 from ampsim.models.rendering import Renderer
 from ampsim.models.saving import load
 
-GAIN = {"name": "gain", "low": 0.0, "high": 10.0}
-SWITCH = {"name": "bright", "positions": ["off", "on"]}
+GAIN = {"gain": [0.0, 10.0]}
+BOTH = GAIN | {"bright": ["off", "on"]}
 NETS: dict[str, dict[str, Any]] = {
     "lstm": {"_target_": "ampsim.models.Lstm", "units": 3, "burn_in": 20},
     "gru": {"_target_": "ampsim.models.Gru", "units": 3, "burn_in": 20},
@@ -32,7 +32,7 @@ def made(net: str | dict[str, Any] = "wavenet_cab", **arguments: Any) -> Control
     keras.utils.set_random_seed(2)
     options: dict[str, Any] = {
         "net": NETS[net] if isinstance(net, str) else net,
-        "controls": [GAIN, SWITCH],
+        "controls": BOTH,
         "parts": 2,
         "units": 3,
         "sample_rate": 8000,
@@ -116,7 +116,7 @@ def test_the_gradient_is_that_of_the_formula(training: bool):
 
 
 def test_it_starts_as_the_plain_net_does_whatever_the_setting():
-    model = Controlled(net=NETS["tcn"], controls=[GAIN])
+    model = Controlled(net=NETS["tcn"], controls=GAIN)
     model.build()
     segment = random.normal(size=(1, 60)).astype(np.float32)
     played = []
@@ -148,10 +148,10 @@ def test_a_saved_model_comes_back_with_its_controls(tmp_path):
         ({"conditioning": "all"}, "conditioning=all: it is one of weights, film, bias"),
         ({"parts": 0}, "parts=0: it is 1 or more"),
         ({"net": {"_target_": "ampsim.models.Slimmable"}}, "holds several nets"),
-        ({"net": {"_target_": "ampsim.models.Controlled", "net": NETS["tcn"], "controls": [GAIN]}}, "net is the config"),
+        ({"net": {"_target_": "ampsim.models.Controlled", "net": NETS["tcn"], "controls": GAIN}}, "net is the config"),
         ({"net": {"_target_": "os.system"}}, "os.system"),
-        ({"controls": [{"name": "gain", "low": 3.0, "high": 3.0}]}, "the range of gain is 3.0 to 3.0"),
-        ({"controls": [{"name": "gain", "positions": ["on"]}]}, "two or more, all different"),
+        ({"controls": {"gain": [3.0, 3.0]}}, "the range of gain is 3.0 to 3.0"),
+        ({"controls": {"gain": ["on", "on"]}}, "two or more, all different"),
     ],
 )
 def test_what_makes_no_sense_is_refused(arguments: dict[str, Any], message: str):
