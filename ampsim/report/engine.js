@@ -517,5 +517,37 @@ function engine() {
     }
   }
 
-  return { Amp, BLOCK, fourier };
+  /** A model between two gains, with a bypass: what is heard live, and what is rendered. */
+  class Stage {
+    constructor(model, code) {
+      this.amp = new Amp(model, code);
+      this.dry = new Float32Array(BLOCK);
+      this.levels = null;
+    }
+
+    /**
+     * A block in place; returns the peaks before and after. levels: the gains `input` and `output`, and `wet`, which is 0 for
+     * the input as it came and 1 for the model. What has changed since the last block changes in a straight line.
+     */
+    play(block, levels) {
+      const from = this.levels || levels;
+      const at = (name, t) => from[name] + ((levels[name] - from[name]) * (t + 1)) / BLOCK;
+      this.dry.set(block);
+      for (let t = 0; t < BLOCK; t++) block[t] *= at("input", t);
+      const entering = peak(block);
+      this.amp.play(block);
+      for (let t = 0; t < BLOCK; t++) {
+        const wet = at("wet", t);
+        block[t] = wet * at("output", t) * block[t] + (1 - wet) * this.dry[t];
+      }
+      this.levels = { ...levels };
+      return [entering, peak(block)];
+    }
+  }
+
+  function peak(block) {
+    return block.reduce((most, sample) => Math.max(most, Math.abs(sample)), 0);
+  }
+
+  return { Amp, Stage, BLOCK, fourier };
 }
