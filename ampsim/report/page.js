@@ -529,7 +529,7 @@ $("table").append(
   h(
     "tbody",
     {},
-    ...data.table.map(({ label: name, meaning, cells, best }) =>
+    ...data.table.flatMap(({ label: name, meaning, cells, best }) => [
       h(
         "tr",
         {},
@@ -537,7 +537,9 @@ $("table").append(
         ...cells.map((cell, k) => h("td", { class: best.includes(k) ? "best" : "" }, cell)),
         h("td", { class: "meaning muted" }, meaning),
       ),
-    ),
+      // On a narrow screen in place of the last column.
+      h("tr", { class: "meaning" }, h("td", { colspan: cells.length + 1, class: "muted" }, h("span", {}, meaning))),
+    ]),
   ),
 );
 $("configs").append(

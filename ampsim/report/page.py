@@ -27,7 +27,9 @@ CEILING = 0.98  # of the loudest peak that is played
 FULL = CEILING * 2**15  # peaks of what is stored in 16 bits
 PLAYS = ("dom.js", "engine.js", "play.js")  # a model; the page to listen with adds what compares
 SCRIPTS = (*PLAYS[:2], "player.js", "views.js", "tests.js", PLAYS[2], "page.js")
-Amps = tuple[Sequence[Mapping[str, Any]], Sequence[str]]  # models as `packing.playable` has them, and why not others
+Amps = tuple[
+    Sequence[Mapping[str, Any]], Sequence[str]
+]  # models as `models.packing.playable` has them, and why not others
 
 
 def listening_page(

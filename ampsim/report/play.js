@@ -1,5 +1,7 @@
-// Play it: the page's models on a file, live or rendered. What sounds live is an AudioWorklet that holds `engine`, and is made
-// anew each time; rendering runs on the page's own thread, a few milliseconds at a time.
+// Play it: the page's models on a file, live or rendered. What sounds live is made anew each time: an AudioWorklet that
+// holds `engine` or, where a browser refuses that, the same on the page's own thread, which is later. (Chromium refuses it
+// to a page from disk: only a `data:` address would do there, and a policy that lets scripts come from one lets any.)
+// Rendering runs on the page's thread, a few milliseconds at a time.
 
 /** What runs on the audio thread, as text: only `engine` is there with it. */
 function audioThread(Stage, BLOCK) {
@@ -39,6 +41,7 @@ function ampPlayer({ models: packed, missing, kernel }) {
   const LARGEST_WAV = 300e6; // bytes: half an hour of stereo, which a browser decodes in one piece
   const LARGEST_OTHER = 30e6; // compressed, ten times as long
   const FLOOR_DB = -60;
+  const PAGE_BLOCK = 1024; // samples at a time on the page's own thread
 
   const models = packed.map(unpacked);
   const code = kernel ? bytes(kernel) : null;
@@ -170,25 +173,13 @@ function ampPlayer({ models: packed, missing, kernel }) {
 
   // ---- Live ----
 
-  function refused(why) {
-    return new Error(
-      `This browser does not play the model live here (${why}). Rendering a file works. Live playing needs a page from this ` +
-        "machine or from https: open it with ampsim ui, or in another browser from disk.",
-    );
-  }
-
   async function start() {
     stop();
     const turn = ++starting;
     document.dispatchEvent(new Event("amp-starts"));
     await attempt(async () => {
       const current = model();
-      let context;
-      try {
-        context = new AudioContext({ sampleRate: current.sampleRate, latencyHint: "interactive" });
-      } catch (error) {
-        throw refused(error.message);
-      }
+      const context = new AudioContext({ sampleRate: current.sampleRate, latencyHint: "interactive" });
       const made = { context, stream: null };
       try {
         await connected(made, current);
@@ -204,40 +195,63 @@ function ampPlayer({ models: packed, missing, kernel }) {
 
   async function connected(made, current) {
     const { context } = made;
-    if (!context.audioWorklet) throw refused("it has no AudioWorklet for a page from this address");
-    const text = `const { Stage, BLOCK } = (${engine})();\n(${audioThread})(Stage, BLOCK);`;
-    const address = URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
-    try {
-      await context.audioWorklet.addModule(address);
-    } catch (error) {
-      throw refused(error.message);
-    } finally {
-      URL.revokeObjectURL(address);
-    }
-    made.node = new AudioWorkletNode(context, "amp", {
-      outputChannelCount: [1],
-      processorOptions: { model: current, code, settings: settings() },
-    });
-    made.node.port.onmessage = ({ data }) => metered(data);
-    made.node.onprocessorerror = () => {
-      stop();
-      trouble("The audio thread stopped: the model cannot be played live here.");
-    };
+    await onAudioThread(made, current).catch(() => onPageThread(made, current));
     made.node.connect(context.destination);
     if (source.live) await connectInput(made);
     else connectFile(made, restingAt);
     await context.resume();
   }
 
+  async function onAudioThread(made, current) {
+    const text = `const { Stage, BLOCK } = (${engine})();\n(${audioThread})(Stage, BLOCK);`;
+    const address = URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
+    try {
+      await made.context.audioWorklet.addModule(address);
+    } finally {
+      URL.revokeObjectURL(address);
+    }
+    made.node = new AudioWorkletNode(made.context, "amp", {
+      outputChannelCount: [1],
+      processorOptions: { model: current, code, settings: settings() },
+    });
+    made.node.port.onmessage = ({ data }) => metered(data);
+    made.node.onprocessorerror = () => {
+      stop();
+      trouble("The audio thread stopped: the model cannot be played live here. Rendering a file works.");
+    };
+    made.set = () => made.node.port.postMessage(settings());
+    made.waits = 0;
+  }
+
+  function onPageThread(made, current) {
+    const stage = new Stage(current, code);
+    let levels = settings();
+    made.node = made.context.createScriptProcessor(PAGE_BLOCK, 2, 1);
+    made.node.onaudioprocess = ({ inputBuffer, outputBuffer }) => {
+      const input = inputBuffer.getChannelData(levels.channel);
+      const output = outputBuffer.getChannelData(0);
+      output.set(input);
+      const peaks = [];
+      for (let at = 0; at < PAGE_BLOCK; at += BLOCK) peaks.push(stage.play(output.subarray(at, at + BLOCK), levels));
+      metered([0, 1].map((k) => Math.max(...peaks.map((pair) => pair[k]))));
+    };
+    made.set = () => (levels = settings());
+    made.waits = (2 * PAGE_BLOCK) / current.sampleRate; // one block is filled while the one before is played
+  }
+
   async function connectInput(made) {
     const off = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
     const device = $("amp-device").value;
     const wanted = { ...off, channelCount: { ideal: 2 }, ...(device && { deviceId: { exact: device } }) };
-    if (!navigator.mediaDevices) throw refused("it gives no audio input to a page from this address");
+    if (!navigator.mediaDevices)
+      throw new Error("This browser gives a page from this address no audio input: open it from disk, or from this machine.");
     try {
       made.stream = await navigator.mediaDevices.getUserMedia({ audio: wanted });
     } catch (error) {
-      throw new Error(`The browser gave no audio input: ${error.message || error.name}. Allow the microphone for this page.`);
+      throw new Error(
+        `The browser gave no audio input (${error.message || error.name}). Allow this page the microphone; inside MLflow's page ` +
+          "none can have it: open listen.html from disk.",
+      );
     }
     made.from = made.context.createMediaStreamSource(made.stream); // which Firefox only does at the input's own rate
     made.from.connect(made.node);
@@ -429,10 +443,14 @@ function ampPlayer({ models: packed, missing, kernel }) {
     $("amp-seek").value = position();
     if (!sounding) return ($("amp-latency").textContent = "");
     const { baseLatency = 0, outputLatency = 0 } = sounding.context;
-    const ms = [baseLatency + outputLatency, model().lookahead / model().sampleRate].map((s) => 1000 * s);
-    const late = ms[1] ? ` and ${ms[1].toFixed(1)} of the model` : "";
-    const live = source.live ? "; the audio input adds its own" : "";
-    $("amp-latency").textContent = `Latency ${(ms[0] + ms[1]).toFixed(1)} ms: ${ms[0].toFixed(1)} of the audio output${late}${live}.`;
+    const parts = [
+      ["of the audio output", baseLatency + outputLatency],
+      ["of the model, which hears the future", model().lookahead / model().sampleRate],
+      ["of the page's own thread, since this browser gives this address no audio thread (a local server has one)", sounding.waits],
+    ].filter(([, seconds]) => seconds);
+    const told = parts.map(([what, seconds]) => `${(1000 * seconds).toFixed(1)} ${what}`).join(", ");
+    const sum = parts.reduce((all, [, seconds]) => all + 1000 * seconds, 0);
+    $("amp-latency").textContent = `Latency ${sum.toFixed(1)} ms: ${told}${source.live ? "; the input adds its own" : ""}.`;
   }
 
   function show(id, there) {
@@ -456,7 +474,7 @@ function ampPlayer({ models: packed, missing, kernel }) {
   function changed() {
     for (const id of ["amp-input", "amp-output"])
       $(id).nextElementSibling.textContent = `${Number($(id).value) > 0 ? "+" : ""}${$(id).value} dB`.replace("-", "−");
-    if (sounding) sounding.node.port.postMessage(settings());
+    if (sounding) sounding.set();
   }
 
   // ---- Controls ----

@@ -2,14 +2,17 @@
 
 import base64
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
-from ampsim.models import AmpModel
+from ampsim.models.base import AmpModel
 from ampsim.models.forms import Array, CannotHoldError, NamNet
 from ampsim.models.recurrent import Recurrent
 
+# What `engine.js` knows, by Keras' names.
+ACTIVATIONS = "linear tanh sigmoid relu leaky_relu hard_tanh silu hard_silu softsign elu".split()
 LARGEST = 2_000_000  # characters of weights: beside the audio, a page stays below 5 MB
 Packed = dict[str, Any]
 
@@ -44,7 +47,7 @@ def packed(model: AmpModel) -> Packed:
     return {
         "sampleRate": model.sample_rate,
         "lookahead": model.lookahead,
-        "silence": model.receptive_field - 1,
+        "silence": model.history if isinstance(model, Recurrent) else model.receptive_field - 1,
         "net": net,
         "response": response,
     }
@@ -52,27 +55,25 @@ def packed(model: AmpModel) -> Packed:
 
 def parts(model: AmpModel) -> tuple[Packed | None, str | None]:
     """Net and response in the first form that the model has: with its filter apart, as in a `.nam` file, or as a chain."""
-    try:
-        rig = model.as_rig()
-        return of_net(rig.net), text(rig.response)
-    except CannotHoldError:
-        pass
-    try:
+    with suppress(CannotHoldError):
+        return of_net((rig := model.as_rig()).net), text(rig.response)
+    with suppress(CannotHoldError):
         net = model.as_nam()
-        if net.architecture == "Linear":
+        if net.architecture == "Linear" and not net.config["bias"]:
             return None, text(*net.weights)
         if net.architecture == "WaveNet":
             return of_net(net), None
-    except CannotHoldError:
-        pass
-    try:
+    with suppress(CannotHoldError):
         return of_chain(model), None
-    except CannotHoldError:
-        family = type(model).__name__
-        raise CannotHoldError(f"it plays WaveNets, LSTMs, GRUs, dense nets and filters, and not a {family}") from None
+    family, known = type(model).__name__, ", ".join(ACTIVATIONS)
+    raise CannotHoldError(
+        f"it plays WaveNets, LSTMs, GRUs, dense nets and filters with the activations {known}, and not this {family}"
+    )
 
 
 def of_net(net: NamNet) -> Packed:
+    stated = [entry["activation"] for entry in net.config["layers"]]
+    check([each for entry in stated for each in (entry if isinstance(entry, list) else [entry])])
     return {"architecture": net.architecture, "config": net.config, "weights": text(*net.weights)}
 
 
@@ -80,6 +81,7 @@ def of_chain(model: AmpModel) -> Packed:
     """A chain with its gains, where a skip connection is between them."""
     skip = isinstance(model, Recurrent) and model.skip
     layers = model.as_chain(net_only=skip)
+    check([each.activation for each in layers])
     entries = [
         {"kind": each.kind, "outputs": each.outputs, "activation": each.activation, "taps": len(each.weights[0])}
         for each in layers
@@ -91,6 +93,13 @@ def of_chain(model: AmpModel) -> Packed:
         "config": config,
         "weights": text(*(part for each in layers for part in each.weights)),
     }
+
+
+def check(activations: list[Any]) -> None:
+    """Raises CannotHoldError for one that the page does not know; some are objects with their numbers."""
+    names = {each["type"] if isinstance(each, dict) else each for each in activations}
+    if unknown := sorted(names - set(ACTIVATIONS)):
+        raise CannotHoldError(f"it does not know the activation {unknown[0]}")
 
 
 def text(*arrays: Array) -> str:
