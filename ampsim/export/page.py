@@ -74,15 +74,11 @@ def reader(net: dict[str, Any]) -> Play:
     if net["architecture"] != "chain":
         document = nam_format.document(NamNet(net["architecture"], config, [weights]))
         return nam.parsed(Path("the page"), document, np.float64)[0]
-    layers, inputs = list[ChainLayer](), 1
+    layers = list[ChainLayer]()
     for each in config["layers"]:
-        kind, outputs = each["kind"], each["outputs"]
-        gates = {"lstm": 4, "gru": 3}.get(kind, 1) * outputs
-        first = (each["taps"], 1, outputs) if kind == "conv1d" else (inputs, gates)
-        shapes = [first, *([(outputs, gates)] if gates > outputs else []), (2, gates) if kind == "gru" else (gates,)]
-        *parts, weights = taken(weights, shapes)
-        layers.append(ChainLayer(kind, outputs, each["activation"], parts))
-        inputs = outputs
+        *parts, weights = np.split(weights, np.cumsum([math.prod(shape) for shape in each["shapes"]]))
+        shaped = [part.reshape(shape) for part, shape in zip(parts, each["shapes"], strict=True)]
+        layers.append(ChainLayer(each["kind"], each["outputs"], each["activation"], shaped))
     chain = rtneural.Chain(rtneural.chain({"in_shape": [1], "layers": chain_format.entries(layers)}))
 
     def play(heard: Signal) -> Signal:
@@ -91,12 +87,6 @@ def reader(net: dict[str, Any]) -> Play:
         return np.asarray(config["after"] * (chain(levelled) + dry))
 
     return play
-
-
-def taken(weights: Array, shapes: list[tuple[int, ...]]) -> list[Array]:
-    """Arrays of these shapes from the front of a flat one, and the rest of it."""
-    *parts, rest = np.split(weights, np.cumsum([math.prod(shape) for shape in shapes]))
-    return [*(part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)), rest]
 
 
 def floats(text: str) -> Array:

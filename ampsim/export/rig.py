@@ -165,29 +165,23 @@ def readme(model: AmpModel, folder: Path, details: Details, errors: dict[int, fl
         if model.lookahead
         else "The pair adds no latency: the responses begin at once"
     )
-    return (
-        resources.files(__package__)
-        .joinpath("rig_readme.txt")
-        .read_text(encoding="utf-8")
-        .format(
-            name=details.name,
-            version=__version__,
-            net=net_file(folder).name,
-            own=own,
-            readers=readers[0].upper() + readers[1:],
-            cost=f"{Rig().speed(model):.0f}",
-            table="\n".join(row(folder, rate, error, taps * rate / own) for rate, error in errors.items()),
-            longest=LONGEST,
-            late=late,
-            length_ms=1000 * taps / own,
-            loudness=pair_db,
-            peak=max(peak(audio.read(each).samples) for each in folder.glob("*.wav")),
-            gains="\n".join(
-                f"   {rate:>6,} Hz   {decibels(slot_gain(rate)):+.2f} dB"
-                for rate, error in errors.items()
-                if error <= NEAR
-            ),
-        )
+    template = resources.files(__package__).joinpath("rig_readme.txt").read_text(encoding="utf-8")
+    return template.format(
+        name=details.name,
+        version=__version__,
+        net=net_file(folder).name,
+        own=own,
+        readers=readers[0].upper() + readers[1:],
+        cost=f"{Rig().speed(model):.0f}",
+        table="\n".join(row(folder, rate, error, taps * rate / own) for rate, error in errors.items()),
+        longest=LONGEST,
+        late=late,
+        length_ms=1000 * taps / own,
+        loudness=pair_db,
+        peak=max(peak(audio.read(each).samples) for each in folder.glob("*.wav")),
+        gains="\n".join(
+            f"   {rate:>6,} Hz   {decibels(slot_gain(rate)):+.2f} dB" for rate, error in errors.items() if error <= NEAR
+        ),
     )
 
 

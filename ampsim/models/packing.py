@@ -12,7 +12,7 @@ from ampsim.models.forms import Array, CannotHoldError, NamNet
 from ampsim.models.recurrent import Recurrent
 
 # What `engine.js` knows, by Keras' names.
-ACTIVATIONS = "linear tanh sigmoid relu leaky_relu hard_tanh silu hard_silu softsign elu".split()
+ACTIVATIONS = ("linear", "tanh", "sigmoid", "relu", "leaky_relu", "hard_tanh", "silu", "hard_silu", "softsign", "elu")
 LARGEST = 2_000_000  # characters of weights: beside the audio, a page stays below 5 MB
 Packed = dict[str, Any]
 
@@ -83,7 +83,12 @@ def of_chain(model: AmpModel) -> Packed:
     layers = model.as_chain(net_only=skip)
     check([each.activation for each in layers])
     entries = [
-        {"kind": each.kind, "outputs": each.outputs, "activation": each.activation, "taps": len(each.weights[0])}
+        {
+            "kind": each.kind,
+            "outputs": each.outputs,
+            "activation": each.activation,
+            "shapes": [np.shape(part) for part in each.weights],
+        }
         for each in layers
     ]
     before, after = (model.input_gain, model.output_gain) if skip else (1.0, 1.0)

@@ -297,23 +297,26 @@ function engine() {
   function chain(memory, { config, weights }, input) {
     const of = new Weights(weights);
     const steps = [];
-    let rows = memory.rows(1, Math.max(0, config.layers[0].kind === "conv1d" ? config.layers[0].taps - 1 : 0));
+    const window = ({ kind, shapes }) => (kind === "conv1d" ? shapes[0][0] : 1);
+    let rows = memory.rows(1, window(config.layers[0]) - 1);
     const first = rows;
-    const dry = memory.rows(1, config.delay || 0);
+    const dry = memory.rows(1, config.delay);
     steps.push((kernel) => {
       const [from, to, kept] = [input.now / FLOAT, first.now / FLOAT, dry.now / FLOAT];
       for (let t = 0; t < BLOCK; t++)
         kernel.heap[to + t] = kernel.heap[kept + t] = config.before * kernel.heap[from + t];
     });
-    for (const { kind, outputs, activation: name, taps } of config.layers) {
+    for (const layer of config.layers) {
+      const { kind, outputs, activation: name } = layer;
       const out = memory.rows(outputs);
       if (kind === "lstm" || kind === "gru") steps.push(cells(memory, kind, of, rows, out));
       else {
-        const inputs = kind === "conv1d" ? taps : rows.count;
+        const taps = window(layer);
+        const inputs = taps * rows.count;
         const kernelWeights = of.take(inputs * outputs);
         const bias = of.take(outputs);
         const activate = activation(name);
-        const heard = reach(rows, kind === "conv1d" ? taps : 1, 1);
+        const heard = reach(rows, taps, 1);
         steps.push(
           mixing(memory, out, outputs, heard, (o, r) => kernelWeights[r * outputs + o], (o) => bias[o]),
           (kernel) => activate(kernel, out.now, outputs * BLOCK),
@@ -323,7 +326,7 @@ function engine() {
     }
     const output = rows;
     steps.push(...remembering(first), (kernel) => {
-      const [at, kept] = [output.now / FLOAT, dry.now / FLOAT - (config.delay || 0)];
+      const [at, kept] = [output.now / FLOAT, dry.now / FLOAT - config.delay];
       for (let t = 0; t < BLOCK; t++)
         kernel.heap[at + t] = config.after * (kernel.heap[at + t] + (config.skip ? kernel.heap[kept + t] : 0));
     });
