@@ -504,6 +504,7 @@ function ampPlayer({ models: packed, missing, kernel }) {
     $("amp-model").onchange = () => (source ? choose(source) : null);
     $("amp-render").onclick = render;
     $("amp-cancel").onclick = cancel;
+    $("amp-audio").onplay = stop;
     const place = $("amp");
     place.ondragover = (event) => {
       event.preventDefault();
@@ -535,7 +536,8 @@ function ampPlayer({ models: packed, missing, kernel }) {
   }
 
   mount();
-  return { choose, ofFile, offer, start, stop, render, rendered, settings, model, state: () => ({ source, sounding, rendering, result }) };
+  const state = () => ({ source, sounding, rendering, result });
+  return { choose, model, models, offer, onAudioThread, rendered, settings, state, stop };
 }
 
 const amp = ampPlayer(JSON.parse($("amps").textContent));
