@@ -333,8 +333,8 @@ class Run:
         """Write the model for players and runtimes, and prove that it plays there as it does here.
 
         Args:
-            format: nam, rig (a folder: net and impulse responses), rtneural, aidax, onnx, litert or keras; several with commas
-                between them, into a folder.
+            format: nam, rig (a folder: net and impulse responses), rtneural, aidax, onnx, litert, page (HTML) or keras;
+                several with commas between them, into a folder.
             late: keep files that answer later than the amp, or inverted, which are refused otherwise.
             details: name, modeled_by, gear_type, gear_make, gear_model, tone_type, input_level_dbu, output_level_dbu,
                 block_length (samples).

@@ -113,12 +113,17 @@ def write_text(path: Path, text: str, *, overwrite: bool = False) -> None:
             raise AmpsimError(f"{path} cannot be written: {reason(error)}") from error
 
 
-def content_policy(style: str, script: str = "") -> str:
-    """The content security policy of a page with this one style and script: no name on it can act or fetch anything."""
+def content_policy(style: str, script: str = "", *, plays: bool = False) -> str:
+    """The content security policy of a page with this one style and script: no name on it can act or fetch anything.
+
+    `plays` lets the script start a thread, WebAssembly and sound from what it has made itself (`blob:`).
+    """
     allowed = {"style": style, "script": script}
     digests = {name: b64encode(sha256(text.encode()).digest()).decode() for name, text in allowed.items() if text}
     parts = ["default-src 'none'", *(f"{name}-src 'sha256-{digest}'" for name, digest in digests.items())]
-    return "; ".join([*parts, "img-src data:"])
+    if plays:
+        parts = [f"{part} blob: 'wasm-unsafe-eval'" if part.startswith("script") else part for part in parts]
+    return "; ".join([*parts, "img-src data:", *(["media-src blob:"] if plays else [])])
 
 
 def refuse_existing(path: Path, *, overwrite: bool, inputs: Iterable[str | Path] = ()) -> None:

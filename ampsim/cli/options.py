@@ -97,7 +97,7 @@ class Reproduce(StoreOptions):
 class Export(StoreOptions):
     """Export a run's model for players and runtimes, and verify that it sounds the same there."""
 
-    format: str = needed("nam, rig, rtneural, aidax, onnx, litert or keras; separate several with commas")
+    format: str = needed("nam, rig, rtneural, aidax, onnx, litert, page or keras; separate several with commas")
     output: str = needed("the file to write, or a folder; a rig is a folder")
     run: str = option("last", "id, name or last")
     name: str = option("", "the name a player shows; by default the run's name")

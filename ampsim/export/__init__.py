@@ -13,6 +13,7 @@ from ampsim.export.keras import Keras
 from ampsim.export.litert import LiteRT
 from ampsim.export.nam import GEAR_TYPES, TONE_TYPES, Nam
 from ampsim.export.onnx import Onnx
+from ampsim.export.page import Page
 from ampsim.export.rig import Rig
 from ampsim.export.rtneural import RTNeural
 from ampsim.files import atomic, atomic_folder, expanded, refuse_existing, refuse_existing_folder
@@ -37,7 +38,7 @@ __all__ = [
 # Where a player has to be found for a model, in this order.
 FOR_PLUGINS = ("rig", "nam", "aidax", "rtneural")
 FORMATS: dict[str, Format] = {
-    each.name: each for each in (Nam(), Rig(), RTNeural(), AidaX(), Onnx(), LiteRT(), Keras())
+    each.name: each for each in (Nam(), Rig(), RTNeural(), AidaX(), Onnx(), LiteRT(), Page(), Keras())
 }
 
 

@@ -86,6 +86,10 @@ class Format:
         """What else is to be known by whoever plays the file, in sentences."""
         return ""
 
+    def first_state(self, model: AmpModel) -> Any:
+        """The model's state when a player of the format starts."""
+        return model.zero_state() if self.from_zero_states else model.settled_state()
+
     def prove(self, model: AmpModel, path: Path) -> Proof:
         """Play five seconds of guitar through the file and through the model.
 
@@ -94,7 +98,7 @@ class Format:
         """
         assert model.sample_rate
         guitar = virtual_amp.guitar(PROOF_S, model.sample_rate, seed=0)
-        expected = played(model, guitar, from_zero_states=self.from_zero_states)
+        expected = played(model, guitar, self.first_state(model))
         refuse_unsound("the model", expected, sample_rate=model.sample_rate)
         found = self.load(path)(np.concatenate([guitar, np.zeros(model.lookahead, np.float32)]))[model.lookahead :]
         difference = np.abs(found.astype(np.float64) - expected)
@@ -108,7 +112,7 @@ def file_stem(name: str) -> str:
     return "".join(letter if letter.isalnum() or letter in "-_.=, " else "_" for letter in name).strip(". ") or "model"
 
 
-def played(model: AmpModel, signal: Signal, *, from_zero_states: bool = False) -> Signal:
-    """What a model makes of a signal, in time with it, after silence or, if it is recurrent, from zero states."""
-    state = model.zero_state() if from_zero_states else model.settled_state()
+def played(model: AmpModel, signal: Signal, state: Any = None) -> Signal:
+    """What a model makes of a signal, in time with it; without a state to begin from as long after silence."""
+    state = model.settled_state() if state is None else state
     return np.concatenate([*Renderer(model).blocks([signal], state=state)])

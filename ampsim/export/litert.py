@@ -9,8 +9,8 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 
 from ampsim.export.formats import Details, Format, Play
 from ampsim.export.onnx import need
-from ampsim.export.streaming import AFTER, by_blocks, step
 from ampsim.models import AmpModel
+from ampsim.models.streaming import AFTER, by_blocks, step
 
 LONGEST_UNROLLED = 64  # samples in a block of a recurrent net
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from ampsim.export.formats import Details, Format, Play
-from ampsim.export.streaming import Step, by_blocks, step
 from ampsim.models import AmpModel, Gru, Lstm
 from ampsim.models.forms import CannotHoldError
+from ampsim.models.streaming import Step, by_blocks, step
 from ampsim.players.player import Array
 
 OPSET = 18  # of 2022: what runtimes have caught up with

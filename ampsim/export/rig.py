@@ -6,6 +6,7 @@ times what the net costs, since they compute it tap by tap where the slot has a 
 
 import json
 from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -164,7 +165,8 @@ def readme(model: AmpModel, folder: Path, details: Details, errors: dict[int, fl
         if model.lookahead
         else "The pair adds no latency: the responses begin at once"
     )
-    return README.format(
+    template = resources.files(__package__).joinpath("rig_readme.txt").read_text(encoding="utf-8")
+    return template.format(
         name=details.name,
         version=__version__,
         net=net_file(folder).name,
@@ -189,38 +191,3 @@ def row(folder: Path, rate: int, error: float, taps: float) -> str:
         return f"   {rate:>6,} Hz   no file: it would be off by an ESR of {error:.1e}{cut}; the file of another rate is nearer"
     exact = "the model's own rate" if not error else f"off by an ESR of {error:.1e}"
     return f"   {rate:>6,} Hz   {response_file(folder, rate).name}   ({exact}{cut})"
-
-
-README = """\
-{name}: a net and the filter behind it, made by ampsim {version}
-
-How to play it in Neural Amp Modeler
-1. Load the model "{net}".
-2. Load the impulse response (IR) for the sample rate of your session, and switch the IR on:
-{table}
-
-The files belong together. {readers}. At {own:,} Hz net and
-   response play at about {cost} times real time on one core (an estimate).
-
-Level
-   The metadata is that of the pair: with the output mode "Normalized" the pair plays at the plugin's level. It states
-   {loudness:.1f} dB. The net alone is as loud as the pair, so you can put another cabinet's response in its place.
-   The plugin changes the level of every response by so much, and these files make up for it:
-{gains}
-   In another IR loader, which plays a response as it is, change its output by as much, and do not let it normalise. The
-   files are WAV in 32-bit float, with samples of up to {peak:.2f} (full scale is 1): do not convert them to integers.
-
-Sample rate
-   The net runs at {own:,} Hz. In a session of another rate the plugin resamples what goes into it and what comes out (and
-   reports the latency of that), while the slot runs at the session's rate. A response of another rate it would interpolate,
-   which makes it duller, and what is longer than {longest:,} taps it cuts.
-
-Time
-   {late}.
-   For the first {length_ms:.0f} ms after it is loaded the slot fills: it begins with zeros.
-
-Proof
-   Net and response at {own:,} Hz differ from the trained model by no more than 1e-5 of full scale in any sample of five
-   seconds of guitar. An ESR above is the energy of what differs at that rate over the energy of what is played. The plugin
-   takes out what is below 5 Hz behind the slot, as of every model; the trained model does not.
-"""

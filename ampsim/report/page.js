@@ -15,37 +15,10 @@ const state = {
   zoomed: false,
   hidden: new Set(AMP ? [0] : []), // curves of the FFT comparison
 };
-const $ = (id) => document.getElementById(id);
 let buffers = [];
 let context = null;
 let player = null;
 const kept = new Map(); // spectrograms and spectra, which take a moment to compute
-
-function h(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) element[name] = value;
-    else element.setAttribute(name, value);
-  }
-  element.append(...children);
-  return element;
-}
-
-function icon(className, path) {
-  const space = "http://www.w3.org/2000/svg";
-  const drawing = document.createElementNS(space, "svg");
-  drawing.setAttribute("viewBox", "0 0 24 24");
-  drawing.setAttribute("class", className);
-  drawing.setAttribute("aria-hidden", "true");
-  drawing.appendChild(document.createElementNS(space, "path")).setAttribute("d", path);
-  return drawing;
-}
-
-function playIcon() {
-  const both = document.createDocumentFragment();
-  both.append(icon("to-play", "M7 4.5v15l13-7.5z"), icon("to-pause", "M6 5h4v14H6zM14 5h4v14h-4z"));
-  return both;
-}
 
 function coloured(element, index) {
   element.style.setProperty("--c", signals[index].colour);
@@ -89,6 +62,7 @@ function round() {
 function play() {
   if (!buffers.length) return;
   sound();
+  amp.stop();
   context.resume();
   player.playing ? player.stop() : player.start(player.restingAt, round());
   refresh();
@@ -555,7 +529,7 @@ $("table").append(
   h(
     "tbody",
     {},
-    ...data.table.map(({ label: name, meaning, cells, best }) =>
+    ...data.table.flatMap(({ label: name, meaning, cells, best }) => [
       h(
         "tr",
         {},
@@ -563,7 +537,9 @@ $("table").append(
         ...cells.map((cell, k) => h("td", { class: best.includes(k) ? "best" : "" }, cell)),
         h("td", { class: "meaning muted" }, meaning),
       ),
-    ),
+      // On a narrow screen in place of the last column.
+      h("tr", { class: "meaning" }, h("td", { colspan: cells.length + 1, class: "muted" }, h("span", {}, meaning))),
+    ]),
   ),
 );
 $("configs").append(
@@ -588,6 +564,7 @@ function testSound(index) {
 
 function hush() {
   if (player) player.stop();
+  amp.stop();
   context = context || newContext();
   context.resume();
   refresh();
@@ -647,10 +624,15 @@ $("copy").onclick = () => {
 
 // ---- Begin ----
 
+document.addEventListener("amp-starts", () => {
+  if (player) player.stop();
+  refresh();
+});
 refresh();
 decoded(signals, [...document.querySelectorAll("script.audio")], rate)
   .then((made) => {
     buffers = made;
+    if (AMP) amp.offer(samplesOf(0).map((sample) => signals[0].scale * sample), rate);
     for (const button of document.querySelectorAll("#play, #start-abx, #start-mushra")) button.disabled = false;
     new ResizeObserver(draw).observe($("stack"));
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);

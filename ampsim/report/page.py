@@ -7,7 +7,7 @@ import json
 import math
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,11 @@ from ampsim.signals.audio import Signal
 BYTES_PER_SIGNAL = 1_600_000  # of the page: three models, the amp and the direct signal make 8 MB at most
 CEILING = 0.98  # of the loudest peak that is played
 FULL = CEILING * 2**15  # peaks of what is stored in 16 bits
-SCRIPTS = ("player.js", "views.js", "tests.js", "page.js")
+PLAYS = ("dom.js", "engine.js", "play.js")  # a model; the page to listen with adds what compares
+SCRIPTS = (*PLAYS[:2], "player.js", "views.js", "tests.js", PLAYS[2], "page.js")
+Amps = tuple[
+    Sequence[Mapping[str, Any]], Sequence[str]
+]  # models as `models.packing.playable` has them, and why not others
 
 
 def listening_page(
@@ -40,6 +44,7 @@ def listening_page(
     runs: Mapping[str, str] | None = None,
     configs: Mapping[str, str] | None = None,
     facts: Mapping[str, str] | None = None,
+    amps: Amps = ((), ()),
     duration_s: float = 20.0,
     start_s: float | None = None,
     overwrite: bool = False,
@@ -55,6 +60,7 @@ def listening_page(
         source: what the signals are, in words.
         scores, runs: of each model by its name; its scores make a table, its run's id is told by the votes.
         configs, facts: a text to fold out, by a name; short facts for the page's head, by a word for them.
+        amps: models that the page plays, and sentences on those that it cannot.
         duration_s: of the excerpt; shorter where the page would grow beyond 1.6 MB a signal, and the page says so.
         start_s: where the excerpt begins; None finds the busiest part.
 
@@ -66,7 +72,9 @@ def listening_page(
     names, everything, notes = sounds(signals, models)
     scored = {names[name]: of for name, of in (scores or {}).items() if name in names}
     run_of = {names[name]: of for name, of in (runs or {}).items() if name in names}
-    start, length, data, islands = excerpted(everything, sample_rate, duration_s, start_s)
+    held = in_script({"models": amps[0], "missing": amps[1], "kernel": kernel() if amps[0] else None})
+    budget = BYTES_PER_SIGNAL * len(everything) - len(held)
+    start, length, data, islands = excerpted(everything, sample_rate, duration_s, start_s, budget)
     if length < min(len(everything["amp"]), max(1, round(duration_s * sample_rate))):
         notes["short"] = f"The excerpt is shorter than {duration_s:g} s, so that this file stays small."
     data |= {"title": title, "from": source, "facts": dict(facts or {}), "configs": dict(configs or {})}
@@ -75,8 +83,15 @@ def listening_page(
     data["table"] = table(scored, list(names.values()))
     for signal in data["signals"]:
         signal["run"] = run_of.get(signal["name"])
-    write_text(path, filled(signed(data, islands), islands), overwrite=overwrite)
+    write_text(path, filled(signed(data, islands), islands, held), overwrite=overwrite)
     return path
+
+
+def amp_page(title: str, amps: Amps, *, about: str) -> str:
+    """The text of a page that plays models and holds nothing else; `about` says what they are."""
+    parts = {"about": html.escape(about), "foot": f"ampsim {__version__}, {time.strftime('%Y-%m-%d')}."}
+    held = in_script({"models": amps[0], "missing": amps[1], "kernel": kernel()})
+    return assembled("amp.html", PLAYS, parts | {"title": html.escape(title), "amps": held})
 
 
 def sounds(
@@ -103,10 +118,10 @@ def signed(data: dict[str, Any], islands: list[str]) -> dict[str, Any]:
 
 
 def excerpted(
-    signals: Mapping[str, Signal], sample_rate: int, duration_s: float, start_s: float | None
+    signals: Mapping[str, Signal], sample_rate: int, duration_s: float, start_s: float | None, budget: float
 ) -> tuple[int, int, dict[str, Any], list[str]]:
     """Start and length in samples of an excerpt that fits into a page, and what `recorded` makes of it."""
-    total, budget = len(signals["amp"]), BYTES_PER_SIGNAL * len(signals)
+    total = len(signals["amp"])
     length = min(total, max(1, round(duration_s * sample_rate)))
     while True:
         start = busiest(signals["amp"], sample_rate, length) if start_s is None else round(start_s * sample_rate)
@@ -184,6 +199,7 @@ def recorded(excerpt: Mapping[str, Signal], sample_rate: int) -> tuple[dict[str,
                 "name": name,
                 "colour": colours[1 + min(ordinal, 1 + (ordinal - 1) % len(MODEL_COLOURS))],
                 "plus": plus,
+                "scale": scale,
                 "loudness": None if math.isnan(loud) else round(loud, 2),
                 "asRecorded": as_recorded,
                 "matched": as_recorded if math.isnan(loud) else scale * 10 ** ((level - loud) / 20),
@@ -245,21 +261,35 @@ def table(scores: Mapping[str, Mapping[str, float]], models: list[str]) -> list[
 # ---- The file -------------------------------------------------------------------------------------------------------
 
 
-def filled(data: dict[str, Any], islands: list[str]) -> str:
-    """The page's text. Its policy lets only its own script and style act, so that no name in it can."""
-    folder = resources.files(__package__)
-    script, style = (
-        "\n".join(folder.joinpath(name).read_text(encoding="utf-8") for name in names)
-        for names in (SCRIPTS, ("page.css",))
-    )
-    parts = {
-        "title": html.escape(data["title"]),
+def filled(data: dict[str, Any], islands: list[str], amps: str) -> str:
+    """The text of a page to listen with."""
+    audio = "\n".join(f'<script type="text/plain" class="audio">{island}</script>' for island in islands)
+    parts = {"title": html.escape(data["title"]), "data": in_script(data), "audio": audio, "amps": amps}
+    return assembled("page.html", SCRIPTS, parts)
+
+
+def in_script(data: Mapping[str, Any]) -> str:
+    """Data as JSON inside of a script element, where only `<` can end or open anything."""
+    return json.dumps(data, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
+
+
+def assembled(template: str, scripts: Sequence[str], parts: Mapping[str, str]) -> str:
+    """A template with its parts. The page's policy lets only its own script and style act, so that no name in it can."""
+    script, style = "\n".join(map(packaged, scripts)), packaged("page.css")
+    everything = {
         "script": script,
         "style": style,
-        "policy": content_policy(style, script),
-        # Inside a script element only `<` can end or open anything.
-        "data": json.dumps(data, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c"),
-        "audio": "\n".join(f'<script type="text/plain" class="audio">{island}</script>' for island in islands),
+        "play": packaged("play.html"),
+        "policy": content_policy(style, script, plays=True),
+        **parts,
     }
-    template = folder.joinpath("page.html").read_text(encoding="utf-8")
-    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], template)
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: everything[found[1]], packaged(template))
+
+
+def packaged(name: str) -> str:
+    """A text that lies beside this module."""
+    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+def kernel() -> str:
+    return base64.b64encode(resources.files(__package__).joinpath("kernel.wasm").read_bytes()).decode()

@@ -1,5 +1,6 @@
 // The pictures: drawn on canvas from the same samples that are heard, at the level at which they are heard.
 
+const { fourier } = engine();
 const SPAN_DB = 75; // of the spectrogram's colours
 const DIFFERENCE_DB = 15;
 const LOW_HZ = 50;
@@ -40,14 +41,6 @@ function label(pen, text, x, y, { colour = css("--muted"), halo = css("--panel")
   pen.strokeText(text, x, y);
   pen.fillStyle = colour;
   pen.fillText(text, x, y);
-}
-
-function clock(seconds, digits = 1) {
-  const unit = 10 ** digits;
-  const ticks = Math.round(seconds * unit);
-  const minutes = Math.floor(ticks / (60 * unit));
-  const rest = ((ticks - minutes * 60 * unit) / unit).toFixed(digits);
-  return `${minutes}:${rest.padStart(digits ? 3 + digits : 2, "0")}`;
 }
 
 /** Round steps of time, so that about one in `spacing` pixels has a label. */
@@ -343,46 +336,5 @@ function analyser(size) {
     transform(re, im);
     for (let bin = 0; bin <= size / 2; bin++) power[bin] = re[bin] ** 2 + im[bin] ** 2;
     return power;
-  };
-}
-
-/** An FFT in place, of a power of two. */
-function fourier(size) {
-  const bits = Math.log2(size);
-  const [cos, sin] = [Math.cos, Math.sin].map((of) =>
-    Float32Array.from({ length: size / 2 }, (_, k) => of((-2 * Math.PI * k) / size)),
-  );
-  const mirrored = Uint32Array.from({ length: size }, (_, k) => {
-    let turned = 0;
-    for (let bit = 0; bit < bits; bit++) turned |= ((k >> bit) & 1) << (bits - 1 - bit);
-    return turned;
-  });
-  return (re, im) => {
-    for (let k = 0; k < size; k++) {
-      const m = mirrored[k];
-      if (m <= k) continue;
-      const [x, y] = [re[k], im[k]];
-      re[k] = re[m];
-      im[k] = im[m];
-      re[m] = x;
-      im[m] = y;
-    }
-    for (let half = 1; half < size; half *= 2) {
-      const stride = size / (2 * half);
-      for (let block = 0; block < size; block += 2 * half) {
-        for (let k = 0; k < half; k++) {
-          const c = cos[k * stride];
-          const s = sin[k * stride];
-          const p = block + k;
-          const q = p + half;
-          const x = re[q] * c - im[q] * s;
-          const y = re[q] * s + im[q] * c;
-          re[q] = re[p] - x;
-          im[q] = im[p] - y;
-          re[p] += x;
-          im[p] += y;
-        }
-      }
-    }
   };
 }

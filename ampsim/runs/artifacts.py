@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from ampsim.metrics import a_weighted_esr, predicted_mushra, waveform_scores
+from ampsim.models import AmpModel
 from ampsim.models.rendering import Renderer
 from ampsim.recordings.pairs import Span
 from ampsim.runs.evaluation import Evaluation
@@ -54,7 +55,9 @@ def record_setting(tracked: TrackedRun, folder: Path, fit: Fit) -> None:
     tracked.log_dataset(name, recording.digests[0], source={"paths": [file["path"] for file in files]}, profile=profile)
 
 
-def record_result(tracked: TrackedRun, folder: Path, state: State, evaluation: Evaluation, sample_rate: int) -> None:
+def record_result(
+    tracked: TrackedRun, folder: Path, state: State, evaluation: Evaluation, model: AmpModel, sample_rate: int
+) -> None:
     """What the run came to: scores, sound and pictures; the model lies in the folder already."""
     signals = evaluation.signals
     # To the last bit, and the sums of blocks beside them, by which `compare` tells two runs apart.
@@ -70,7 +73,7 @@ def record_result(tracked: TrackedRun, folder: Path, state: State, evaluation: E
     if find_spec("ampsim.report"):
         from ampsim.runs.pictures import record_pictures
 
-        record_pictures(tracked, folder, state, evaluation, sample_rate)
+        record_pictures(tracked, folder, state, evaluation, model, sample_rate)
     # At the step that the run came to and not its best one: those of a run that was stopped and went on come later.
     tracked.log_metrics({f"test_{name}": value for name, value in evaluation.scores.items()}, step=state.step)
     told = description(tracked.id, tracked.experiment_id, tracked.name, evaluation.scores)

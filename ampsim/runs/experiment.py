@@ -94,7 +94,7 @@ def run(
         evaluation = scored(fit, notice)
         doubtful = record_doubts(tracked, doubts(trainer, evaluation), notice)
         observer.doing("drawing figures and keeping the results")
-        record_result(tracked, folder, state, evaluation, recording.sample_rate)
+        record_result(tracked, folder, state, evaluation, fit.model, recording.sample_rate)
         validated = validation_scores(trainer.renderers, fit.splits["validation"], state)
         tracked.log_metrics(validated, step=state.step)
         tracked.finish("KILLED" if trainer.stopped else "FINISHED")

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from ampsim.metrics import esr_over_time, gain_curve
+from ampsim.models import AmpModel
+from ampsim.models.packing import playable
 from ampsim.report import plots
 from ampsim.report.page import listening_page
 from ampsim.runs.evaluation import Evaluation
@@ -10,7 +12,9 @@ from ampsim.runs.tracking import TrackedRun
 from ampsim.training.state import State
 
 
-def record_pictures(tracked: TrackedRun, folder: Path, state: State, evaluation: Evaluation, sample_rate: int) -> None:
+def record_pictures(
+    tracked: TrackedRun, folder: Path, state: State, evaluation: Evaluation, model: AmpModel, sample_rate: int
+) -> None:
     """Draw the figures as PNG into `figures/`, and write `listen.html`."""
     signals = evaluation.signals
     figures = {
@@ -29,10 +33,12 @@ def record_pictures(tracked: TrackedRun, folder: Path, state: State, evaluation:
     (folder / "figures").mkdir()
     for name, figure in figures.items():
         plots.save(figure, folder / "figures" / f"{name}.png")
-    record_listening_page(tracked, folder, evaluation, sample_rate)
+    record_listening_page(tracked, folder, evaluation, model, sample_rate)
 
 
-def record_listening_page(tracked: TrackedRun, folder: Path, evaluation: Evaluation, sample_rate: int) -> None:
+def record_listening_page(
+    tracked: TrackedRun, folder: Path, evaluation: Evaluation, model: AmpModel, sample_rate: int
+) -> None:
     signals, name = evaluation.signals, tracked.name
     listening_page(
         folder / "listen.html",
@@ -44,4 +50,5 @@ def record_listening_page(tracked: TrackedRun, folder: Path, evaluation: Evaluat
         runs={name: tracked.id},
         configs={name: (folder / "config.yaml").read_text(encoding="utf-8")},
         facts={"run": tracked.id, "sample rate": f"{sample_rate:,} Hz"},
+        amps=playable({name: model}),
     )

@@ -56,19 +56,19 @@ FAMILIES: dict[str, tuple[type, dict[str, Any]]] = {
 }
 ANYTHING = {"onnx", "litert", "keras"}
 HELD = {
-    "fir": {"nam", "rtneural"},
-    "dense": {"rtneural"},
-    "wavenet": {"nam"},
-    "wavenet_gated": {"nam"},
-    "wavenet_a2": {"nam"},
-    "slimmable": {"nam"},
-    "wavenet_cab": {"nam", "rig"},
-    "a2_cab": {"nam", "rig"},
-    "lstm": {"nam", "rtneural", "aidax"},
-    "lstm_two_layers": {"nam", "rtneural"},
-    "lstm_skip": {"aidax"},
-    "gru": {"aidax"},
-    "gru_plain": {"rtneural"},
+    "fir": {"nam", "rtneural", "page"},
+    "dense": {"rtneural", "page"},
+    "wavenet": {"nam", "page"},
+    "wavenet_gated": {"nam", "page"},
+    "wavenet_a2": {"nam", "page"},
+    "slimmable": {"nam", "page"},
+    "wavenet_cab": {"nam", "rig", "page"},
+    "a2_cab": {"nam", "rig", "page"},
+    "lstm": {"nam", "rtneural", "aidax", "page"},
+    "lstm_two_layers": {"nam", "rtneural", "page"},
+    "lstm_skip": {"aidax", "page"},
+    "gru": {"aidax", "page"},
+    "gru_plain": {"rtneural", "page"},
 }
 PAIRS = [(family, name) for family in FAMILIES for name in sorted(ANYTHING | HELD.get(family, set()))]
 

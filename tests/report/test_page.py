@@ -18,6 +18,7 @@ from scipy import signal as dsp
 from synthetic import RATE, noise
 
 from ampsim import AmpsimError
+from ampsim.models.packing import LARGEST
 from ampsim.report.page import busiest, listening_page
 
 
@@ -46,7 +47,7 @@ def data(path: Path) -> dict:
 
 def audio(path: Path) -> list[np.ndarray]:
     """Samples as a browser decodes and adds them up, one array for each signal."""
-    islands = [base64.b64decode(text) for text in Scripts(path).scripts[1:-1]]
+    islands = [base64.b64decode(text) for text in Scripts(path).scripts[2:-1]]
     decoded = [soundfile.read(io.BytesIO(island), dtype="float64")[0] for island in islands]
     return [
         samples + (0 if signal["plus"] is None else decoded[signal["plus"]])
@@ -73,7 +74,7 @@ def test_the_audio_is_that_of_the_excerpt(page: Path):
 
 def test_a_prediction_near_the_amp_is_stored_as_its_difference_which_is_smaller(page: Path):
     assert [signal["plus"] for signal in data(page)["signals"]] == [None, None, 1, None]
-    sizes = [len(text) for text in Scripts(page).scripts[1:-1]]
+    sizes = [len(text) for text in Scripts(page).scripts[2:-1]]
     assert sizes[2] < 0.8 * sizes[1]
 
 
@@ -139,6 +140,16 @@ def test_three_models_and_twenty_seconds_are_under_8_mb(tmp_path: Path):
     assert "shorter than 20 s" in data(path)["notes"][0]
 
 
+def test_with_the_largest_model_in_it_a_runs_page_is_under_5_mb(tmp_path: Path):
+    rate = 6 * RATE
+    given = {name: noise(20 * rate, seed=seed) for seed, name in enumerate(("direct", "amp"))}
+    amps = ([{"name": "large", "net": {"weights": "A" * LARGEST}}], [])
+    models = {"large": noise(20 * rate, seed=3)}
+    path = listening_page(tmp_path / "x.html", given, models, rate, title="noise", amps=amps)
+    assert path.stat().st_size < 5e6
+    assert data(path)["duration"] > 5
+
+
 def test_names_with_markup_stay_names(tmp_path: Path):
     name = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&amp;{{data}} --><!--"
     given, models = signals()
@@ -152,13 +163,17 @@ def test_names_with_markup_stay_names(tmp_path: Path):
         runs={name: name},
         configs={name: name},
         facts={name: name},
+        amps=([{"name": name}], [name]),
     )
     seen = Scripts(path)
     assert "img" not in seen.tags
-    assert seen.tags.count("script") == 1 + 3 + 1
+    assert seen.tags.count("script") == 2 + 3 + 1
     found = data(path)
     assert found["title"] == found["signals"][2]["name"] == found["signals"][2]["run"] == name
     assert found["facts"] == found["configs"] == {name: name}
+    held = json.loads(seen.scripts[1])
+    assert held["models"] == [{"name": name}]
+    assert held["missing"] == [name]
 
 
 def test_nothing_on_the_page_comes_from_elsewhere(page: Path):
@@ -170,6 +185,8 @@ def test_nothing_on_the_page_comes_from_elsewhere(page: Path):
         (inner,) = re.findall(rf"{kind}(.*?)</{name}>", text, re.DOTALL)
         digest = base64.b64encode(hashlib.sha256(inner.encode()).digest()).decode()
         assert f"{name}-src 'sha256-{digest}'" in policy[1]
+    (scripts,) = [part for part in policy[1].split("; ") if part.startswith("script-src")]
+    assert scripts.split()[2:] == ["blob:", "'wasm-unsafe-eval'"]  # none of which a name could make use of
     addresses = set(re.findall(r"\b(?:https?|wss?)://[^\s\"'<]+", text))
     assert addresses == {"http://www.w3.org/2000/svg"}  # a name, which nobody asks
 

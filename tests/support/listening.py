@@ -4,7 +4,10 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -28,6 +31,8 @@ FLAGS = (
     "--disable-sync",
     "--disable-quic",
     "--window-size=1280,900",
+    "--use-fake-device-for-media-stream",  # an audio input that beeps
+    "--use-fake-ui-for-media-stream",  # and is allowed
 )
 
 
@@ -60,6 +65,22 @@ def browser() -> Iterator[webdriver.Chrome]:
         yield driver
     finally:
         driver.quit()
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """The address of a folder on this machine, where browsers give a page more than they give one from disk."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
 
 
 BROWSERS = ("chromium", "google-chrome", "chromium-browser", "google-chrome-stable")

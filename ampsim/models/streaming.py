@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from ampsim.models import AmpModel
+from ampsim.models.base import AmpModel
 from ampsim.models.convolution import without_fft
 from ampsim.signals.audio import Signal
 

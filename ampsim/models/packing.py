@@ -1,0 +1,113 @@
+"""A model as a page holds it and `engine.js` plays it: its net and the filter behind it, with weights as text."""
+
+import base64
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+
+from ampsim.models.base import AmpModel
+from ampsim.models.forms import Array, CannotHoldError, NamNet
+from ampsim.models.recurrent import Recurrent
+
+# What `engine.js` knows, by Keras' names.
+ACTIVATIONS = ("linear", "tanh", "sigmoid", "relu", "leaky_relu", "hard_tanh", "silu", "hard_silu", "softsign", "elu")
+LARGEST = 2_000_000  # characters of weights: beside the audio, a page stays below 5 MB
+Packed = dict[str, Any]
+
+
+def playable(models: Mapping[str, AmpModel]) -> tuple[list[Packed], list[str]]:
+    """What a page can play of these models, those that hold several nets (`members`) with each, and why not the others."""
+    found, missing = list[Packed](), list[str]()
+    for name, model in models.items():
+        members = reversed(model.members().items())  # the largest, as which the model counts, is the first
+        for part, member in members:
+            label = f"{name} ({part})" if part else name
+            try:
+                found.append({"name": label, **packed(member)})
+            except CannotHoldError as error:
+                missing.append(f"{label} cannot be played in this page: {error}.")
+    return found, missing
+
+
+def packed(model: AmpModel) -> Packed:
+    """One net; raises CannotHoldError for a model that is too large for a page, or of a family that it does not play.
+
+    Keys: sampleRate in hertz, lookahead and silence in samples (what the model plays late, and how many zeros it hears first),
+    net (architecture, config, weights) and response (a filter behind it, the newest sample's tap first), of which one may
+    be null.
+    """
+    if not model.sample_rate:
+        raise CannotHoldError("the model does not know its sample rate")
+    net, response = parts(model)
+    size = sum(len(part) for part in (net["weights"] if net else "", response or ""))
+    if size > LARGEST:
+        raise CannotHoldError(f"its weights take {size / 1e6:.1f} MB, and {LARGEST / 1e6:g} MB is the most")
+    return {
+        "sampleRate": model.sample_rate,
+        "lookahead": model.lookahead,
+        "silence": model.history if isinstance(model, Recurrent) else model.receptive_field - 1,
+        "net": net,
+        "response": response,
+    }
+
+
+def parts(model: AmpModel) -> tuple[Packed | None, str | None]:
+    """Net and response in the first form that the model has: with its filter apart, as in a `.nam` file, or as a chain."""
+    with suppress(CannotHoldError):
+        return of_net((rig := model.as_rig()).net), text(rig.response)
+    with suppress(CannotHoldError):
+        net = model.as_nam()
+        if net.architecture == "Linear" and not net.config["bias"]:
+            return None, text(*net.weights)
+        if net.architecture == "WaveNet":
+            return of_net(net), None
+    with suppress(CannotHoldError):
+        return of_chain(model), None
+    family, known = type(model).__name__, ", ".join(ACTIVATIONS)
+    raise CannotHoldError(
+        f"it plays WaveNets, LSTMs, GRUs, dense nets and filters with the activations {known}, and not this {family}"
+    )
+
+
+def of_net(net: NamNet) -> Packed:
+    stated = [entry["activation"] for entry in net.config["layers"]]
+    check([each for entry in stated for each in (entry if isinstance(entry, list) else [entry])])
+    return {"architecture": net.architecture, "config": net.config, "weights": text(*net.weights)}
+
+
+def of_chain(model: AmpModel) -> Packed:
+    """A chain with its gains, where a skip connection is between them."""
+    skip = isinstance(model, Recurrent) and model.skip
+    layers = model.as_chain(net_only=skip)
+    check([each.activation for each in layers])
+    entries = [
+        {
+            "kind": each.kind,
+            "outputs": each.outputs,
+            "activation": each.activation,
+            "shapes": [np.shape(part) for part in each.weights],
+        }
+        for each in layers
+    ]
+    before, after = (model.input_gain, model.output_gain) if skip else (1.0, 1.0)
+    config = {"layers": entries, "before": before, "after": after, "skip": skip, "delay": model.lookahead}
+    return {
+        "architecture": "chain",
+        "config": config,
+        "weights": text(*(part for each in layers for part in each.weights)),
+    }
+
+
+def check(activations: list[Any]) -> None:
+    """Raises CannotHoldError for one that the page does not know; some are objects with their numbers."""
+    names = {each["type"] if isinstance(each, dict) else each for each in activations}
+    if unknown := sorted(names - set(ACTIVATIONS)):
+        raise CannotHoldError(f"it does not know the activation {unknown[0]}")
+
+
+def text(*arrays: Array) -> str:
+    """Little-endian 32-bit floats in base64."""
+    flat = np.concatenate([np.ravel(part) for part in arrays])
+    return base64.b64encode(flat.astype("<f4").tobytes()).decode()

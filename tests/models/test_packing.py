@@ -1,0 +1,53 @@
+"""A model as a page holds it: which can be held, and the sentence for those that cannot."""
+
+import base64
+
+import numpy as np
+import pytest
+from synthetic import RATE
+
+from ampsim import models
+from ampsim.models import packing
+from ampsim.models.forms import CannotHoldError
+from ampsim.models.packing import packed, playable
+
+
+def built(model: models.AmpModel) -> models.AmpModel:
+    model.build()
+    return model
+
+
+def test_a_filter_is_a_response_and_one_with_a_bias_a_chain():
+    model = built(models.Fir(taps=5, sample_rate=RATE))
+    response = np.frombuffer(base64.b64decode(packed(model)["response"]), np.float32)
+    np.testing.assert_allclose(response, model.output_gain * model.filter.kernel.numpy()[::-1], rtol=1e-6)
+    assert packed(model)["net"] is None
+    biased = packed(built(models.Fir(taps=5, bias=True, sample_rate=RATE)))
+    assert (biased["net"]["architecture"], biased["response"]) == ("chain", None)
+
+
+def test_of_a_container_every_net_can_be_played_the_largest_first():
+    model = built(models.Slimmable(channels=[2, 3], dilations=[1, 4], sample_rate=RATE))
+    found, missing = playable({"mine": model})
+    assert [(each["name"], each["net"]["config"]["layers"][0]["channels"]) for each in found] == [
+        ("mine (full)", 3),
+        ("mine (lite)", 2),
+    ]
+    assert missing == []
+
+
+def test_what_a_page_cannot_play_it_says():
+    found, missing = playable({"a tcn": built(models.Tcn(channels=2, dilations=[1], sample_rate=RATE))})
+    assert found == []
+    (sentence,) = missing
+    assert sentence.startswith("a tcn cannot be played in this page: it plays WaveNets")
+    assert sentence.endswith("and not this Tcn.")
+    gelu = built(models.WaveNet(channels=2, dilations=[[1]], activation="gelu", sample_rate=RATE))
+    with pytest.raises(CannotHoldError, match="and not this WaveNet"):
+        packed(gelu)
+
+
+def test_a_model_that_is_too_large_is_refused(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(packing, "LARGEST", 1000)
+    with pytest.raises(CannotHoldError, match=r"its weights take 0\.0 MB, and 0\.001 MB is the most"):
+        packed(built(models.WaveNet(channels=4, dilations=[[1, 2, 4, 8]], sample_rate=RATE)))
