@@ -227,9 +227,17 @@ def score(
 class Run:
     """A run in the store. In a notebook it shows its scores, plays its audio and draws its FFT comparison."""
 
-    def __init__(self, tracked: "TrackedRun", store: "Store", *, result: "Result | None" = None) -> None:
+    def __init__(
+        self,
+        tracked: "TrackedRun",
+        store: "Store",
+        *,
+        result: "Result | None" = None,
+        setting: "Mapping[str, str | float] | None" = None,
+    ) -> None:
         self.tracked, self.store = tracked, store
         self.result = result  # of a run that was trained just now
+        self.setting = setting  # of the amp's controls, at which it plays and exports
         self.id, self.name = tracked.id, tracked.name
 
     def __repr__(self) -> str:
@@ -259,7 +267,14 @@ class Run:
         """The best weights of the run, as a Keras model: (batch, receptive_field - 1 + n) -> (batch, n)."""
         from ampsim.runs.finished import load_model
 
-        return load_model(self.tracked)
+        return load_model(self.tracked, self.setting)
+
+    def at(self, **setting: str | float) -> "Run":
+        """The run at one setting of its amp's controls, where it has learnt some: `run.at(gain=7, treble=3).play(...)`.
+
+        What it plays and exports is then a plain model; its scores are those of the whole run.
+        """
+        return Run(self.tracked, self.store, result=self.result, setting=setting)
 
     @property
     def audio(self) -> dict[str, Path]:
@@ -303,9 +318,11 @@ class Run:
 
     @cached_property
     def renderer(self) -> Any:
-        """The model, compiled once for one block length."""
+        """The model, compiled once for one block length; raises AmpsimError where it has controls and no setting."""
         from ampsim.models.rendering import Renderer
+        from ampsim.runs.finished import refuse_unset
 
+        refuse_unset(self.model)
         return Renderer(self.model)
 
     def render(self, input: str | Path, output: str | Path, **options: Any) -> Path:
@@ -344,7 +361,8 @@ class Run:
         """
         from ampsim.runs.exporting import take_out
 
-        return take_out(self.tracked, format, Path(output), overwrite=overwrite, late=late, **details)
+        output = Path(output)
+        return take_out(self.tracked, format, output, setting=self.setting, overwrite=overwrite, late=late, **details)
 
     def register(self, name: str) -> str:
         """Put the model into MLflow's registry; returns its version there."""
@@ -535,6 +553,8 @@ def render(
     run: Run | str = "last",
     capture: str = "",
     slim: float | str | None = None,
+    setting: "Mapping[str, str | float] | None" = None,
+    automation: str = "",
     channel: int | None = None,
     oversample: int = 1,
     overwrite: bool = False,
@@ -548,6 +568,8 @@ def render(
         input: an audio file, or a folder of them.
         output: the file to write (.wav, .flac, .aiff), or a folder.
         slim: which net of a container plays, as a player's knob chooses, from 0 (the smallest) to 1; None is the largest.
+        setting: of the amp's controls, where the run has learnt some: {"gain": 7, "treble": 3}.
+        automation: or a CSV file with a column `seconds` and one for each control, which turns them meanwhile.
         channel: of the input, counted from 0; needed where it has several.
         oversample: play the net at so many times its sample rate, which takes as much longer: exactly the same filters, and
             the harmonics of its curves do not fold back.
@@ -566,8 +588,13 @@ def render(
     check_oversample(oversample)
     if slim not in (None, "") and not capture:
         raise AmpsimError("slim chooses a net of a container: name it with capture=")
-    planned = destinations(Path(input), Path(output), overwrite=overwrite, inputs=[capture] if capture else [])
-    renderer = capture_player(capture, notice, slim) if capture else handle(run, **store).renderer
+    if capture and (setting or automation):
+        raise AmpsimError("a capture has no controls: a setting and an automation are for a run that has learnt some")
+    read = [each for each in (capture, automation) if each]
+    planned = destinations(Path(input), Path(output), overwrite=overwrite, inputs=read)
+    renderer = (
+        capture_player(capture, notice, slim) if capture else renderer_of(handle(run, **store), setting, automation)
+    )
     from ampsim.models.rendering import render_file
 
     play = partial(render_file, renderer, channel=channel, oversample=oversample, overwrite=overwrite, notice=notice)
@@ -575,6 +602,20 @@ def render(
         for done_s, total_s in play(source, destination):
             report(source, done_s, total_s)
     return [destination for _, destination in planned]
+
+
+def renderer_of(run: Run, setting: "Mapping[str, str | float] | None", automation: str) -> Any:
+    """What plays a run, at a setting or as an automation file turns its controls."""
+    if not automation:
+        return (run.at(**setting) if setting else run).renderer
+    from ampsim.models.rendering import Automated
+    from ampsim.recordings.controls import read_automation
+
+    if setting:
+        raise AmpsimError("a setting and an automation are two ways to say one thing: choose one")
+    if not run.model.controls:
+        raise AmpsimError(f"{run.name} has learnt one setting of its amp: there is no control to automate")
+    return Automated(run.model, read_automation(Path(automation), run.model.controls))
 
 
 def check_oversample(factor: int) -> None:

@@ -1,5 +1,6 @@
 """The options of each command, `key=value`, and how they are read."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
@@ -19,7 +20,7 @@ def option(default: Any, text: str) -> Any:
 
 
 # Options that name a file or a folder, wherever a command has them: `~` at the beginning is the home.
-FILES = ("folder", "input", "target", "output", "capture", "config", "data", "json", "html")
+FILES = ("folder", "input", "target", "output", "capture", "automation", "config", "data", "json", "html")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +56,8 @@ class Render(StoreOptions):
     run: str = option("last", "id, name or last")
     capture: str = option("", "a .nam file to play instead of a run")
     slim: str = option("", "which net of a container plays, 0 (the smallest) to 1; by default the largest")
+    setting: str = option("", "of an amp's controls, {gain: 7, treble: 3}, or just gain=7 treble=3")
+    automation: str = option("", "or a CSV file with a column seconds and one for each control, which turns them")
     channel: int = option(-1, "the channel of the input to play, counted from 0; required if there are several")
     oversample: int = option(1, "play at so many times the model's sample rate: no aliases, and as much more work")
     overwrite: bool = option(False, "overwrite existing files")
@@ -100,6 +103,7 @@ class Export(StoreOptions):
     format: str = needed("nam, rig, rtneural, aidax, onnx, litert, page or keras; separate several with commas")
     output: str = needed("the file to write, or a folder; a rig is a folder")
     run: str = option("last", "id, name or last")
+    setting: str = option("", "of an amp's controls, {gain: 7, treble: 3}, or a list of such, a file each")
     name: str = option("", "the name a player shows; by default the run's name")
     modeled_by: str = option("", "who made the model")
     gear_type: str = option("", "amp, pedal, pedal_amp, amp_cab, amp_pedal_cab, preamp or studio")
@@ -199,6 +203,23 @@ def parsed(options: type, words: Sequence[str]) -> Any:
     if missing:
         raise AmpsimError(f"{missing[0]} has no value: add {missing[0]}=... to the command")
     return options(**values)
+
+
+def with_setting(options: type, words: Sequence[str]) -> list[str]:
+    """The words, those that are no option gathered as a setting: `gain=7 treble=3` is `setting={gain: 7, treble: 3}`.
+
+    One that is close to an option is a slip of the pen, and is left for `parsed` to refuse.
+    """
+    known = [each.name for each in fields(options)]
+    others = [
+        word
+        for word in words
+        if word.count("=") == 1 and not nearest(word.partition("=")[0], known).startswith("; did")
+    ]
+    if not others:
+        return [*words]
+    pairs = json.dumps(dict(word.split("=") for word in others), ensure_ascii=False)
+    return [*(word for word in words if word not in others), f"setting={pairs}"]
 
 
 def print_options(options: type) -> None:

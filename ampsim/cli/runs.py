@@ -4,9 +4,10 @@ import time
 from pathlib import Path
 
 from ampsim import AmpsimError, printable
-from ampsim.cli.options import Evaluate, Export, Register, Render, Sync, Ui, parsed, refuse_empty
+from ampsim.cli.options import Evaluate, Export, Register, Render, Sync, Ui, parsed, refuse_empty, with_setting
 from ampsim.cli.terminal import load, new_console, say
 from ampsim.config.targets import nearest
+from ampsim.recordings.controls import named_settings
 from ampsim.runs.machine import quiet_stderr
 
 
@@ -27,7 +28,8 @@ def evaluate(words: list[str]) -> None:
 
 
 def render(words: list[str]) -> None:
-    options = parsed(Render, words)
+    options = parsed(Render, with_setting(Render, words))
+    setting = one_setting(options.setting)
     from ampsim import api
     from ampsim.cli.terminal import ProgressLine, duration
     from ampsim.signals.audio import destinations
@@ -53,6 +55,8 @@ def render(words: list[str]) -> None:
             run=options.run,
             capture=options.capture,
             slim=options.slim,
+            setting=setting,
+            automation=options.automation,
             channel=None if options.channel < 0 else options.channel,
             oversample=options.oversample,
             overwrite=options.overwrite,
@@ -64,27 +68,39 @@ def render(words: list[str]) -> None:
         say(console, f"{source} -> {destination}")
 
 
+def one_setting(text: str) -> dict[str, str | float] | None:
+    settings = named_settings(text) if text else [None]
+    if len(settings) > 1:
+        raise AmpsimError(f"setting names {len(settings)} settings: one is needed here")
+    return settings[0]
+
+
 def export(words: list[str]) -> None:
-    options = parsed(Export, words)
+    options = parsed(Export, with_setting(Export, words))
+    settings = named_settings(options.setting) if options.setting else [None]
     refuse_empty(options)
     console = new_console()
     load(console, "ampsim.runs.exporting")
     from ampsim import api
+    from ampsim.runs import exporting
 
     run = api.open(options.run, **options.where())
     details = {
         key: getattr(options, key) for key in ("modeled_by", "gear_type", "gear_make", "gear_model", "tone_type")
     } | {key: getattr(options, key) for key in ("input_level_dbu", "output_level_dbu") if getattr(options, key)}
-    with console.status("writing and proving ..."), quiet_stderr():
-        exports = run.export(
-            options.output,
-            format=options.format,
-            overwrite=options.overwrite,
-            late=options.late,
-            name=options.name or run.name,
-            block_length=options.block,
-            **details,
-        )
+    if options.name:
+        details["name"] = options.name
+    exports = []
+    for setting, output in exporting.places(Path(options.output), options.format, settings):
+        with console.status("writing and proving ..."), quiet_stderr():
+            exports += (run.at(**setting) if setting else run).export(
+                output,
+                format=options.format,
+                overwrite=options.overwrite,
+                late=options.late,
+                block_length=options.block,
+                **details,
+            )
     for made in exports:
         say(console, made.told())
         for note in made.notes():

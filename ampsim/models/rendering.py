@@ -14,7 +14,9 @@ import tensorflow as tf
 
 from ampsim import AmpsimError
 from ampsim.models import AmpModel
+from ampsim.recordings.controls import Automation
 from ampsim.recordings.pairs import Span
+from ampsim.recordings.sources import DEFAULT_RATE
 from ampsim.signals.audio import Signal, clock, decibels, opened, peak, refuse_fewer, refuse_unsound, written
 
 if TYPE_CHECKING:
@@ -59,12 +61,32 @@ class Renderer:
         `state` is what to begin from; None is as after silence.
         """
         state = self.model.stream_state() if state is None else state
-        drop = self.model.lookahead
+        drop, done = self.model.lookahead, 0
         ending = np.zeros(self.model.lookahead, np.float32)
         for block, length in regular(chain(signals, [ending]), self.block_length):
+            self.turn(done)
             output, state = self.step(tf.constant(block[None]), state)
             yield output.numpy()[0, drop:length]
-            drop = max(drop - length, 0)
+            drop, done = max(drop - length, 0), done + length
+
+    def turn(self, done: int) -> None:
+        """Called before each block, with the number of samples before it."""
+
+
+class Automated(Renderer):
+    """A model whose controls are turned while it plays.
+
+    Its weights are those of the setting at the middle of each block, which is short: a knob that is turned from one end to
+    the other in a second moves by less than a hundredth with a block.
+    """
+
+    def __init__(self, model: AmpModel, automation: Automation, *, block_length: int = 256) -> None:
+        super().__init__(model, block_length=block_length)
+        self.automation = automation
+
+    def turn(self, done: int) -> None:
+        middle = done + self.block_length / 2
+        self.model.turn(self.automation.at(middle / (self.sample_rate or DEFAULT_RATE)))
 
 
 class Oversampled(Renderer):

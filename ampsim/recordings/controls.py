@@ -1,12 +1,18 @@
 """The knobs and switches of an amp: their names, ranges and settings."""
 
+import csv
 import math
 import re
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import yaml
+
 from ampsim import AmpsimError
+from ampsim.files import read_text
 
 NAME = re.compile(r"[^\W\d_][\w -]{0,39}")  # of a control, as a command and a column can say it
 
@@ -39,6 +45,11 @@ class Control:
     def text(self, value: float) -> str:
         """A value as it is written: `7.5`, or the position of a switch."""
         return self.positions[int(value)] if self.positions else f"{value:g}"
+
+    @property
+    def middle(self) -> float:
+        """The middle of a knob's range, and a switch's first position."""
+        return 0.0 if self.positions else (self.low + self.high) / 2
 
     @property
     def size(self) -> int:
@@ -135,3 +146,74 @@ def setting_of(controls: Sequence[Control], named: Mapping[str, str | float]) ->
 def worded(controls: Sequence[Control], setting: Sequence[float]) -> str:
     """A setting as people say it: `gain 7, bright on`."""
     return ", ".join(f"{control.name} {control.text(value)}" for control, value in zip(controls, setting, strict=True))
+
+
+SETTING_BYTES = 100_000  # of what a command says of settings
+AUTOMATION_BYTES = 10_000_000
+
+
+def named_settings(text: str) -> list[dict[str, str | float]]:
+    """Settings as a command says them: `{gain: 7, bright: on}`, or a list of such.
+
+    Raises:
+        AmpsimError: it is neither.
+    """
+    if len(text) > SETTING_BYTES:
+        raise AmpsimError(f"setting has {len(text):,} letters: {SETTING_BYTES:,} at most")
+    try:
+        found = yaml.load(text, yaml.BaseLoader)  # which leaves every word a word, also on and off
+    except yaml.YAMLError:
+        found = None
+    listed = found if isinstance(found, list) else [found]
+    if not listed or not all(
+        isinstance(each, dict) and all(isinstance(value, str) for value in each.values()) for each in listed
+    ):
+        raise AmpsimError(f"setting={text[:100]}: a setting is {{gain: 7, treble: 3}}, and several are a list of such")
+    return listed
+
+
+@dataclass(frozen=True)
+class Automation:
+    """Settings over time: a knob moves on a straight line from one row to the next, a switch jumps.
+
+    Args:
+        times_s: of the rows, ascending.
+        values: (num_rows, num_controls).
+    """
+
+    controls: tuple[Control, ...]
+    times_s: Sequence[float]
+    values: Sequence[Sequence[float]]
+
+    def at(self, time_s: float) -> tuple[float, ...]:
+        """The setting at a time; before the first row as there, and after the last."""
+        row = max(bisect_right(self.times_s, time_s) - 1, 0)
+        after = min(row + 1, len(self.times_s) - 1)
+        length = self.times_s[after] - self.times_s[row]
+        share = min(max((time_s - self.times_s[row]) / length, 0.0), 1.0) if length else 0.0
+        pairs = zip(self.controls, self.values[row], self.values[after], strict=True)
+        return tuple(low if control.positions else low + share * (high - low) for control, low, high in pairs)
+
+
+def read_automation(path: Path, controls: Sequence[Control]) -> Automation:
+    """From a CSV file with a column `seconds` and one for each control.
+
+    Raises:
+        AmpsimError: it cannot be read, a column is missing or unknown, a row is no setting, or times do not ascend.
+    """
+    rows = [*csv.DictReader(read_text(path, "automation file", AUTOMATION_BYTES).splitlines(), skipinitialspace=True)]
+    times, values = list[float](), list[tuple[float, ...]]()
+    for number, row in enumerate(rows, 2):
+        try:
+            time_s = finite(row.pop("seconds", None))
+            if time_s is None or time_s < 0 or (times and time_s <= times[-1]):
+                raise AmpsimError("`seconds` is a number, and larger than in the row before")
+            values.append(setting_of(controls, {str(name): value for name, value in row.items()}))
+        except AmpsimError as error:
+            raise AmpsimError(f"{path}, line {number}: {error}") from error
+        times.append(time_s)
+    if not times:
+        raise AmpsimError(
+            f"{path} has no row: a column `seconds` is needed and one for each control, and a row for each time"
+        )
+    return Automation(tuple(controls), times, values)

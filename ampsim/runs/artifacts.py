@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import pandas
 import yaml
 
 from ampsim.metrics import a_weighted_esr, predicted_mushra, waveform_scores
@@ -63,6 +64,8 @@ def record_result(
     # To the last bit, and the sums of blocks beside them, by which `compare` tells two runs apart.
     finite = {name: value if math.isfinite(value) else None for name, value in evaluation.scores.items()}
     write_text(folder / "scores.json", json.dumps({"scores": finite, "blocks": asdict(evaluation.blocks)}))
+    if evaluation.settings:
+        pandas.DataFrame(evaluation.settings).to_csv(folder / "settings.csv", index=False, lineterminator="\n")
     if state.pace:
         write_text(folder / "pace.json", json.dumps(state.pace))
     # One gain for all, so that they stay as loud against each other as they are.

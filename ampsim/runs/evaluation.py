@@ -10,11 +10,14 @@ from ampsim.metrics import (
     Blocks,
     Fingerprint,
     Hiss,
+    a_weighted_esr,
     aliasing_to_signal_ratio,
     fingerprint,
     linear_floor,
     measured,
     noise_floor,
+    predicted_mushra,
+    waveform_scores,
 )
 from ampsim.metrics.probes import BELOW_PEAK_DB
 from ampsim.models import AmpModel
@@ -40,6 +43,7 @@ class Evaluation:
     aliasing: Aliasing
     hiss: Hiss
     notes: list[str]
+    settings: list[dict[str, float | str]]  # of an amp's controls, each with scores of its own
 
 
 def evaluate(model: AmpModel, spans: list[Span], *, oversample: int = 1) -> Evaluation:
@@ -56,6 +60,7 @@ def evaluate(model: AmpModel, spans: list[Span], *, oversample: int = 1) -> Eval
     for span, prediction in zip(spans, predictions, strict=True):
         refuse_unsound(f"the model, given {span.take.name},", prediction, at=span.start, sample_rate=sample_rate)
     pairs = [(span.target, prediction) for span, prediction in zip(spans, predictions, strict=True)]
+    model.turn([each.middle for each in model.controls])  # where test tones are played
     told = measured(pairs, sample_rate)
     duration_s = sum(map(len, spans)) / sample_rate
     found = told.scores | {"real_time_factor": duration_s / seconds, "parameters": float(model.count_params())}
@@ -71,7 +76,39 @@ def evaluate(model: AmpModel, spans: list[Span], *, oversample: int = 1) -> Eval
         "prediction": np.concatenate(predictions),
     }
     harmonics = fingerprint(renderer, sample_rate, before_s=before_s, after_s=after_s)
-    return Evaluation(found, told.blocks, signals, harmonics, aliasing, told.hiss, told.notes)
+    settings = by_setting(model, spans, predictions) if model.controls else []
+    notes = [*told.notes, *([over_settings(settings)] if settings else [])]
+    return Evaluation(found, told.blocks, signals, harmonics, aliasing, told.hiss, notes, settings)
+
+
+def by_setting(model: AmpModel, spans: list[Span], predictions: list[Signal]) -> list[dict[str, float | str]]:
+    """Scores at each setting of the controls, all that was played at it taken together."""
+    pairs = dict[tuple[float, ...], list[tuple[Signal, Signal]]]()
+    for span, prediction in zip(spans, predictions, strict=True):
+        pairs.setdefault(span.take.setting, []).append((span.target, prediction))
+    rate, rows = spans[0].take.sample_rate, []
+    for setting, played in sorted(pairs.items()):
+        row: dict[str, float | str] = {
+            each.name: each.text(value) if each.positions else value
+            for each, value in zip(model.controls, setting, strict=True)
+        }
+        row["seconds"] = sum(len(target) for target, _ in played) / rate
+        row |= {"esr": waveform_scores(played)["esr"], "a_weighted_esr": a_weighted_esr(played, rate)}
+        rows.append(row | {"predicted_mushra": predicted_mushra(played, rate).scores["predicted_mushra"]})
+    return rows
+
+
+def over_settings(rows: list[dict[str, float | str]]) -> str:
+    esrs = [float(row["esr"]) for row in rows]
+    worst = rows[int(np.argmax(esrs))]
+    controls = [*worst][: [*worst].index("seconds")]
+    where = ", ".join(
+        f"{name} {worst[name]:.3g}" if isinstance(worst[name], float) else f"{name} {worst[name]}" for name in controls
+    )
+    return (
+        f"over {len(rows)} settings the ESR is {np.median(esrs):.4f} in the median and {max(esrs):.4f} at worst ({where}); "
+        "settings.csv has all"
+    )
 
 
 def scores_of_others(model: AmpModel, spans: list[Span], *, oversample: int = 1) -> dict[str, float]:

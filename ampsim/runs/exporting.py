@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +15,28 @@ from ampsim.export.formats import file_stem
 from ampsim.metrics.scores import renamed
 from ampsim.recordings import virtual_amp
 from ampsim.recordings.sources import DEFAULT_RATE
-from ampsim.runs.finished import load_model
+from ampsim.runs.finished import load_model, refuse_unset
 from ampsim.runs.provenance import installed
 from ampsim.runs.tracking import NOTE, TrackedRun
 from ampsim.signals import audio
 
+Setting = Mapping[str, str | float]
+
 
 def take_out(
-    tracked: TrackedRun, formats: str, output: Path, *, overwrite: bool = False, late: bool = False, **details: Any
+    tracked: TrackedRun,
+    formats: str,
+    output: Path,
+    *,
+    setting: Setting | None = None,
+    overwrite: bool = False,
+    late: bool = False,
+    **details: Any,
 ) -> list[Export]:
     """A run's model in the formats of players and runtimes, proven, probed and kept with the run; `details` are of `Details`.
 
     Args:
+        setting: of the controls of an amp that the run has learnt; the export is then a plain model.
         late: keep files that answer later than the amp, or inverted.
 
     Raises:
@@ -37,14 +48,18 @@ def take_out(
     scores = {name: value for name, value in metrics.items() if name.startswith("test_")}
     # Of the weights that were kept, and not of the last epoch.
     scores |= {key.removeprefix("best_"): value for key, value in metrics.items() if key.startswith("best_validation_")}
+    model = load_model(tracked, setting)
+    if any(format.name != "keras" for format in chosen):
+        refuse_unset(model)
+    name = f"{tracked.name} ({named_setting(setting)})" if setting else tracked.name
     exports = export(
-        load_model(tracked),
+        model,
         chosen,
         output,
-        Details(**{"name": tracked.name, "scores": scores, **stated_levels(tracked), **details}),
+        Details(**{"name": name, "scores": scores, **stated_levels(tracked), **details}),
         overwrite=overwrite,
         inputs=[tracked.file("model.keras"), *recorded(tracked)],
-        excerpt=excerpt(tracked),
+        excerpt=None if setting else excerpt(tracked),  # which is of many settings
         late=late,
     )
     with tempfile.TemporaryDirectory() as folder:
@@ -63,12 +78,27 @@ def take_out(
     return exports
 
 
+def places(output: Path, formats: str, settings: Sequence[Setting | None]) -> list[tuple[Setting | None, Path]]:
+    """Where the exports at several settings go: each into a file or folder of its own in `output`, named after it."""
+    if len(settings) == 1:
+        return [(settings[0], output)]
+    chosen = formats_named(formats)
+    ending = "" if len(chosen) > 1 or chosen[0].folder else chosen[0].ending
+    return [(each, output / f"{file_stem(named_setting(each or {}))}{ending}") for each in settings]
+
+
+def named_setting(setting: Setting) -> str:
+    return ", ".join(f"{name} {value}" for name, value in setting.items())
+
+
 def keep(tracked: TrackedRun, formats: str) -> None:
     """Keep a run's model with it in these formats, "auto" for what plugins play; why one cannot be had stands in the run's
     description."""
     try:
         if formats == "auto":
-            best = for_plugins(load_model(tracked))
+            model = load_model(tracked)
+            refuse_unset(model)
+            best = for_plugins(model)
             if not best:
                 raise AmpsimError("no plugin plays this model from a file")
             formats = best.name
@@ -105,6 +135,7 @@ def recorded(tracked: TrackedRun) -> list[str]:
 def register(tracked: TrackedRun, name: str) -> str:
     """Put a run's model into MLflow's registry, where `mlflow.pyfunc` loads it; returns its version there."""
     model = load_model(tracked)
+    refuse_unset(model)
     example = virtual_amp.guitar(0.1, model.sample_rate or DEFAULT_RATE, seed=0)[None]
     return tracked.register(
         name,

@@ -1,11 +1,13 @@
 """A finished run, found again: scored anew, loaded, exported, registered."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+from ampsim import AmpsimError
 from ampsim.config import plugins
 from ampsim.config.run_config import RunConfig
-from ampsim.models import AmpModel
+from ampsim.models import AmpModel, Controlled
 from ampsim.models.saving import load
+from ampsim.recordings.controls import setting_of
 from ampsim.recordings.preparing import prepare_as_then
 from ampsim.runs.evaluation import evaluate, floors, scores_of_others
 from ampsim.runs.tracking import TrackedRun
@@ -30,6 +32,24 @@ def score_again(tracked: TrackedRun, split_name: str, *, notice: Notice, oversam
     return {**evaluation.scores, **others, **floors(spans["train"], spans["validation"], scored, future=model.future)}
 
 
-def load_model(tracked: TrackedRun) -> AmpModel:
-    """The best weights of a run, as a model."""
-    return load(tracked.file("model.keras"))
+def load_model(tracked: TrackedRun, setting: Mapping[str, str | float] | None = None) -> AmpModel:
+    """The best weights of a run, as a model; where it has learnt an amp's controls, at a setting of these.
+
+    Raises:
+        AmpsimError: the file is damaged, or the setting is none of its controls'.
+    """
+    model = load(tracked.file("model.keras"))
+    if setting is None:
+        return model
+    if not isinstance(model, Controlled):
+        raise AmpsimError(
+            f"{tracked.name} has learnt one setting of its amp: it has no control {next(iter(setting), '')}"
+        )
+    return model.at(setting_of(model.controls, setting))
+
+
+def refuse_unset(model: AmpModel) -> None:
+    """Raises AmpsimError for a model with controls, where it has to be at one setting of them."""
+    if model.controls:
+        example = " ".join(f"{each.name}={each.text(each.middle)}" for each in model.controls)
+        raise AmpsimError(f"this model has an amp's controls: say at which setting of them, such as {example}")

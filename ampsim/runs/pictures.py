@@ -2,14 +2,20 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from ampsim.metrics import esr_over_time, gain_curve
 from ampsim.models import AmpModel
 from ampsim.models.packing import playable
+from ampsim.models.rendering import Renderer
 from ampsim.report import plots
 from ampsim.report.page import listening_page
 from ampsim.runs.evaluation import Evaluation
 from ampsim.runs.tracking import TrackedRun
+from ampsim.signals.audio import Signal
 from ampsim.training.state import State
+
+RESPONSE_S = 5.0  # of the test split, that is played as a knob turns
 
 
 def record_pictures(
@@ -30,10 +36,29 @@ def record_pictures(
         "aliasing": plots.aliasing(evaluation.aliasing),
         "hiss": plots.hiss(evaluation.hiss),
     }
+    if model.controls:
+        from ampsim.report import knobs
+
+        names = [each.name for each in model.controls]
+        figures["settings"] = knobs.error_over_settings(tracked.name, evaluation.settings, names)
+        excerpt = signals["direct"][: round(RESPONSE_S * sample_rate)]
+        figures["knobs"] = knobs.responses(tracked.name, as_knobs_turn(model, excerpt), sample_rate)
     (folder / "figures").mkdir()
     for name, figure in figures.items():
         plots.save(figure, folder / "figures" / f"{name}.png")
     record_listening_page(tracked, folder, evaluation, model, sample_rate)
+
+
+def as_knobs_turn(model: AmpModel, direct: Signal) -> dict[str, dict[str, Signal]]:
+    """What a model plays of an excerpt at five places of each of its controls, the others in the middle."""
+    renderer, played = Renderer(model), dict[str, dict[str, Signal]]()
+    middle = [each.middle for each in model.controls]
+    for number, control in enumerate(model.controls):
+        places = range(len(control.positions)) if control.positions else np.linspace(control.low, control.high, 5)
+        for place in places:
+            model.turn([*middle[:number], float(place), *middle[number + 1 :]])
+            played.setdefault(control.name, {})[control.text(float(place))] = renderer(direct)
+    return played
 
 
 def record_listening_page(
