@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from ampsim.config.targets import build
@@ -14,15 +15,18 @@ from ampsim.models.base import AmpModel, PlainStream
 from ampsim.models.layers import check_sizes
 from ampsim.recordings.controls import controls_of, encoded
 
+RIDGE = 0.1  # of the fit of volumes, whose features are at most 1
 CONDITIONINGS = ("weights", "film", "bias")
 
 
 class Controlled(AmpModel):
     """A net whose weights are w(c) = w0 + g(c) D for a setting c of the controls, so that at any one setting it is a plain
-    model of its family: it is trained, streamed and exported as one, and costs a player no more.
+    model of its family: it is trained, streamed and exported as one, and costs a player no more. Its output is turned up or
+    down by exp(l(c)), as a volume knob's decibels are no sum of weights.
 
-    w0 and D are learnt, and so is g, a small net of one hidden layer (tanh) to `parts` numbers (Ha, Dai & Le 2016 call w a
-    hypernetwork's output; the sum over parts is a conditionally parameterised layer, Yang et al. 2019).
+    w0, D and l, a polynomial of degree 2 without products and a part of g's hidden layer, are learnt, and so is g, a small
+    net of one hidden layer (tanh) to `parts` numbers (Ha, Dai & Le 2016 call w a hypernetwork's output; the sum over parts
+    is a conditionally parameterised layer, Yang et al. 2019).
 
     Args:
         net: config of a plain model: `_target_` and its arguments.
@@ -98,6 +102,11 @@ class Controlled(AmpModel):
         self.mixing = keras.layers.Dense(self.parts, kernel_initializer=spread, name="mixing")
         self.hidden.build((None, size))
         self.mixing.build((None, self.units))
+        self.level = self.add_weight(
+            shape=(2 * size,), initializer="zeros", name="level"
+        )  # of the setting and its squares
+        self.trim = keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros", name="trim")
+        self.trim.build((None, self.units))
         # What is played now. Each replica sets it to the same.
         self.setting = self.add_weight(
             shape=(size,), initializer="zeros", trainable=False, name="setting", aggregation="only_first_replica"
@@ -124,6 +133,12 @@ class Controlled(AmpModel):
             found.append(base * (1.0 + moved) if film else base + moved)
         return found
 
+    def volume(self) -> tf.Tensor:
+        """The factor on the net's output at the setting that is played now."""
+        setting = self.setting.value
+        told = tf.tensordot(tf.concat([setting, setting**2], 0), tf.convert_to_tensor(self.level), 1)
+        return tf.exp(told + self.trim(self.hidden(setting[None]))[0, 0])
+
     def net_with(self, weights: list[tf.Tensor], segment: tf.Tensor, *, training: bool) -> tf.Tensor:
         with self.holding(weights):
             return self.net(segment, training=training)
@@ -141,7 +156,7 @@ class Controlled(AmpModel):
 
     def call(self, segment: tf.Tensor, training: bool = False) -> tf.Tensor:
         net = self.learning_net if training else self.net_with
-        return net(self.weights_now(), segment, training=training)
+        return self.volume() * net(self.weights_now(), segment, training=training)
 
     def placed(self) -> AmpModel:
         """The net itself with the weights of the setting that is played now, until that or what is learnt is another."""
@@ -158,22 +173,39 @@ class Controlled(AmpModel):
 
     def at(self, setting: Sequence[float]) -> AmpModel:
         """The plain model that this one is at a setting, one value a control."""
-        plain: AmpModel = build({**self._arguments["net"], "sample_rate": self.sample_rate}, "model")
-        plain.build()
         self.turn(setting)
+        gain = {"output_gain": self.net.output_gain * float(self.volume())}
+        plain: AmpModel = build({**self._arguments["net"], "sample_rate": self.sample_rate, **gain}, "model")
+        plain.build()
         plain.set_weights(self.net.get_weights())
         return plain
 
     def fit_levels(self, input_rms: float, target_rms: float) -> None:
         self.net.fit_levels(input_rms, target_rms)
-        gains = {"input_gain": self.net.input_gain, "output_gain": self.net.output_gain}
-        self._arguments["net"] = self._arguments["net"] | (gains if self.net.levelled else {})
+        self._arguments["net"] = self._arguments["net"] | {
+            "input_gain": self.net.input_gain,
+            "output_gain": self.net.output_gain,
+        }
+
+    def fit_volumes(self, settings: Sequence[Sequence[float]], target_rms: Sequence[float]) -> None:
+        """Begin with a volume at each setting by least squares from the levels of a recording (full scale at 1).
+
+        A master volume turns a recording down by 40 dB, which weights would be long in learning.
+        """
+        seen = np.array([encoded(self.controls, setting) for setting in settings])
+        features = np.concatenate([seen, seen**2], axis=1)
+        wanted = np.log(np.maximum(target_rms, 1e-6) / self.net.output_gain)
+        self.level.assign(
+            np.linalg.solve(features.T @ features + RIDGE * np.eye(features.shape[1]), features.T @ wanted)
+        )
 
     def adam_layers(self) -> list[keras.layers.Layer]:
         return [self, self.hidden, self.mixing]
 
     def stream(self, block: tf.Tensor, state: Any) -> tuple[tf.Tensor, Any]:
-        return self.net.stream(block, state)  # at the setting for which the state was made, or `turn` has chosen since
+        # At the setting for which the state was made, or `turn` has chosen since.
+        output, state = self.net.stream(block, state)
+        return self.volume() * output, state
 
     def stream_state(self) -> Any:
         return self.placed().stream_state()
@@ -189,6 +221,7 @@ class Controlled(AmpModel):
 
         def streamed(block: tf.Tensor, state: Any) -> tuple[tf.Tensor, Any]:
             with self.holding(self.weights_now()):
-                return stream(block, state)
+                output, state = stream(block, state)
+            return self.volume() * output, state
 
         return streamed, state

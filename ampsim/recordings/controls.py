@@ -166,7 +166,7 @@ def named_settings(text: str) -> list[dict[str, str | float]]:
         found = None
     listed = found if isinstance(found, list) else [found]
     if not listed or not all(
-        isinstance(each, dict) and all(isinstance(value, str) for value in each.values()) for each in listed
+        isinstance(each, dict) and each and all(isinstance(value, str) for value in each.values()) for each in listed
     ):
         raise AmpsimError(f"setting={text[:100]}: a setting is {{gain: 7, treble: 3}}, and several are a list of such")
     return listed

@@ -68,6 +68,9 @@ class Fit:
         # The model states its memory; the splits keep that much apart.
         splits = recording.split(gap=model.receptive_field)
         model.fit_levels(*levels(splits["train"]))
+        if isinstance(model, Controlled):
+            settings = [span.take.setting for span in splits["train"]]
+            model.fit_volumes(settings, [audio.rms(span.target) for span in splits["train"]])
         length = config["training"]["segment_length"]
         segments = Segments(splits["train"], history=model.history, lookahead=model.lookahead, segment_length=length)
         with strategy.scope():

@@ -10,8 +10,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from ampsim import AmpsimError
 from ampsim.models import Controlled
-from ampsim.models.rendering import Renderer
+from ampsim.models.rendering import Automated, Renderer
 from ampsim.models.saving import load
+from ampsim.recordings.controls import Automation
 
 GAIN = {"gain": [0.0, 10.0]}
 BOTH = GAIN | {"bright": ["off", "on"]}
@@ -81,6 +82,35 @@ def test_a_setting_changes_what_is_played_and_no_setting_goes_on_with_it():
     assert np.abs(high - low).max() > 1e-3
     model.turn(())
     assert_array_equal(Renderer(model)(signal), high)
+
+
+def test_volumes_of_a_recording_are_where_it_begins():
+    """Levels that fall by 20 dB over a knob's range, and by 6 dB with a switch, are met within a decibel."""
+    model = made()
+    settings = [(gain, bright) for gain in (0.0, 2.5, 5.0, 7.5, 10.0) for bright in (0.0, 1.0)]
+    wanted = [0.2 * 10 ** (-gain / 10) * 0.5**bright for gain, bright in settings]
+    model.fit_levels(0.1, 0.05)
+    model.fit_volumes(settings, wanted)
+    for setting, level in zip(settings, wanted, strict=True):
+        model.turn(setting)
+        assert abs(20 * np.log10(model.net.output_gain * float(model.volume()) / level)) < 1.0
+        assert_allclose(model.at(setting).output_gain, model.net.output_gain * float(model.volume()), rtol=1e-6)
+
+
+@pytest.mark.parametrize("block_length", [64, 256])
+def test_a_knob_that_is_turned_while_it_plays_goes_smoothly(block_length: int):
+    """In blocks of any length it is near what one sample at a time would be: no step is heard at their borders."""
+    model = made("wavenet")
+    gain, bright = model.controls
+    automation = Automation((gain, bright), [0.0, 0.5, 1.0], [(0.0, 0.0), (10.0, 0.0), (2.0, 0.0)])
+    signal = np.sin(2 * np.pi * 220 * np.arange(8000) / 8000).astype(np.float32)
+    fine = Automated(model, automation, block_length=8)(signal)
+    coarse = Automated(model, automation, block_length=block_length)(signal)
+    still = [Renderer(model.at(setting))(signal) for setting in ((0.0, 0.0), (10.0, 0.0))]
+    change = np.abs(still[0] - still[1]).max()
+    assert change > 0.5 * np.abs(still[0]).max()  # what is turned is heard
+    assert np.abs(coarse - fine).max() < 0.02 * change * block_length / 64
+    assert_allclose(fine[:8], still[0][:8], atol=1e-3)
 
 
 def test_what_is_learnt_later_is_heard_though_nothing_was_turned():

@@ -1,11 +1,21 @@
 """Names, ranges and settings of controls."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ampsim import AmpsimError
-from ampsim.recordings.controls import Control, controls_of, described, encoded, setting_of, worded
+from ampsim.recordings.controls import (
+    Control,
+    controls_of,
+    described,
+    encoded,
+    named_settings,
+    read_automation,
+    setting_of,
+    worded,
+)
 
 AMP = {"gain": [0, 10], "mix": ["0", "1"], "bright": ["off", "on"], "stage": [1, 2, 3]}
 
@@ -60,3 +70,46 @@ def test_what_is_no_control_is_refused(named: dict[Any, Any], sentence: str):
 def test_what_is_no_setting_is_refused(named: dict[str, Any], sentence: str):
     with pytest.raises(AmpsimError, match=sentence):
         setting_of(controls_of({"gain": [0, 10], "bright": ["off", "on"]}), named)
+
+
+def test_settings_as_a_command_says_them():
+    assert named_settings("{gain: 7, bright: on}") == [{"gain": "7", "bright": "on"}]  # and not true
+    assert named_settings("[{gain: 7}, {gain: 8.5}]") == [{"gain": "7"}, {"gain": "8.5"}]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "gain", "[]", "{gain: {a: 1}}", "[{gain: 1}, 2]", "{gain: 1", "!!python/object:os.x {}"]
+)
+def test_words_that_say_no_setting_are_refused(text: str):
+    with pytest.raises(AmpsimError, match=r"a setting is \{gain: 7, treble: 3\}"):
+        named_settings(text)
+
+
+def test_an_automation_moves_knobs_on_lines_and_switches_in_steps(tmp_path: Path):
+    path = tmp_path / "turned.csv"
+    path.write_text("seconds,bright,gain\n0.5,off,2\n1.5,on,8\n2,off,8\n")
+    found = read_automation(path, (Control("gain"), Control("bright", positions=("off", "on"))))
+    times = [0.0, 0.5, 1.0, 1.5, 1.75, 2.0, 9.0]
+    assert [found.at(each)[0] for each in times] == [2.0, 2.0, 5.0, 8.0, 8.0, 8.0, 8.0]
+    assert [found.at(each)[1] for each in times] == [0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "has no row"),
+        ("seconds,gain\n", "has no row"),
+        ("gain\n3\n", "line 2: `seconds` is a number"),
+        ("seconds,gain\n1,3\n1,4\n", "line 3: `seconds` is a number, and larger"),
+        ("seconds,gain\nnan,3\n", "line 2: `seconds`"),
+        ("seconds,gain\n1,11\n", "line 2: gain=11: it is from 0 to 10"),
+        ("seconds,treble\n1,3\n", "line 2: there is no control treble"),
+        ("seconds\n1\n", "line 2: no value for gain"),
+        ("seconds,gain\n1\n", "line 2: gain=None"),
+    ],
+)
+def test_an_automation_that_makes_no_sense_names_its_line(tmp_path: Path, text: str, message: str):
+    path = tmp_path / "turned.csv"
+    path.write_text(text)
+    with pytest.raises(AmpsimError, match=message):
+        read_automation(path, (Control("gain"),))
