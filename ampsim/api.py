@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ampsim.players.levelling import Loudness
     from ampsim.recordings.levels import Calibration
     from ampsim.recordings.preparing import Recording
+    from ampsim.recordings.sheet import ToRecord
     from ampsim.runs.experiment import Result
     from ampsim.runs.tracking import Store, TrackedRun
     from ampsim.signals.audio import Signal
@@ -104,6 +105,42 @@ def listed(files: Files) -> str | list[str]:
     if isinstance(files, str | os.PathLike):
         return os.fspath(files)
     return [os.fspath(file) for file in files]
+
+
+def plan(
+    controls: Mapping[str, Sequence[Any]] | None = None,
+    count: int = 12,
+    *,
+    settings: str | os.PathLike[str] | None = None,
+    seed: int = 0,
+) -> "ToRecord":
+    """Say which settings of an amp to record: a few that are far from each other, corners of the whole range among them.
+
+    Args:
+        controls: `{"gain": [0, 10], "bright": ["off", "on"]}`; or
+        settings: a sheet of what is recorded, to which the plan adds.
+        count: of settings.
+        seed: of the draws.
+
+    Returns:
+        `controls`, `settings` (tuples, in order of worth: any beginning is a plan too) and `csv`. Printed, it is a sheet to
+        tick off; `.write("settings.csv")` writes the sheet that `load(settings=...)` reads.
+
+    Raises:
+        AmpsimError: a control has neither range nor positions, there are not so many settings, or the sheet is at fault.
+    """
+    from ampsim.recordings.controls import controls_of
+    from ampsim.recordings.plan import following, planned
+    from ampsim.recordings.sheet import ToRecord, read_sheet
+
+    if (settings is None) == (controls is None):
+        raise AmpsimError("name the controls, controls='{gain: [0, 10], bright: [off, on]}', or a sheet of settings")
+    if settings is None:
+        known = controls_of(controls or {})
+        return ToRecord(known, tuple(planned(known, count, seed=seed)))
+    sheet = read_sheet(expanded(settings), {})
+    recorded = [row.setting for row in sheet.rows]
+    return ToRecord(sheet.controls, tuple(following(sheet.controls, recorded, count, seed=seed)), len(recorded))
 
 
 def doctor(

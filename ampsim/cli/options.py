@@ -20,7 +20,7 @@ def option(default: Any, text: str) -> Any:
 
 
 # Options that name a file or a folder, wherever a command has them: `~` at the beginning is the home.
-FILES = ("folder", "input", "target", "output", "capture", "automation", "config", "data", "json", "html")
+FILES = ("folder", "input", "target", "output", "capture", "automation", "config", "data", "json", "html", "settings")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,6 +165,20 @@ class Sync:
     """Send results that were kept on disk while the MLflow server was down; safe to run again."""
 
     folder: str = option("runs", "the folder that holds the runs")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Say which settings of an amp's knobs to record, as a sheet to tick off; the first ones matter most."""
+
+    controls: str = option(
+        "", "knobs with their ranges, switches with their positions: '{gain: [0, 10], bright: [off, on]}'"
+    )
+    settings: str = option("", "or a sheet (CSV or YAML) of what is recorded already, to which the plan adds")
+    count: int = option(12, "how many settings")
+    seed: int = option(0, "of the draws: another seed, another plan")
+    output: str = option("", "write the sheet that data=knobs reads to this CSV file")
+    overwrite: bool = option(False, "overwrite an existing file")
 
 
 @dataclass(frozen=True, kw_only=True)
