@@ -152,7 +152,7 @@ def doctor(
     input_level_dbu: float | str | None = None,
     output_level_dbu: float | str | None = None,
 ) -> "Diagnosis":
-    """Diagnose a recording: a stereo file, or the direct signal and the amp's as two mono files.
+    """Diagnose a recording: a stereo file, the direct signal and the amp's as two mono files, or a sheet of settings.
 
     Args:
         input_level_dbu, output_level_dbu: of full scale, where they are known; see `calibrate`.
@@ -163,9 +163,12 @@ def doctor(
     Raises:
         AmpsimError: a file is missing or not audio, or has no such channel, or a level cannot be.
     """
-    from ampsim.doctor import diagnosed, loaded
+    from ampsim.doctor import diagnosed, diagnosed_sheet, loaded
     from ampsim.recordings import levels
+    from ampsim.recordings.sheet import ENDINGS
 
+    if input.lower().endswith(ENDINGS) and not target:
+        return diagnosed_sheet(input)
     stated = levels.level("input_level_dbu", input_level_dbu), levels.level("output_level_dbu", output_level_dbu)
     take, known = loaded(input, target, input_channel=input_channel, target_channel=target_channel)
     return diagnosed(take, [*known, *levels.findings(take, *stated)])

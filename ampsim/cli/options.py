@@ -185,7 +185,7 @@ class Plan:
 class Doctor:
     """Check a recording for faults that would spoil training: delay, drift, gaps, clipping, hum and more."""
 
-    input: str = needed("a stereo file (left: direct, right: amp), or the direct signal")
+    input: str = needed("a stereo file (left: direct, right: amp), the direct signal, or a sheet of settings (CSV)")
     target: str = option("", "the amp's file, if it is a separate one")
     input_channel: int = option(0, "channel of the direct signal in a stereo file, counted from 0")
     target_channel: int = option(1, "channel of the amp in a stereo file")

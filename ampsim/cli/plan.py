@@ -11,7 +11,8 @@ from ampsim.files import expanded, refuse_existing
 def plan(words: list[str]) -> None:
     options = parsed(Plan, words)
     if options.output:
-        refuse_existing(expanded(options.output), overwrite=options.overwrite)
+        inputs = [options.settings] if options.settings else []
+        refuse_existing(expanded(options.output), overwrite=options.overwrite, inputs=inputs)
     controls = read(options.controls) if options.controls else None
     from ampsim import api
 

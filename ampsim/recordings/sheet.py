@@ -17,6 +17,7 @@ from ampsim.config.targets import nearest
 from ampsim.files import expanded, read_text, write_text
 from ampsim.recordings.controls import Control, control_of, finite
 
+ENDINGS = (".csv", ".yaml", ".yml")
 BYTES = 1_000_000  # of a sheet
 MOST = 1000  # recordings of a sheet, as of a folder
 COLUMNS = ("input", "target", "path", "start", "stop")  # that are no controls
@@ -55,7 +56,7 @@ def read_sheet(path: Path, ranges: Mapping[str, Any]) -> Sheet:
         AmpsimError: it is no sheet; a column or a cell is missing, said twice or of no use; it says which row.
     """
     text = read_text(path, KIND, BYTES)
-    names, rows = from_yaml(path, text) if path.suffix.lower() in (".yaml", ".yml") else from_csv(path, text)
+    names, rows = from_yaml(path, text) if path.suffix.lower() in ENDINGS[1:] else from_csv(path, text)
     stated = {**dict(stated_of(path, names)), **ranges}
     if strange := [name for name in ranges if name not in map(bare, names)]:
         raise AmpsimError(f"data.controls names {strange[0]}, which is no column of {path}{nearest(strange[0], names)}")

@@ -261,3 +261,25 @@ def test_a_notebook_loads_both_by_the_words_of_the_command(tmp_path: Path):
     assert (recording.controls[0].high, [take.setting for take in recording.takes]) == (5, [(1,), (4,)])
     with pytest.raises(AmpsimError, match="settings= names a sheet"):
         load("x.wav", settings=path)
+
+
+# ---- a real amp ----
+
+
+def test_one_amp_at_six_gain_stages_is_read_from_a_sheet_beside_it(real_recordings: Path, tmp_path: Path):
+    folder = real_recordings / "gain_stages"
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is not there: direct.flac, stage_1.flac to stage_6.flac")
+    path = tmp_path / "stages.csv"
+    rows = [f"{folder}/direct.flac,{folder}/stage_{stage}.flac,{stage}" for stage in range(1, 7)]
+    path.write_text("\n".join(["input,target,stage [1..6]", *rows]))
+    held = [f"{folder}/stage_{stage}.flac" for stage in (3, 5)]
+    source = Knobs(path=str(path), splits={"train": 0.75, "validation": 0.25, "test": held})
+    takes = source.load()
+    assert [take.setting for take in takes] == [(stage,) for stage in range(1, 7)]
+    splits = split(takes, source.splits, gap=8192)
+    assert [span.take.setting for span in splits["test"]] == [(3,), (5,)]
+    assert [span.take.setting for span in splits["train"]] == [(1,), (2,), (4,), (6,)]
+    apart = [difference(takes[0], other) for other in takes]
+    assert apart[0] == 0
+    assert all(esr > 0.05 for esr in apart[1:])
