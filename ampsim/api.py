@@ -112,15 +112,20 @@ def plan(
     count: int = 12,
     *,
     settings: str | os.PathLike[str] | None = None,
+    run: "Run | str | None" = None,
     seed: int = 0,
+    notice: Notice = print,
+    **store: Any,
 ) -> "ToRecord":
     """Say which settings of an amp to record: a few that are far from each other, corners of the whole range among them.
 
     Args:
         controls: `{"gain": [0, 10], "bright": ["off", "on"]}`; or
-        settings: a sheet of what is recorded, to which the plan adds.
+        settings: a sheet of what is recorded, to which the plan adds; or
+        run: a run on such a sheet: the plan adds where it and the runs that differ from it in their seed alone disagree.
         count: of settings.
         seed: of the draws.
+        store: folder, uri and experiment, as of `open`.
 
     Returns:
         `controls`, `settings` (tuples, in order of worth: any beginning is a plan too) and `csv`. Printed, it is a sheet to
@@ -129,12 +134,21 @@ def plan(
     Raises:
         AmpsimError: a control has neither range nor positions, there are not so many settings, or the sheet is at fault.
     """
+    if sum(each is not None for each in (controls, settings, run)) != 1:
+        raise AmpsimError(
+            "a plan begins from controls='{gain: [0, 10], bright: [off, on]}', from settings=, a sheet of what is recorded, or "
+            "from run=, which learnt such a sheet: name one of them"
+        )
+    if run is not None:
+        from ampsim.runs.planning import next_to_record, siblings
+
+        first = handle(run, **store)
+        ensemble = siblings(first.tracked, [each.tracked for each in runs(**store)])
+        return next_to_record(ensemble, count, seed=seed, notice=notice)
     from ampsim.recordings.controls import controls_of
     from ampsim.recordings.plan import following, planned
     from ampsim.recordings.sheet import ToRecord, read_sheet
 
-    if (settings is None) == (controls is None):
-        raise AmpsimError("name the controls, controls='{gain: [0, 10], bright: [off, on]}', or a sheet of settings")
     if settings is None:
         known = controls_of(controls or {})
         return ToRecord(known, tuple(planned(known, count, seed=seed)))

@@ -168,13 +168,16 @@ class Sync:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class Plan(StoreOptions):
     """Say which settings of an amp's knobs to record, as a sheet to tick off; the first ones matter most."""
 
     controls: str = option(
         "", "knobs with their ranges, switches with their positions: '{gain: [0, 10], bright: [off, on]}'"
     )
     settings: str = option("", "or a sheet (CSV or YAML) of what is recorded already, to which the plan adds")
+    run: str = option(
+        "", "or a run on such a sheet (id, name or last): adds where it and its runs of other seeds disagree"
+    )
     count: int = option(12, "how many settings")
     seed: int = option(0, "of the draws: another seed, another plan")
     output: str = option("", "write the sheet that data=knobs reads to this CSV file")

@@ -3,8 +3,8 @@
 import yaml
 
 from ampsim import AmpsimError
-from ampsim.cli.options import Plan, parsed
-from ampsim.cli.terminal import new_console, say
+from ampsim.cli.options import Plan, parsed, refuse_empty
+from ampsim.cli.terminal import load, new_console, say
 from ampsim.files import expanded, refuse_existing
 
 
@@ -14,10 +14,21 @@ def plan(words: list[str]) -> None:
         inputs = [options.settings] if options.settings else []
         refuse_existing(expanded(options.output), overwrite=options.overwrite, inputs=inputs)
     controls = read(options.controls) if options.controls else None
+    console = new_console()
+    if options.run:
+        refuse_empty(options)
+        load(console, "ampsim.runs.finished")
     from ampsim import api
 
-    found = api.plan(controls, options.count, settings=options.settings or None, seed=options.seed)
-    console = new_console()
+    found = api.plan(
+        controls,
+        options.count,
+        settings=options.settings or None,
+        run=options.run or None,
+        seed=options.seed,
+        notice=lambda text: say(console, text),
+        **options.where(),
+    )
     for line in str(found).splitlines():
         say(console, line)
     if options.output:

@@ -42,13 +42,13 @@ def test_what_is_recorded_is_added_to(capsys: pytest.CaptureFixture):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["plan"], "name the controls"),
+        (["plan"], "a plan begins from"),
         (["plan", "controls={gain"], "controls={gain is not understood"),
         (["plan", "controls=gain"], "controls=gain is not understood"),
         (["plan", "controls={gain: 3}"], "[0, 10] is the range of a knob"),
         (["plan", "controls={gain: [0, 10], gain=: [0, 1]}"], "'gain=' is no name of a control"),
         (["plan", CONTROLS, "count=1"], "count=1: it is from 2 to 42"),
-        (["plan", CONTROLS, "settings=s.csv"], "name the controls"),
+        (["plan", CONTROLS, "settings=s.csv"], "a plan begins from"),
         (["plan", "settings=s.csv"], "s.csv does not exist"),
         (["plan", CONTROLS, "output=there.csv"], "there.csv exists; say overwrite=true"),
     ],
