@@ -20,15 +20,16 @@ def plan(words: list[str]) -> None:
         load(console, "ampsim.runs.finished")
     from ampsim import api
 
-    found = api.plan(
-        controls,
-        options.count,
-        settings=options.settings or None,
-        run=options.run or None,
-        seed=options.seed,
-        notice=lambda text: say(console, text),
-        **options.where(),
-    )
+    with console.status("playing ..." if options.run else "planning ..."):
+        found = api.plan(
+            controls,
+            options.count,
+            settings=options.settings or None,
+            run=options.run or None,
+            seed=options.seed,
+            notice=lambda text: say(console, text),
+            **options.where(),
+        )
     for line in str(found).splitlines():
         say(console, line)
     if options.output:

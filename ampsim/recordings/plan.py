@@ -55,7 +55,7 @@ def following(
     disagreement: Callable[[list[Setting]], NDArray[np.float64]] | None = None,
     *,
     seed: int = 0,
-    most: int = 256,
+    most: int = 128,
 ) -> list[Setting]:
     """Settings to record next: where models that learnt the same recordings disagree most, and far from what is recorded.
 
