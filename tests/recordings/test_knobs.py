@@ -222,20 +222,31 @@ def test_each_recording_plays_its_own_by_default_and_the_same_every_time():
         np.testing.assert_array_equal(again.target, take.target)
 
 
-def test_unseen_settings_are_the_test_split():
+def test_unseen_settings_are_the_test_split_and_the_same_however_many_are_seen():
     source = made(count=4, unseen=3)
-    names = [take.name for take in source.load()]
-    assert source.splits["test"] == names[4:]
-    assert len(set(names)) == 7
-    other = made(count=4, unseen=3, plan_seed=1)
-    assert not set(other.splits["test"]) & set(names)
+    takes = source.load()
+    assert source.splits["test"] == [take.name for take in takes[4:]]
+    assert len({take.name for take in takes}) == 7
+    more = made(count=6, unseen=3, plan_seed=1).load()
+    for one, other in zip(takes[4:], more[6:], strict=True):
+        assert one.setting == other.setting
+        np.testing.assert_array_equal(one.target, other.target)
+    assert not set(made(count=4, unseen=3, seed=1).splits["test"]) & set(source.splits["test"])
+
+
+def test_one_setting_alone_is_a_recording_without_controls():
+    source = made(settings=[{}], fixed={"gain": 8}, unseen=1)
+    one, other = source.load()
+    assert (source.known_controls, one.setting, source.splits["test"]) == ((), (), ["virtual_amp (2)"])
+    assert [take.name for take in (one, other)] == ["virtual_amp", "virtual_amp (2)"]
+    np.testing.assert_array_equal(other.target, circuits.amplify(other.input, RATE, {"gain": 8}, seed=1_000_000))
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         ({"controls": {"gian": [0, 10]}}, "there is no control gian"),
-        ({"controls": {"gain": [0, 20]}, "count": 2}, "gain=20: it is from 0 to 10"),
+        ({"controls": {"gain": [0, 20]}, "count": 2}, r"gain=20\.0: it is from 0 to 10"),
         ({"settings": [{"gain": 3}, {"treble": 4}]}, "there is no control treble"),
         ({"fixed": {"bass": 12}}, "bass=12: it is from 0 to 10"),
         ({"count": 1}, "count=1: it is from 2"),
