@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         load,
         loudness,
         open,
+        plan,
         render,
         reproduce,
         runs,
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     )
 
 __version__ = "0.2.0"
-__all__ = ["calibrate", "compare", "doctor", "load", "loudness", "open", "render", "reproduce", "runs", "score"]
-__all__ += ["sweep", "train"]
+__all__ = ["calibrate", "compare", "doctor", "load", "loudness", "open", "plan", "render", "reproduce", "runs"]
+__all__ += ["score", "sweep", "train"]
 
 # Before TensorFlow is first imported, wherever that happens: a user's keras.json may name another backend, and
 # TensorFlow greets with pages about CPU features and missing CUDA drivers.

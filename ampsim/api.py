@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ampsim.players.levelling import Loudness
     from ampsim.recordings.levels import Calibration
     from ampsim.recordings.preparing import Recording
+    from ampsim.recordings.sheet import ToRecord
     from ampsim.runs.experiment import Result
     from ampsim.runs.tracking import Store, TrackedRun
     from ampsim.signals.audio import Signal
@@ -106,6 +107,56 @@ def listed(files: Files) -> str | list[str]:
     return [os.fspath(file) for file in files]
 
 
+def plan(
+    controls: Mapping[str, Sequence[Any]] | None = None,
+    count: int = 12,
+    *,
+    settings: str | os.PathLike[str] | None = None,
+    run: "Run | str | None" = None,
+    seed: int = 0,
+    notice: Notice = print,
+    **store: Any,
+) -> "ToRecord":
+    """Say which settings of an amp to record: a few that are far from each other, corners of the whole range among them.
+
+    Args:
+        controls: `{"gain": [0, 10], "bright": ["off", "on"]}`; or
+        settings: a sheet of what is recorded, to which the plan adds; or
+        run: a run on such a sheet: the plan adds where it and the runs that differ from it in their seed alone disagree.
+        count: of settings.
+        seed: of the draws.
+        store: folder, uri and experiment, as of `open`.
+
+    Returns:
+        `controls`, `settings` (tuples, in order of worth: any beginning is a plan too) and `csv`. Printed, it is a sheet to
+        tick off; `.write("settings.csv")` writes the sheet that `load(settings=...)` reads.
+
+    Raises:
+        AmpsimError: a control has neither range nor positions, there are not so many settings, or the sheet is at fault.
+    """
+    if sum(each is not None for each in (controls, settings, run)) != 1:
+        raise AmpsimError(
+            "a plan begins from controls='{gain: [0, 10], bright: [off, on]}', from settings=, a sheet of what is recorded, or "
+            "from run=, which learnt such a sheet: name one of them"
+        )
+    if run is not None:
+        from ampsim.runs.planning import next_to_record, siblings
+
+        first = handle(run, **store)
+        ensemble = siblings(first.tracked, [each.tracked for each in runs(**store)])
+        return next_to_record(ensemble, count, seed=seed, notice=notice)
+    from ampsim.recordings.controls import controls_of
+    from ampsim.recordings.plan import following, planned
+    from ampsim.recordings.sheet import ToRecord, read_sheet
+
+    if settings is None:
+        known = controls_of(controls or {})
+        return ToRecord(known, tuple(planned(known, count, seed=seed)))
+    sheet = read_sheet(expanded(settings), {})
+    recorded = [row.setting for row in sheet.rows]
+    return ToRecord(sheet.controls, tuple(following(sheet.controls, recorded, count, seed=seed)), len(recorded))
+
+
 def doctor(
     input: str,
     target: str = "",
@@ -115,7 +166,7 @@ def doctor(
     input_level_dbu: float | str | None = None,
     output_level_dbu: float | str | None = None,
 ) -> "Diagnosis":
-    """Diagnose a recording: a stereo file, or the direct signal and the amp's as two mono files.
+    """Diagnose a recording: a stereo file, the direct signal and the amp's as two mono files, or a sheet of settings.
 
     Args:
         input_level_dbu, output_level_dbu: of full scale, where they are known; see `calibrate`.
@@ -126,9 +177,12 @@ def doctor(
     Raises:
         AmpsimError: a file is missing or not audio, or has no such channel, or a level cannot be.
     """
-    from ampsim.doctor import diagnosed, loaded
+    from ampsim.doctor import diagnosed, diagnosed_sheet, loaded
     from ampsim.recordings import levels
+    from ampsim.recordings.sheet import ENDINGS
 
+    if input.lower().endswith(ENDINGS) and not target:
+        return diagnosed_sheet(input)
     stated = levels.level("input_level_dbu", input_level_dbu), levels.level("output_level_dbu", output_level_dbu)
     take, known = loaded(input, target, input_channel=input_channel, target_channel=target_channel)
     return diagnosed(take, [*known, *levels.findings(take, *stated)])

@@ -86,6 +86,7 @@ COMMANDS = {  # each with {recording}, {other} as one more name of the recording
     "doctor, json of the amp's file": "doctor input=elsewhere.wav target={recording} json={other}",
     "doctor, both": "doctor input={other} json={recording} html={folder}/new.html",
     "render": "render input={recording} output={other}",
+    "plan": "plan settings={recording} output={other}",
     "render of a capture": "render input=elsewhere.wav capture={recording} output={other}",
 }
 

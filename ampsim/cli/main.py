@@ -20,6 +20,8 @@ ampsim {version}: learn a guitar amplifier from a recording of its input and out
   ampsim train [key=value ...]        train a model, score it, and keep everything in MLflow
   ampsim doctor input=... [target=...]
                                       check a recording for faults before you train on it
+  ampsim plan controls='{gain: [0, 10]}' [count=12]
+                                      say which settings of an amp's knobs to record
   ampsim evaluate [run=last]          score a run's model again
   ampsim render run=last input=... output=...
                                       play a recording through a run's model, or through capture=amp.nam
@@ -51,6 +53,7 @@ came out different, 130 interrupted, 1 any other failure. SIGTERM and SIGHUP end
 PLACES = {
     "train": ("ampsim.cli.train", ()),
     "doctor": ("ampsim.cli.diagnose", ("doctor",)),
+    "plan": ("ampsim.cli.plan", ()),
     "evaluate": ("ampsim.cli.runs", ()),
     "render": ("ampsim.cli.runs", ()),
     "compare": ("ampsim.cli.studies", ("comparing", "report")),

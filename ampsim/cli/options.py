@@ -20,7 +20,7 @@ def option(default: Any, text: str) -> Any:
 
 
 # Options that name a file or a folder, wherever a command has them: `~` at the beginning is the home.
-FILES = ("folder", "input", "target", "output", "capture", "automation", "config", "data", "json", "html")
+FILES = ("folder", "input", "target", "output", "capture", "automation", "config", "data", "json", "html", "settings")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,10 +168,27 @@ class Sync:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Plan(StoreOptions):
+    """Say which settings of an amp's knobs to record, as a sheet to tick off; the first ones matter most."""
+
+    controls: str = option(
+        "", "knobs with their ranges, switches with their positions: '{gain: [0, 10], bright: [off, on]}'"
+    )
+    settings: str = option("", "or a sheet (CSV or YAML) of what is recorded already, to which the plan adds")
+    run: str = option(
+        "", "or a run on such a sheet (id, name or last): adds where it and its runs of other seeds disagree"
+    )
+    count: int = option(12, "how many settings")
+    seed: int = option(0, "of the draws: another seed, another plan")
+    output: str = option("", "write the sheet that data=knobs reads to this CSV file")
+    overwrite: bool = option(False, "overwrite an existing file")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Doctor:
     """Check a recording for faults that would spoil training: delay, drift, gaps, clipping, hum and more."""
 
-    input: str = needed("a stereo file (left: direct, right: amp), or the direct signal")
+    input: str = needed("a stereo file (left: direct, right: amp), the direct signal, or a sheet of settings (CSV)")
     target: str = option("", "the amp's file, if it is a separate one")
     input_channel: int = option(0, "channel of the direct signal in a stereo file, counted from 0")
     target_channel: int = option(1, "channel of the amp in a stereo file")

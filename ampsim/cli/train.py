@@ -26,6 +26,7 @@ Choices (GROUP=NAME):
 Values (KEY=VALUE), for instance:
   my_amp.wav                          your own recording: left direct, right amp (data=stereo data.path=my_amp.wav)
   direct.wav amp.wav                  two mono files (data=pair); a folder is data=folder
+  settings.csv                        one amp at several settings of its knobs (data=knobs); see `ampsim plan`
   model.layers=2 optimizer=adam       another net, another optimizer
   training.epochs=50 seed=1           longer, from other random numbers
   training.seconds=60                 a budget in seconds instead
@@ -62,7 +63,7 @@ def train(words: list[str]) -> None:
 
 def with_recording(words: list[str]) -> list[str]:
     """The words with files and folders that are named without a key as the recording: a stereo file, the direct signal and
-    the amp's, or a folder of captures.
+    the amp's, a sheet of settings, or a folder of captures.
 
     Raises:
         AmpsimError: there are more of them, or one is not there.
@@ -79,11 +80,13 @@ def with_recording(words: list[str]) -> list[str]:
             f"{len(plain)} files: name one stereo file, the direct signal and the amp's, or data.path=[...]"
         )
     from ampsim.api import data_words
+    from ampsim.recordings.sheet import ENDINGS
 
     rest = [word for word in words if word not in plain]
     if len(plain) == 2:
         return [*data_words(None, plain[0], plain[1], {}), *rest]
     kind = {"data": "folder"} if expanded(plain[0]).is_dir() else {}
+    kind = {"data": "knobs"} if plain[0].lower().endswith(ENDINGS) else kind
     return [*data_words(plain[0], None, None, kind), *rest]
 
 

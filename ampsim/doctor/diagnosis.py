@@ -1,6 +1,7 @@
 """The story of a diagnosis: what is looked at, in which order, and what stops training."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from ampsim.doctor import noise, response
 from ampsim.doctor.coverage import coverage
 from ampsim.doctor.echoes import echoes
 from ampsim.metrics import gain_curve
-from ampsim.recordings import channels, match
+from ampsim.recordings import Knobs, channels, match
 from ampsim.recordings.findings import Diagnosis, Finding, ordered
 from ampsim.recordings.pairs import AudioPair
 from ampsim.recordings.preparing import quick
@@ -56,6 +57,24 @@ def diagnosed(pair: AudioPair, known: Sequence[Finding] = ()) -> Diagnosis:
             "gain_curve": gain_curve(laid.input, laid.target, laid.sample_rate),
         }
     return Diagnosis(pair.name, pair.sample_rate, pair.duration_s, ordered(found), curves)
+
+
+def diagnosed_sheet(path: str) -> Diagnosis:
+    """What is wrong with the recordings that a sheet of settings names, in each of them.
+
+    Raises:
+        AmpsimError: the sheet is at fault, or a file of it is missing; or two recordings contradict each other.
+    """
+    source = Knobs(path=path)
+    takes = source.load()
+    settings = len({take.setting for take in takes})
+    text = f"{len(takes)} recordings at {settings} settings of {', '.join(each.name for each in source.known_controls)}"
+    found = [Finding("ok", "settings", text)]
+    for take in takes:
+        told = [each for each in diagnosed(take).findings if each.severity != "ok"]
+        found += [each if take.name in each.text else replace(each, text=f"{take.name}: {each.text}") for each in told]
+    duration_s = sum(take.duration_s for take in takes)
+    return Diagnosis(source.sheet.path.name, takes[0].sample_rate, duration_s, ordered(found))
 
 
 def no_gate(pair: AudioPair) -> Finding:

@@ -204,6 +204,7 @@ def timed(takes: list[AudioPair]) -> list[AudioPair]:
 # ---------------------------------------------------------------------------------------------------- the embedded amp
 
 CYCLE_S = sum(length_s for _, length_s in virtual_amp.CYCLE)
+UNSEEN = 1_000_000  # what is played at unseen settings has seeds from here on
 TURN = 0.5 * (5**0.5 - 1)  # the golden ratio: multiples of it are spread evenly
 
 
@@ -215,13 +216,13 @@ class VirtualKnobs(Source):
         controls: which of the amp's controls are turned (gain, bass, middle, treble, master, presence from 0 to 10; bright
             off or on), and how far: `{gain: [1, 10], bright: ["off", "on"]}`. None: gain, treble and master.
         settings: of the controls, one recording each; None draws `count` of them as `plan.planned` does.
-        plan_seed: of that draw, and of the unseen settings.
+        plan_seed: of that draw.
         unseen: how many further settings, drawn at random, make the test split; 0 leaves it as `splits` says.
         fixed: values of the controls that are not turned; 5 and on by default.
         shared: every recording has the same playing; else each its own.
         duration_s: of each recording.
         sample_rate: in hertz.
-        seed: of what is played, and of the noise.
+        seed: of what is played, of the noise, and of the unseen settings.
         room_db, noise_db: as those of `virtual_amp.VirtualAmpSettings`.
     """
 
@@ -241,8 +242,7 @@ class VirtualKnobs(Source):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.unseen:
-            test = [self.name(setting) for setting in self.chosen[len(self.chosen) - self.unseen :]]
-            object.__setattr__(self, "splits", {**self.splits, "test": test})
+            object.__setattr__(self, "splits", {**self.splits, "test": self.names[-self.unseen :]})
 
     @cached_property
     def known_controls(self) -> tuple[Control, ...]:
@@ -255,12 +255,12 @@ class VirtualKnobs(Source):
     def chosen(self) -> list[Setting]:
         """The settings, the unseen ones last."""
         controls = self.known_controls
-        random = np.random.default_rng([self.plan_seed, 1])
+        random = np.random.default_rng([self.seed, 2])
         unseen = [
             tuple(
                 float(random.integers(len(each.positions)))
                 if each.positions
-                else float(random.uniform(each.low, each.high))
+                else round(random.uniform(each.low, each.high), 2)
                 for each in controls
             )
             for _ in range(self.unseen)
@@ -269,10 +269,17 @@ class VirtualKnobs(Source):
             return [*planned(controls, self.count, seed=self.plan_seed), *unseen]
         return [*(setting_of(controls, each) for each in self.settings), *unseen]
 
-    def name(self, setting: Setting) -> str:
-        return " ".join(
-            f"{each.name}={each.text(value)}" for each, value in zip(self.known_controls, setting, strict=True)
-        )
+    @cached_property
+    def names(self) -> list[str]:
+        """Of the takes: `gain=3 treble=7`, with a number where a setting comes again."""
+        found: list[str] = []
+        for values in self.chosen:
+            said = " ".join(
+                f"{each.name}={each.text(value)}" for each, value in zip(self.known_controls, values, strict=True)
+            )
+            number = 1 + sum(values == before for before in self.chosen[: len(found)])
+            found.append((said or "virtual_amp") + (f" ({number})" if number > 1 else ""))
+        return found
 
     def load(self) -> list[AudioPair]:
         text = f"data.duration_s={self.duration_s:g} at {self.sample_rate:,} Hz, {len(self.chosen)} times"
@@ -283,12 +290,14 @@ class VirtualKnobs(Source):
             raise AmpsimError(f"data=virtual_knobs: {error}") from error
 
     def take(self, index: int, setting: Setting) -> AudioPair:
-        turned = {each.name: each.text(value) for each, value in zip(self.known_controls, setting, strict=True)}
-        named = {**(self.fixed or {}), **turned}
-        noise_seed = self.seed + index
+        turned = zip(self.known_controls, setting, strict=True)
+        named = {each.name: each.text(value) if each.positions else value for each, value in turned}
+        named = {**(self.fixed or {}), **named}
+        seen = len(self.chosen) - self.unseen
+        noise_seed = self.seed + (index if index < seen else UNSEEN + index - seen)  # however many were seen
         seed = self.seed if self.shared else noise_seed
         # Each recording begins elsewhere in the guitar's cycle, so that the short splits of all hold every kind of playing.
-        begins_s = 0.0 if self.shared else TURN * index % 1 * CYCLE_S
+        begins_s = 0.0 if self.shared else TURN * noise_seed % 1 * CYCLE_S
 
         def made() -> tuple[Signal, Signal]:
             first = round(begins_s * self.sample_rate)
@@ -303,4 +312,6 @@ class VirtualKnobs(Source):
         direct, amp = virtual_amp.cached(made, key, circuits.__file__)
         digest = hashlib.sha256(direct.tobytes() + amp.tobytes()).hexdigest()
         record = FileRecord("virtual_knobs (made, not recorded)", len(direct) / self.sample_rate, digest)
-        return AudioPair(direct, amp, self.sample_rate, self.name(setting), (record,), setting=setting)
+        told = f"the amp's signal at {worded(self.known_controls, setting)}" if setting else ""
+        name = self.names[index]
+        return AudioPair(direct, amp, self.sample_rate, name, (record,), target_name=told, setting=setting)

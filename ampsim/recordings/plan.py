@@ -12,6 +12,7 @@ from ampsim import AmpsimError
 from ampsim.recordings.controls import Control, encoded
 
 Setting = tuple[float, ...]
+Play = Callable[[Setting], NDArray[np.floating]]  # what a net plays of some excerpt at a setting
 
 CORNERS = 1 / 3  # of a plan, at most: a net extrapolates worse than it interpolates
 DESIGNS = 50  # that are drawn, of which the one is taken that lies widest
@@ -51,9 +52,10 @@ def following(
     controls: Sequence[Control],
     recorded: Sequence[Setting],
     count: int,
-    disagreement: Callable[[list[Setting]], Sequence[float]] | None = None,
+    disagreement: Callable[[list[Setting]], NDArray[np.float64]] | None = None,
     *,
     seed: int = 0,
+    most: int = 128,
 ) -> list[Setting]:
     """Settings to record next: where models that learnt the same recordings disagree most, and far from what is recorded.
 
@@ -64,15 +66,35 @@ def following(
         recorded: settings that there are recordings of.
         disagreement: for each of a list of settings a number from 0 on, such as the variance between the predictions of an
             ensemble relative to their power; None weighs distance alone.
+        most: settings that it is asked about.
 
     Raises:
         AmpsimError: no such many settings are left.
     """
-    open_to = [each for each in candidates(controls, np.random.default_rng(seed)) if each not in set(recorded)]
+    random = np.random.default_rng(seed)
+    open_to = [each for each in candidates(controls, random) if each not in set(recorded)]
+    if disagreement is not None and len(open_to) > most:
+        open_to = [open_to[index] for index in sorted(random.choice(len(open_to), most, replace=False))]
     if not 1 <= count <= len(open_to):
         raise AmpsimError(f"count={count}: it is from 1 to {len(open_to):,}, the settings that are left to choose from")
     weights = None if disagreement is None else np.asarray(disagreement(open_to), np.float64)
     return spread(controls, open_to, count, known=recorded, weights=weights)
+
+
+def disagreement(ensemble: Sequence[Play], settings: Sequence[Setting]) -> NDArray[np.float64]:
+    """How far players differ at each setting: the power of their deviations from their mean, over that of the mean.
+
+    For nets that learnt the same from other random numbers that is, as far as chance decides what they make of a setting,
+    the error-to-signal ratio to expect there (Krogh and Vedelsby 1995). Where hardly anything sounds, it is over a
+    thousandth of the loudest.
+    """
+    means, apart = [], []
+    for setting in settings:
+        played = np.stack([np.asarray(play(setting), np.float64) for play in ensemble])
+        mean = np.mean(played, axis=0)
+        means.append(float(np.mean(mean**2)))
+        apart.append(float(np.mean((played - mean) ** 2)) * len(ensemble) / (len(ensemble) - 1))
+    return np.array(apart) / np.maximum(means, 1e-3 * max(means) + 1e-30)
 
 
 def spread(

@@ -1,7 +1,9 @@
 """A sheet of recordings at known settings of an amp: a CSV or YAML file that people write, read with care."""
 
 import csv
+import html
 import io
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,9 +14,10 @@ import yaml
 
 from ampsim import AmpsimError
 from ampsim.config.targets import nearest
-from ampsim.files import read_text
+from ampsim.files import expanded, read_text, write_text
 from ampsim.recordings.controls import Control, control_of, finite
 
+ENDINGS = (".csv", ".yaml", ".yml")
 BYTES = 1_000_000  # of a sheet
 MOST = 1000  # recordings of a sheet, as of a folder
 COLUMNS = ("input", "target", "path", "start", "stop")  # that are no controls
@@ -53,7 +56,7 @@ def read_sheet(path: Path, ranges: Mapping[str, Any]) -> Sheet:
         AmpsimError: it is no sheet; a column or a cell is missing, said twice or of no use; it says which row.
     """
     text = read_text(path, KIND, BYTES)
-    names, rows = from_yaml(path, text) if path.suffix.lower() in (".yaml", ".yml") else from_csv(path, text)
+    names, rows = from_yaml(path, text) if path.suffix.lower() in ENDINGS[1:] else from_csv(path, text)
     stated = {**dict(stated_of(path, names)), **ranges}
     if strange := [name for name in ranges if name not in map(bare, names)]:
         raise AmpsimError(f"data.controls names {strange[0]}, which is no column of {path}{nearest(strange[0], names)}")
@@ -236,14 +239,54 @@ def seconds(path: Path, row: Row, name: str) -> float | None:
     return 60 * whole + part
 
 
-def sheet_of(controls: Sequence[Control], settings: Sequence[Sequence[float]]) -> str:
-    """A sheet with these settings as CSV, its files by names to record under."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    ends = [list(each.positions) or [f"{each.low:g}", f"{each.high:g}"] for each in controls]
-    titles = [heading(each.name, end) for each, end in zip(controls, ends, strict=True)]
-    writer.writerow(["input", "target", *titles])
-    for index, values in enumerate(settings, 1):
-        told = [each.text(value) for each, value in zip(controls, values, strict=True)]
-        writer.writerow(["direct.wav", f"take_{index:02}.wav", *told])
-    return text.getvalue()
+@dataclass(frozen=True)
+class ToRecord:
+    """Settings to record; printed, a sheet to tick off.
+
+    Args:
+        recorded: how many recordings there are already, after which the files' names count on.
+    """
+
+    controls: tuple[Control, ...]
+    settings: tuple[tuple[float, ...], ...]
+    recorded: int = 0
+
+    @property
+    def rows(self) -> list[dict[str, str]]:
+        """Each as a row of a sheet, by the columns' names; files by names to record under."""
+        names = [heading(each.name, each.positions or (f"{each.low:g}", f"{each.high:g}")) for each in self.controls]
+        return [
+            {"input": "direct.wav", "target": f"take_{number:02}.wav"}
+            | {name: control.text(value) for name, control, value in zip(names, self.controls, setting, strict=True)}
+            for number, setting in enumerate(self.settings, self.recorded + 1)
+        ]
+
+    @property
+    def csv(self) -> str:
+        """The sheet that `data=knobs` reads, once the files are there."""
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, list(self.rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        return text.getvalue()
+
+    def write(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+        """Write `csv`; raises AmpsimError where the file exists and `overwrite` is off."""
+        path = expanded(path)
+        write_text(path, self.csv, overwrite=overwrite)
+        return path
+
+    def __str__(self) -> str:
+        titles = [*(control.name for control in self.controls), "file"]
+        lines = [
+            [*(control.text(value) for control, value in zip(self.controls, setting, strict=True)), row["target"]]
+            for setting, row in zip(self.settings, self.rows, strict=True)
+        ]
+        widths = [max(map(len, column)) for column in zip(titles, *lines, strict=True)]
+        return "\n".join(
+            f"{box}  " + "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
+            for box, line in [("   ", titles), *(("[ ]", line) for line in lines)]
+        )
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(str(self))}</pre>"

@@ -23,6 +23,9 @@ COMMANDS = {
     "capture to learn from": "train data=nam_capture data.path={}.nam data.input=real.wav tracking.folder=runs",
     "config": "reproduce config={}.yaml folder=runs",
     "votes": "votes {}.json",
+    "sheet": "train data=knobs data.path={}.csv tracking.folder=runs",
+    "sheet of the doctor": "doctor input={}.yaml",
+    "sheet to add to": "plan settings={}.csv",
 }
 
 

@@ -374,6 +374,8 @@ def test_a_recording_is_named_without_a_key(tmp_path: Path, monkeypatch: pytest.
     pair = ["data=pair", "data.input=di.wav", "data.target='amp #1.wav'"]
     assert train.with_recording(["di.wav", "amp #1.wav", "~loss.terms.dc"]) == [*pair, "~loss.terms.dc"]
     assert train.with_recording(["takes"]) == ["data=folder", "data.path=takes"]
+    (tmp_path / "my amp.csv").touch()
+    assert train.with_recording(["my amp.csv", "seed=1"]) == ["data=knobs", "data.path='my amp.csv'", "seed=1"]
     assert train.with_recording(["--cfg", "job", "+x=1", ""]) == ["--cfg", "job", "+x=1", ""]
     for words, told in ((["nothing.wav"], "no such file"), (["di.wav", "di.wav", "takes"], "3 files")):
         with pytest.raises(AmpsimError, match=told):

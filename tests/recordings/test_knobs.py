@@ -1,6 +1,7 @@
 """Recordings at several settings: files of a sheet, contradictions between them, and the embedded amp's."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,10 @@ import soundfile
 from synthetic import RATE, amp, guitar, noise
 
 from ampsim import AmpsimError, load
-from ampsim.recordings import Knobs, VirtualKnobs, circuits
+from ampsim.recordings import Knobs, VirtualKnobs, circuits, pairs
 from ampsim.recordings.knobs import difference
 from ampsim.recordings.pairs import AudioPair, estimate_delay
-from ampsim.recordings.preparing import prepare
+from ampsim.recordings.splits import split
 from ampsim.signals.audio import sha256
 
 DIRECT = guitar(4 * RATE, seed=1)
@@ -40,17 +41,19 @@ GAINS = {"takes/a.wav": 2.0, "takes/b.wav": 5.0, "takes/c.wav": 12.0}
 def test_each_row_is_a_take_with_its_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     path = session(tmp_path / "there", GAINS, THREE)
     monkeypatch.chdir(tmp_path)  # files are named from where the sheet lies
-    recording = prepare(Knobs(path="there/settings.csv"), notice=lambda text: None)
-    assert [(take.name, take.setting) for take in recording.takes] == [
+    source = Knobs(path="there/settings.csv")
+    takes = source.load()
+    assert [(take.name, take.setting) for take in takes] == [
         ("takes/a.wav", (1,)),
         ("takes/b.wav", (4,)),
         ("takes/c.wav", (9,)),
     ]
-    assert [control.name for control in recording.controls] == ["gain"]
-    for take, gain in zip(recording.takes, GAINS.values(), strict=True):
-        assert np.abs(take.target - amp(take.input, gain=gain)).max() < 1e-2 or recording.delay.samples
+    assert [control.name for control in source.known_controls] == ["gain"]
+    for take, gain in zip(takes, GAINS.values(), strict=True):
+        np.testing.assert_allclose(take.input, DIRECT, atol=1e-6)
+        np.testing.assert_allclose(take.target, amp(DIRECT, gain=gain), atol=1e-6)
     files = [path.parent / name for name in ("direct.wav", "takes/a.wav", "settings.csv")]
-    assert [record.sha256 for record in recording.takes[0].files] == [sha256(file) for file in files]
+    assert [record.sha256 for record in takes[0].files] == [sha256(file) for file in files]
 
 
 def test_a_changed_setting_changes_what_a_run_remembers(tmp_path: Path):
@@ -62,14 +65,14 @@ def test_a_changed_setting_changes_what_a_run_remembers(tmp_path: Path):
 
 
 def test_every_recording_has_all_splits_or_is_held_out_whole(tmp_path: Path):
-    path = session(tmp_path, GAINS, THREE)
-    recording = load(settings=str(path), delay=0)
-    for name, start in (("train", 0.0), ("validation", 0.8), ("test", 0.9)):
-        spans = recording.split(10)[name]
-        assert [span.take.name for span in spans] == list(GAINS)
-        assert all(abs(span.start - start * 4 * RATE) <= 20 for span in spans)
-    splits = {"train": 0.8, "validation": 0.2, "test": ["takes/b.wav"]}
-    held = load(settings=str(path), delay=0, splits=splits).split(10)
+    source = Knobs(path=str(session(tmp_path, GAINS, THREE)))
+    takes = source.load()
+    splits = split(takes, source.splits, gap=10)
+    for name, start, stop in (("train", 0, 0.8), ("validation", 0.8, 0.9), ("test", 0.9, 1)):
+        assert [span.take.name for span in splits[name]] == list(GAINS)
+        assert all(abs(span.start - start * 4 * RATE) <= 25 for span in splits[name])
+        assert all(abs(span.stop - stop * 4 * RATE) <= 25 for span in splits[name])
+    held = split(takes, {"train": 0.8, "validation": 0.2, "test": ["takes/b.wav"]}, gap=10)
     assert [(span.take.name, len(span)) for span in held["test"]] == [("takes/b.wav", 4 * RATE)]
     assert [span.take.name for span in held["train"]] == ["takes/a.wav", "takes/c.wav"]
 
@@ -173,11 +176,20 @@ def test_noise_and_delay_are_no_difference_and_a_turned_knob_is():
 # ---- the delay of many takes ----
 
 
-def test_takes_of_one_amp_are_timed_roughly_but_for_three(tmp_path: Path):
-    takes = VirtualKnobs(count=6, duration_s=3.0, sample_rate=RATE).load()
+def test_takes_of_one_amp_are_timed_roughly_but_for_three_and_those_decide(monkeypatch: pytest.MonkeyPatch):
+    takes = made(count=6).load()
     assert [take.one_of_many for take in takes] == [False, True, False, True, True, False]
-    sure = [take.timing.samples for take in takes if not take.one_of_many and take.timing.clear]
-    assert estimate_delay(takes).samples == min(sure)
+    asked = []
+
+    def timing(signals: list[tuple[np.ndarray, np.ndarray]], rate: int, *, quick: bool = False) -> SimpleNamespace:
+        number = next(index for index, take in enumerate(takes) if take.target is signals[0][1])
+        asked.append((number, quick))
+        clear = not (quick and number == 3)  # which is timed thoroughly then
+        return SimpleNamespace(clear=clear, samples=[9, 4, 7, 5, 6, 8][number], inverted=False, confidence=50.0)
+
+    monkeypatch.setattr(pairs, "timing", timing)
+    assert estimate_delay(takes).samples == 7
+    assert asked == [(0, False), (1, True), (2, False), (3, True), (3, False), (4, True), (5, False)]
 
 
 # ---- the embedded amp ----
@@ -210,20 +222,31 @@ def test_each_recording_plays_its_own_by_default_and_the_same_every_time():
         np.testing.assert_array_equal(again.target, take.target)
 
 
-def test_unseen_settings_are_the_test_split():
+def test_unseen_settings_are_the_test_split_and_the_same_however_many_are_seen():
     source = made(count=4, unseen=3)
-    names = [take.name for take in source.load()]
-    assert source.splits["test"] == names[4:]
-    assert len(set(names)) == 7
-    other = made(count=4, unseen=3, plan_seed=1)
-    assert not set(other.splits["test"]) & set(names)
+    takes = source.load()
+    assert source.splits["test"] == [take.name for take in takes[4:]]
+    assert len({take.name for take in takes}) == 7
+    more = made(count=6, unseen=3, plan_seed=1).load()
+    for one, other in zip(takes[4:], more[6:], strict=True):
+        assert one.setting == other.setting
+        np.testing.assert_array_equal(one.target, other.target)
+    assert not set(made(count=4, unseen=3, seed=1).splits["test"]) & set(source.splits["test"])
+
+
+def test_one_setting_alone_is_a_recording_without_controls():
+    source = made(settings=[{}], fixed={"gain": 8}, unseen=1)
+    one, other = source.load()
+    assert (source.known_controls, one.setting, source.splits["test"]) == ((), (), ["virtual_amp (2)"])
+    assert [take.name for take in (one, other)] == ["virtual_amp", "virtual_amp (2)"]
+    np.testing.assert_array_equal(other.target, circuits.amplify(other.input, RATE, {"gain": 8}, seed=1_000_000))
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         ({"controls": {"gian": [0, 10]}}, "there is no control gian"),
-        ({"controls": {"gain": [0, 20]}, "count": 2}, "gain=20: it is from 0 to 10"),
+        ({"controls": {"gain": [0, 20]}, "count": 2}, r"gain=20\.0: it is from 0 to 10"),
         ({"settings": [{"gain": 3}, {"treble": 4}]}, "there is no control treble"),
         ({"fixed": {"bass": 12}}, "bass=12: it is from 0 to 10"),
         ({"count": 1}, "count=1: it is from 2"),
@@ -236,9 +259,38 @@ def test_what_the_embedded_amp_cannot_play_is_said(arguments: dict[str, Any], se
         made(**arguments).load()
 
 
-def test_a_notebook_loads_it_by_the_words_of_the_command():
+def test_a_notebook_loads_both_by_the_words_of_the_command(tmp_path: Path):
     recording = load(
-        data="virtual_knobs", controls={"gain": [1, 9]}, count=3, duration_s=2.5, sample_rate=RATE, delay=4
+        data="virtual_knobs", controls={"gain": [1, 9]}, count=2, duration_s=1.5, sample_rate=RATE, delay=4
     )
-    assert recording.controls[0].high == 9
-    assert len(recording.takes) == 3
+    assert (recording.controls[0].high, len(recording.takes)) == (9, 2)
+    path = session(tmp_path, {}, "target,gain\na.wav,1\nb.wav,4\n")
+    for name, gain in (("a.wav", 2.0), ("b.wav", 6.0)):
+        write(tmp_path / name, amp(DIRECT, gain=gain)[: 3 * RATE // 2])
+    write(tmp_path / "direct.wav", DIRECT[: 3 * RATE // 2])
+    recording = load(settings=path, input=str(tmp_path / "direct.wav"), controls={"gain": [0, 5]}, delay=0)
+    assert (recording.controls[0].high, [take.setting for take in recording.takes]) == (5, [(1,), (4,)])
+    with pytest.raises(AmpsimError, match="settings= names a sheet"):
+        load("x.wav", settings=path)
+
+
+# ---- a real amp ----
+
+
+def test_one_amp_at_six_gain_stages_is_read_from_a_sheet_beside_it(real_recordings: Path, tmp_path: Path):
+    folder = real_recordings / "gain_stages"
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is not there: direct.flac, stage_1.flac to stage_6.flac")
+    path = tmp_path / "stages.csv"
+    rows = [f"{folder}/direct.flac,{folder}/stage_{stage}.flac,{stage}" for stage in range(1, 7)]
+    path.write_text("\n".join(["input,target,stage [1..6]", *rows]))
+    held = [f"{folder}/stage_{stage}.flac" for stage in (3, 5)]
+    source = Knobs(path=str(path), splits={"train": 0.75, "validation": 0.25, "test": held})
+    takes = source.load()
+    assert [take.setting for take in takes] == [(stage,) for stage in range(1, 7)]
+    splits = split(takes, source.splits, gap=8192)
+    assert [span.take.setting for span in splits["test"]] == [(3,), (5,)]
+    assert [span.take.setting for span in splits["train"]] == [(1,), (2,), (4,), (6,)]
+    apart = [difference(takes[0], other) for other in takes]
+    assert apart[0] == 0
+    assert all(esr > 0.05 for esr in apart[1:])

@@ -8,7 +8,7 @@ import pytest
 
 from ampsim import AmpsimError
 from ampsim.recordings.controls import Control, controls_of
-from ampsim.recordings.plan import Setting, following, planned, possible, values
+from ampsim.recordings.plan import Setting, disagreement, following, planned, possible, values
 
 AMP = controls_of({"gain": [0, 10], "treble": [0, 10], "bright": ["off", "on"]})
 
@@ -98,10 +98,10 @@ def test_many_controls_are_planned_too():
 def test_the_next_lie_where_models_disagree_and_not_on_one_heap():
     recorded = planned(AMP, 6)
 
-    def disagreement(settings: list[Setting]) -> list[float]:
-        return [1.0 if setting[0] >= 7 and setting[2] == 1 else 0.01 for setting in settings]
+    def doubtful(settings: list[Setting]) -> np.ndarray:
+        return np.array([1.0 if setting[0] >= 7 and setting[2] == 1 else 0.01 for setting in settings])
 
-    found = following(AMP, recorded, 4, disagreement)
+    found = following(AMP, recorded, 4, doubtful)
     assert all(setting[0] >= 7 and setting[2] == 1 for setting in found)
     assert nearest([*recorded, *found]) > 0.15
     assert not set(found) & set(recorded)
@@ -116,3 +116,16 @@ def test_the_next_without_models_fill_the_largest_hole():
     assert np.linalg.norm(place(found) - place((10, 5, 1))) < 0.15
     with pytest.raises(AmpsimError, match=r"count=0: it is from 1 to \d+, the settings that are left"):
         following(AMP, recorded, 0)
+
+
+def test_disagreement_is_the_error_to_expect_where_chance_decides():
+    random = np.random.default_rng(77)
+    sound = random.standard_normal(20_000)
+
+    def player(number: int):
+        own = np.random.default_rng(number).standard_normal(20_000)
+        return lambda setting: setting[0] * (sound + 0.1 * setting[1] * own)
+
+    ensemble = [player(number) for number in range(3)]
+    found = disagreement(ensemble, [(1.0, 0.0), (1.0, 1.0), (5.0, 1.0), (1.0, 2.0), (1e-6, 1.0)])
+    assert found == pytest.approx([0, 0.01, 0.01, 0.04, 0], rel=0.05, abs=1e-6)

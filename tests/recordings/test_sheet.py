@@ -8,7 +8,7 @@ import pytest
 from ampsim import AmpsimError
 from ampsim.recordings.controls import Control, controls_of
 from ampsim.recordings.plan import planned
-from ampsim.recordings.sheet import Row, Sheet, read_sheet, seconds, sheet_of
+from ampsim.recordings.sheet import Row, Sheet, ToRecord, read_sheet, seconds
 
 GOOD = "input,target,gain,bright\nd.wav,a.wav,1,off\nd.wav,b.wav,7.5,on\n"
 
@@ -150,7 +150,16 @@ def test_what_is_no_time_is_refused(text: str):
 def test_a_planned_sheet_is_read_back(tmp_path: Path):
     controls = controls_of({"gain": [0, 12], "mix": [0, 1], "mode": ["1", "2", "max, or more"]})
     plan = planned(controls, 9)
-    found = sheet(tmp_path, sheet_of(controls, plan))
+    found = sheet(tmp_path, ToRecord(controls, tuple(plan)).csv)
     assert found.controls == controls
     assert [row.setting for row in found.rows] == plan
     assert found.rows[0].cells["target"] == "take_01.wav"
+
+
+def test_a_plan_is_printed_to_be_ticked_off():
+    controls = controls_of({"gain": [0, 10], "bright": ["off", "on"]})
+    assert str(ToRecord(controls, ((7.5, 1), (10, 0)), recorded=8)).splitlines() == [
+        "     gain  bright         file",
+        "[ ]   7.5      on  take_09.wav",
+        "[ ]    10     off  take_10.wav",
+    ]

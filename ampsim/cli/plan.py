@@ -1,0 +1,55 @@
+"""`ampsim plan`: which settings of an amp's knobs to record."""
+
+import yaml
+
+from ampsim import AmpsimError
+from ampsim.cli.options import Plan, parsed, refuse_empty
+from ampsim.cli.terminal import load, new_console, say
+from ampsim.files import expanded, refuse_existing
+
+
+def plan(words: list[str]) -> None:
+    options = parsed(Plan, words)
+    if options.output:
+        inputs = [options.settings] if options.settings else []
+        refuse_existing(expanded(options.output), overwrite=options.overwrite, inputs=inputs)
+    controls = read(options.controls) if options.controls else None
+    console = new_console()
+    if options.run:
+        refuse_empty(options)
+        load(console, "ampsim.runs.finished")
+    from ampsim import api
+
+    with console.status("playing ..." if options.run else "planning ..."):
+        found = api.plan(
+            controls,
+            options.count,
+            settings=options.settings or None,
+            run=options.run or None,
+            seed=options.seed,
+            notice=lambda text: say(console, text),
+            **options.where(),
+        )
+    for line in str(found).splitlines():
+        say(console, line)
+    if options.output:
+        found.write(options.output, overwrite=options.overwrite)
+        say(
+            console,
+            f"-> {options.output}; when the files lie beside it: ampsim train data=knobs data.path={options.output}",
+        )
+
+
+def read(text: str) -> dict[str, list[str]]:
+    """The controls as a command names them; all values as text, also `on` and `off`.
+
+    Raises:
+        AmpsimError: it is no mapping.
+    """
+    try:
+        found = yaml.load(text, Loader=yaml.BaseLoader)
+    except (yaml.YAMLError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise AmpsimError(f"controls={text[:100]} is not understood: '{{gain: [0, 10], bright: [off, on]}}' would be")
+    return found
