@@ -184,8 +184,7 @@ function engine() {
     const table = memory.filled(Int32Array.from(addresses));
     const weights = memory.filled(packed(outputs, addresses.length, weight, bias));
     const [rows, blocks] = [addresses.length, padded(outputs) / 4];
-    return (kernel) =>
-      kernel.mix(out.now, out.stride, base.now, base.stride, table, weights, rows, blocks, BLOCK);
+    return (kernel) => kernel.mix(out.now, out.stride, base.now, base.stride, table, weights, rows, blocks, BLOCK);
   }
 
   /** Where the taps of a convolution find their samples: channel by channel of the oldest tap, then of the next. */
@@ -213,7 +212,10 @@ function engine() {
 
   /** What an array of a `.nam` file says of its layers and of its head, in old and in new words. */
   function stated(array) {
-    for (const [key, plain] of [["layer1x1", true], ["head1x1", false]])
+    for (const [key, plain] of [
+      ["layer1x1", true],
+      ["head1x1", false],
+    ])
       if (array[key] && array[key].active !== plain) throw new Error(`its ${key} is one that this page cannot play`);
     const films = Object.keys(array).some((key) => key.endsWith("_film") && array[key] && array[key].active);
     const grouped = ["groups_input", "groups_input_mixin"].some((key) => (array[key] || 1) !== 1);
@@ -247,7 +249,14 @@ function engine() {
       const rechannel = of.take(channels * features.count);
       const { count } = features;
       steps.push(
-        mixing(memory, sources[0], channels, reach(features, 1, 1), (o, r) => rechannel[o * count + r], () => 0),
+        mixing(
+          memory,
+          sources[0],
+          channels,
+          reach(features, 1, 1),
+          (o, r) => rechannel[o * count + r],
+          () => 0,
+        ),
       );
       layers.forEach(({ size, dilation, gated, activate }, k) => {
         const [source, wide] = [sources[k], gated ? 2 * channels : channels];
@@ -256,7 +265,14 @@ function engine() {
         const mixin = of.take(wide);
         const addresses = [...reach(source, size, dilation), input.now];
         steps.push(
-          mixing(memory, active, wide, addresses, (o, r) => (r < channels * size ? weight(o, r) : mixin[o]), (o) => bias[o]),
+          mixing(
+            memory,
+            active,
+            wide,
+            addresses,
+            (o, r) => (r < channels * size ? weight(o, r) : mixin[o]),
+            (o) => bias[o],
+          ),
           (kernel) => activate(kernel, active.now, channels * BLOCK),
         );
         const share = active.now + channels * active.stride;
@@ -275,7 +291,15 @@ function engine() {
         after.push(...remembering(source));
         if (k + 1 === layers.length && number + 1 === arrays.length) return; // nothing reads the last
         steps.push(
-          mixing(memory, next, channels, heard, (o, r) => residual[o * channels + r], (o) => offset[o], source),
+          mixing(
+            memory,
+            next,
+            channels,
+            heard,
+            (o, r) => residual[o * channels + r],
+            (o) => offset[o],
+            source,
+          ),
         );
       });
       const outputs = head.out_channels;
@@ -284,7 +308,14 @@ function engine() {
       const factor = number + 1 === arrays.length ? scale : 1;
       const heard = reach(sums[number], head.taps, head.head_dilation || 1);
       steps.push(
-        mixing(memory, sums[number + 1] || output, outputs, heard, (o, r) => factor * weight(o, r), (o) => factor * bias[o]),
+        mixing(
+          memory,
+          sums[number + 1] || output,
+          outputs,
+          heard,
+          (o, r) => factor * weight(o, r),
+          (o) => factor * bias[o],
+        ),
       );
       after.push(...remembering(sums[number]));
     });
@@ -318,7 +349,14 @@ function engine() {
         const activate = activation(name);
         const heard = reach(rows, taps, 1);
         steps.push(
-          mixing(memory, out, outputs, heard, (o, r) => kernelWeights[r * outputs + o], (o) => bias[o]),
+          mixing(
+            memory,
+            out,
+            outputs,
+            heard,
+            (o, r) => kernelWeights[r * outputs + o],
+            (o) => bias[o],
+          ),
           (kernel) => activate(kernel, out.now, outputs * BLOCK),
         );
       }

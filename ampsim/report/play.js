@@ -129,7 +129,9 @@ function ampPlayer({ models: packed, missing, kernel }) {
         const wave = (await file.slice(0, 4).text()) === "RIFF";
         const most = wave ? LARGEST_WAV : LARGEST_OTHER;
         if (file.size > most)
-          throw new Error(`${file.name} is larger than ${most / 1e6} MB: cut it, or use ampsim render for files of any length.`);
+          throw new Error(
+            `${file.name} is larger than ${most / 1e6} MB: cut it, or use ampsim render for files of any length.`,
+          );
         try {
           return await new OfflineAudioContext(1, 1, rate).decodeAudioData(await file.arrayBuffer());
         } catch {
@@ -244,7 +246,9 @@ function ampPlayer({ models: packed, missing, kernel }) {
     const device = $("amp-device").value;
     const wanted = { ...off, channelCount: { ideal: 2 }, ...(device && { deviceId: { exact: device } }) };
     if (!navigator.mediaDevices)
-      throw new Error("This browser gives a page from this address no audio input: open it from disk, or from this machine.");
+      throw new Error(
+        "This browser gives a page from this address no audio input: open it from disk, or from this machine.",
+      );
     try {
       made.stream = await navigator.mediaDevices.getUserMedia({ audio: wanted });
     } catch (error) {
@@ -262,7 +266,9 @@ function ampPlayer({ models: packed, missing, kernel }) {
       stop();
       trouble("The audio input is gone: connect it again, then play.");
     };
-    $("amp-device").replaceChildren(...inputs.map((each, k) => h("option", { value: each.deviceId }, each.label || `input ${k + 1}`)));
+    $("amp-device").replaceChildren(
+      ...inputs.map((each, k) => h("option", { value: each.deviceId }, each.label || `input ${k + 1}`)),
+    );
     $("amp-device").value = deviceId;
     show("amp-device", inputs.length > 1);
     show("amp-channel", (channelCount || 1) > 1);
@@ -404,7 +410,8 @@ function ampPlayer({ models: packed, missing, kernel }) {
     $("amp-download").href = result;
     const stem = name.replace(/\.\w{1,5}$/, "");
     $("amp-download").download = `${stem} - ${current.name}.wav`.replace(/[^\p{L}\p{N} ._=+()-]/gu, "_");
-    const above = most > 1 ? ": above full scale, which this file holds (32-bit float); turn the output gain down for others" : "";
+    const above =
+      most > 1 ? ": above full scale, which this file holds (32-bit float); turn the output gain down for others" : "";
     $("amp-peak").textContent = `Peak ${shownDb(most)}${above}.`;
   }
 
@@ -441,16 +448,22 @@ function ampPlayer({ models: packed, missing, kernel }) {
   function placed() {
     $("amp-time").textContent = clock(position());
     $("amp-seek").value = position();
-    if (!sounding) return ($("amp-latency").textContent = "");
+    $("amp-latency").textContent = sounding ? listedLatency() : "";
+  }
+
+  function listedLatency() {
     const { baseLatency = 0, outputLatency = 0 } = sounding.context;
     const parts = [
       ["of the audio output", baseLatency + outputLatency],
       ["of the model, which hears the future", model().lookahead / model().sampleRate],
-      ["of the page's own thread, since this browser gives this address no audio thread (a local server has one)", sounding.waits],
+      [
+        "of the page's own thread, since this browser gives this address no audio thread (a local server has one)",
+        sounding.waits,
+      ],
     ].filter(([, seconds]) => seconds);
     const told = parts.map(([what, seconds]) => `${(1000 * seconds).toFixed(1)} ${what}`).join(", ");
     const sum = parts.reduce((all, [, seconds]) => all + 1000 * seconds, 0);
-    $("amp-latency").textContent = `Latency ${sum.toFixed(1)} ms: ${told}${source.live ? "; the input adds its own" : ""}.`;
+    return `Latency ${sum.toFixed(1)} ms: ${told}${source.live ? "; the input adds its own" : ""}.`;
   }
 
   function show(id, there) {
@@ -537,7 +550,7 @@ function ampPlayer({ models: packed, missing, kernel }) {
 
   mount();
   const state = () => ({ source, sounding, rendering, result });
-  return { choose, model, models, offer, onAudioThread, rendered, settings, state, stop };
+  return { choose, code, model, models, offer, onAudioThread, rendered, settings, state, stop };
 }
 
 const amp = ampPlayer(JSON.parse($("amps").textContent));

@@ -1,5 +1,6 @@
 """The model in the page, in a real browser: it plays the samples that Python plays, live and rendered."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -278,6 +279,27 @@ def test_from_disk_it_plays_on_the_pages_own_thread(chromium: Chrome, folder: Pa
     assert chromium.execute_script("return $('amp-trouble').hidden")
     chromium.find_element(By.ID, "amp-play").click()
     complaints(chromium)  # of the thread that it does not get
+
+
+def test_in_mlflows_sandbox_files_are_played_and_the_input_is_refused(chromium: Chrome, address: str, folder: Path):
+    """MLflow shows a page as a blob in a frame that may run scripts and nothing else."""
+    quoted = json.dumps((folder / "amp.html").read_text(encoding="utf-8")).replace("<", "\\u003c")
+    frame = '<iframe sandbox="allow-scripts" width="1200" height="800"></iframe>'
+    blob = f'URL.createObjectURL(new Blob([{quoted}], {{ type: "text/html" }}))'
+    host = f"<!DOCTYPE html>{frame}<script>document.querySelector('iframe').src = {blob};</script>"
+    (folder / "host.html").write_text(host, encoding="utf-8")
+    chromium.get(f"{address}/host.html")
+    chromium.switch_to.frame(0)
+    try:
+        drop(chromium, folder / "riff.wav")
+        chromium.find_element(By.ID, "amp-play").click()
+        until(lambda: chromium.execute_script(SOUNDING))
+        assert "own thread" not in text(chromium, "amp-latency")
+        chromium.find_element(By.ID, "amp-live").click()
+        until(lambda: chromium.execute_script("return !$('amp-trouble').hidden"))
+        assert "open listen.html from disk" in text(chromium, "amp-trouble")
+    finally:
+        chromium.switch_to.default_content()
 
 
 def test_without_audio_input_the_reason_is_told(driver: Chrome):
