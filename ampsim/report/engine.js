@@ -229,99 +229,76 @@ function engine() {
       return { dilation, size, gated: gating === "gated", activate: activation(all(array.activation, k)) };
     });
     const head = array.head || { out_channels: array.head_size, bias: array.head_bias };
-    return { ...array, layers, head: { ...head, taps: head.kernel_size || 1 } };
+    return { ...array, layers, head: { ...head, taps: head.kernel_size || 1, dilation: head.head_dilation || 1 } };
   }
 
   /** The WaveNet of `.nam` files; see ampsim/models/wavenet.py. */
   function waveNet(memory, { config, weights }, input) {
     const of = new Weights(weights);
     const arrays = config.layers.map(stated);
-    const widest = Math.max(...arrays.flatMap(({ channels, layers }) => layers.map((l) => channels * (1 + l.gated))));
-    const active = memory.rows(widest);
-    const sums = arrays.map(({ channels, head }) => memory.rows(channels, head.taps - 1));
+    const widths = arrays.flatMap(({ channels, layers }) => layers.map(({ gated }) => (gated ? 2 : 1) * channels));
+    const active = memory.rows(Math.max(...widths));
+    const sums = arrays.map(({ channels, head }) => memory.rows(channels, (head.taps - 1) * head.dilation));
     const output = memory.rows(1);
-    const scale = weights[weights.length - 1];
+    const last = arrays.length - 1;
     const steps = [forgotten(sums[0])];
     const after = [];
     let features = input;
     arrays.forEach(({ channels, layers, head }, number) => {
       const sources = layers.map(({ size, dilation }) => memory.rows(channels, (size - 1) * dilation));
-      const rechannel = of.take(channels * features.count);
-      const { count } = features;
-      steps.push(
-        mixing(
-          memory,
-          sources[0],
-          channels,
-          reach(features, 1, 1),
-          (o, r) => rechannel[o * count + r],
-          () => 0,
-        ),
-      );
-      layers.forEach(({ size, dilation, gated, activate }, k) => {
-        const [source, wide] = [sources[k], gated ? 2 * channels : channels];
-        const weight = tapWeights(of.take(wide * channels * size), channels, size);
-        const bias = of.take(wide);
-        const mixin = of.take(wide);
-        const addresses = [...reach(source, size, dilation), input.now];
-        steps.push(
-          mixing(
-            memory,
-            active,
-            wide,
-            addresses,
-            (o, r) => (r < channels * size ? weight(o, r) : mixin[o]),
-            (o) => bias[o],
-          ),
-          (kernel) => activate(kernel, active.now, channels * BLOCK),
-        );
-        const share = active.now + channels * active.stride;
-        if (gated)
-          steps.push(
-            (kernel) => kernel.squash(share, channels * BLOCK, 0, 1, 1),
-            (kernel) => kernel.multiply(active.now, share, channels * BLOCK),
-          );
-        const sum = sums[number];
-        steps.push((kernel) => kernel.add(sum.now, sum.stride, active.now, active.stride, channels, BLOCK));
-        const residual = of.take(channels * channels);
-        const offset = of.take(channels);
-        const next = sources[k + 1] || memory.rows(channels);
-        const heard = reach({ ...active, count: channels }, 1, 1);
-        features = next;
-        after.push(...remembering(source));
-        if (k + 1 === layers.length && number + 1 === arrays.length) return; // nothing reads the last
-        steps.push(
-          mixing(
-            memory,
-            next,
-            channels,
-            heard,
-            (o, r) => residual[o * channels + r],
-            (o) => offset[o],
-            source,
-          ),
-        );
+      const [into, sum, aim] = [memory.rows(channels), sums[number], sums[number + 1] || output];
+      steps.push(convolution(memory, of, features, sources[0], channels, { bias: false }));
+      layers.forEach((layer, k) => {
+        const [from, to] = [sources[k], sources[k + 1] || into];
+        steps.push(...layerSteps(memory, of, layer, { channels, input, active, sum, from, to }));
+        after.push(...remembering(from));
       });
-      const outputs = head.out_channels;
-      const weight = tapWeights(of.take(outputs * channels * head.taps), channels, head.taps);
-      const bias = head.bias ? of.take(outputs) : new Float32Array(outputs);
-      const factor = number + 1 === arrays.length ? scale : 1;
-      const heard = reach(sums[number], head.taps, head.head_dilation || 1);
-      steps.push(
-        mixing(
-          memory,
-          sums[number + 1] || output,
-          outputs,
-          heard,
-          (o, r) => factor * weight(o, r),
-          (o) => factor * bias[o],
-        ),
-      );
-      after.push(...remembering(sums[number]));
+      const factor = number === last ? weights[weights.length - 1] : 1;
+      steps.push(convolution(memory, of, sum, aim, head.out_channels, { ...head, factor }));
+      after.push(...remembering(sum));
+      features = into;
     });
-    of.take(1);
+    of.take(1); // the factor
     if (of.taken !== weights.length) throw new Error("it has more weights than its layers call for");
     return { steps: [...steps, ...after], output };
+  }
+
+  /** A convolution with the input mixed in, activated, added to the head's sum and, mixed, to what came in. */
+  function layerSteps(memory, of, { size, dilation, gated, activate }, { channels, input, active, sum, from, to }) {
+    const wide = gated ? 2 * channels : channels;
+    const weight = tapWeights(of.take(wide * channels * size), channels, size);
+    const [bias, mixin] = [of.take(wide), of.take(wide)];
+    const addresses = [...reach(from, size, dilation), input.now];
+    const either = (o, r) => (r < channels * size ? weight(o, r) : mixin[o]);
+    const length = channels * BLOCK;
+    const share = active.now + channels * active.stride;
+    const gate = (kernel) => {
+      kernel.squash(share, length, 0, 1, 1);
+      kernel.multiply(active.now, share, length);
+    };
+    return [
+      mixing(memory, active, wide, addresses, either, (o) => bias[o]),
+      (kernel) => activate(kernel, active.now, length),
+      ...(gated ? [gate] : []),
+      (kernel) => kernel.add(sum.now, sum.stride, active.now, active.stride, channels, BLOCK),
+      convolution(memory, of, { ...active, count: channels }, to, channels, { base: from }),
+    ];
+  }
+
+  /** A convolution with weights as `.nam` files have them: (outputs, inputs, taps), then a bias. */
+  function convolution(memory, of, from, to, outputs, { taps = 1, dilation = 1, bias = true, factor = 1, base }) {
+    const weight = tapWeights(of.take(outputs * from.count * taps), from.count, taps);
+    const offset = bias ? of.take(outputs) : new Float32Array(outputs);
+    const addresses = reach(from, taps, dilation);
+    return mixing(
+      memory,
+      to,
+      outputs,
+      addresses,
+      (o, r) => factor * weight(o, r),
+      (o) => factor * offset[o],
+      base,
+    );
   }
 
   /** Dense, conv1d, LSTM and GRU layers one after another, in Keras' layout; see ampsim/models/forms.py. */

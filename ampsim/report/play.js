@@ -38,8 +38,9 @@ function ampPlayer({ models: packed, missing, kernel }) {
   const SLICE_MS = 25; // of rendering, before the page gets a turn
   const TRIAL_S = 0.25; // of playing, which tells how fast this machine is
   const ENOUGH = 1.5; // times real time, below which live playing drops out
-  const LARGEST_WAV = 300e6; // bytes: half an hour of stereo, which a browser decodes in one piece
-  const LARGEST_OTHER = 30e6; // compressed, ten times as long
+  // Bytes by how a file begins, half an hour of stereo or so: a browser decodes it in one piece.
+  const LARGEST = { RIFF: 300e6, FORM: 300e6, fLaC: 150e6 };
+  const LARGEST_OTHER = 30e6; // compressed
   const FLOOR_DB = -60;
   const PAGE_BLOCK = 1024; // samples at a time on the page's own thread
 
@@ -48,7 +49,7 @@ function ampPlayer({ models: packed, missing, kernel }) {
   const speeds = new Map();
   let source = null; // { name, decode, buffer } of a file, or { name, live: true }
   let sounding = null; // what plays now: { context, node, from, stream, began }
-  let starting = 0; // how many starts were asked for: the newest counts
+  let [choosing, starting] = [0, 0]; // how often each was asked for: the newest counts
   let rendering = null;
   let result = ""; // the address of what was rendered
   let restingAt = 0; // seconds of the file
@@ -108,6 +109,7 @@ function ampPlayer({ models: packed, missing, kernel }) {
   // ---- What is played ----
 
   async function choose(chosen) {
+    const turn = ++choosing;
     stop();
     cancel();
     restingAt = 0;
@@ -116,6 +118,7 @@ function ampPlayer({ models: packed, missing, kernel }) {
     $("amp-source").textContent = `Reading ${chosen.name} …`;
     await attempt(async () => {
       if (chosen.decode) chosen.buffer = await chosen.decode(model().sampleRate);
+      if (turn !== choosing) return;
       $("amp-speed").textContent = listedSpeed();
       source = chosen;
     });
@@ -126,8 +129,7 @@ function ampPlayer({ models: packed, missing, kernel }) {
     return {
       name: file.name,
       decode: async (rate) => {
-        const wave = (await file.slice(0, 4).text()) === "RIFF";
-        const most = wave ? LARGEST_WAV : LARGEST_OTHER;
+        const most = LARGEST[await file.slice(0, 4).text()] || LARGEST_OTHER;
         if (file.size > most)
           throw new Error(
             `${file.name} is larger than ${most / 1e6} MB: cut it, or use ampsim render for files of any length.`,
@@ -183,6 +185,7 @@ function ampPlayer({ models: packed, missing, kernel }) {
       const current = model();
       const context = new AudioContext({ sampleRate: current.sampleRate, latencyHint: "interactive" });
       const made = { context, stream: null };
+      context.resume(); // at once, while the browser still knows of the click
       try {
         await connected(made, current);
       } catch (error) {
@@ -257,7 +260,12 @@ function ampPlayer({ models: packed, missing, kernel }) {
           "none can have it: open listen.html from disk.",
       );
     }
-    made.from = made.context.createMediaStreamSource(made.stream); // which Firefox only does at the input's own rate
+    try {
+      made.from = made.context.createMediaStreamSource(made.stream);
+    } catch {
+      const rate = made.context.sampleRate.toLocaleString("en");
+      throw new Error(`This browser gives the audio input only at its own rate: set the interface to ${rate} Hz.`);
+    }
     made.from.connect(made.node);
     const inputs = (await navigator.mediaDevices.enumerateDevices()).filter(({ kind }) => kind === "audioinput");
     const [track] = made.stream.getAudioTracks();
@@ -514,7 +522,14 @@ function ampPlayer({ models: packed, missing, kernel }) {
     };
     for (const id of ["amp-input", "amp-output", "amp-channel"]) $(id).oninput = changed;
     $("amp-device").onchange = start;
-    $("amp-model").onchange = () => (source ? choose(source) : null);
+    $("amp-model").onchange = () => {
+      const [playing, place] = [Boolean(sounding), position()];
+      if (!source) return;
+      choose(source).then(() => {
+        restingAt = place;
+        if (playing) start();
+      });
+    };
     $("amp-render").onclick = render;
     $("amp-cancel").onclick = cancel;
     $("amp-audio").onplay = stop;
