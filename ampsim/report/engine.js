@@ -41,9 +41,13 @@ function engine() {
 
     open(code) {
       const kernel = compiled(code, this.size) || new PlainKernel(new ArrayBuffer(this.size));
-      for (const [at, values] of this.contents) new values.constructor(kernel.buffer, at, values.length).set(values);
+      written(this.contents, kernel);
       return kernel;
     }
+  }
+
+  function written(contents, { buffer }) {
+    for (const [at, values] of contents) new values.constructor(buffer, at, values.length).set(values);
   }
 
   /** The kernel in WebAssembly; null where the browser lacks its SIMD, or does not let this page have it. */
@@ -419,18 +423,22 @@ function engine() {
   /** A long filter at the cost of a short one, without latency: its spectra by parts of a block, in double precision. */
   class Filter {
     constructor(response) {
-      const bins = BLOCK + 1;
       this.transform = fourier(2 * BLOCK);
+      this.become(response);
+      this.heard = this.parts.map(() => [new Float64Array(BLOCK + 1), new Float64Array(BLOCK + 1)]);
+      this.newest = 0;
+      this.before = new Float32Array(BLOCK);
+      [this.re, this.im] = [new Float64Array(2 * BLOCK), new Float64Array(2 * BLOCK)];
+    }
+
+    /** Another filter of the same length, for what comes and what was heard. */
+    become(response) {
       this.parts = range(Math.ceil(response.length / BLOCK), (part) => {
         const [re, im] = [new Float64Array(2 * BLOCK), new Float64Array(2 * BLOCK)];
         re.set(response.subarray(part * BLOCK, (part + 1) * BLOCK));
         this.transform(re, im);
-        return [re.slice(0, bins), im.slice(0, bins)];
+        return [re.slice(0, BLOCK + 1), im.slice(0, BLOCK + 1)];
       });
-      this.heard = this.parts.map(() => [new Float64Array(bins), new Float64Array(bins)]);
-      this.newest = 0;
-      this.before = new Float32Array(BLOCK);
-      [this.re, this.im] = [new Float64Array(2 * BLOCK), new Float64Array(2 * BLOCK)];
     }
 
     /** A block in place. */
@@ -509,19 +517,77 @@ function engine() {
 
   const NETS = { WaveNet: waveNet, chain };
 
+  /** Where everything of a net lies, and how it is played; of two settings of a model only the contents differ. */
+  function laid({ net }) {
+    const memory = new Memory();
+    const input = memory.rows(1);
+    if (!net) return { memory, input, steps: [], output: input };
+    if (!Object.hasOwn(NETS, net.architecture))
+      throw new Error(`it is a ${net.architecture}, which this page cannot play`);
+    return { memory, input, ...NETS[net.architecture](memory, net, input) };
+  }
+
+  /** What another model of the same shape has to hand to `Amp.become`. */
+  function contents(model) {
+    return { contents: laid(model).memory.contents, response: model.response };
+  }
+
+  /**
+   * A model at a setting, one value a control: a number, or the index of a switch's position. See ampsim/models/packing.py:
+   * weights are those in the middle, and what the controls' function gives beyond its value there of each direction.
+   */
+  function turned(model, setting) {
+    if (!model.controls) return model;
+    const [before, now] = [model.controls.map(({ value }) => value), setting].map((values) => mixOf(model, values));
+    const at = (middle, name) => {
+      const moved = Float64Array.from(middle);
+      model.directions.forEach((direction, k) => {
+        const by = now[k] - before[k];
+        for (let n = 0; n < moved.length; n++) moved[n] += by * direction[name][n];
+      });
+      return Float32Array.from(moved);
+    };
+    const { net, response } = model;
+    return {
+      ...model,
+      net: net && { ...net, weights: at(net.weights, "weights") },
+      response: response && at(response, "response"),
+    };
+  }
+
+  /** What a net of one hidden layer makes of a setting: how much of each direction. */
+  function mixOf({ controls, directions, function: weights }, setting) {
+    const seen = controls.flatMap(({ low, high, positions }, k) =>
+      positions.length
+        ? positions.map((_, place) => Number(place === setting[k]))
+        : [(2 * (setting[k] - low)) / (high - low) - 1],
+    );
+    const parts = directions.length;
+    const units = (weights.length - parts) / (seen.length + 1 + parts);
+    const of = new Weights(weights);
+    const layer = (inputs, outputs) => {
+      const [kernel, bias] = [of.take(inputs.length * outputs), of.take(outputs)];
+      return range(outputs, (o) => inputs.reduce((sum, x, k) => sum + x * kernel[k * outputs + o], bias[o]));
+    };
+    return layer(layer(seen, units).map(Math.tanh), parts).map((value) => value / Math.sqrt(parts));
+  }
+
   /** A model, as after silence. Its output lags by its `lookahead`. */
   class Amp {
     /** model: its net and its filter, of which one may be null, with weights as Float32Arrays; code: kernel.wasm. */
     constructor({ net, response, silence }, code) {
-      const memory = new Memory();
-      this.input = memory.rows(1);
-      const build = net ? NETS[net.architecture] : () => ({ steps: [], output: this.input });
-      if (!build) throw new Error(`it is a ${net.architecture}, which this page cannot play`);
-      Object.assign(this, build(memory, net, this.input));
+      const { memory, ...own } = laid({ net });
+      Object.assign(this, own);
       this.kernel = memory.open(code);
       this.filter = response && new Filter(response);
       const block = new Float32Array(BLOCK);
       for (let played = 0; played < silence; played += BLOCK) this.play(block.fill(0));
+    }
+
+    /** Another model of the same shape (`contents`), which goes on from what this one has heard. */
+    become({ contents, response }) {
+      written(contents, this.kernel);
+      if (this.filter) this.filter.become(response);
     }
 
     /** A block of input, (BLOCK,), becomes the model's output in place. */
@@ -567,5 +633,5 @@ function engine() {
     return block.reduce((most, sample) => Math.max(most, Math.abs(sample)), 0);
   }
 
-  return { Amp, Stage, BLOCK, fourier };
+  return { Amp, Stage, BLOCK, contents, fourier, turned };
 }

@@ -14,7 +14,10 @@ function audioThread(Stage, BLOCK) {
       this.settings = settings;
       this.block = new Float32Array(BLOCK);
       [this.blocks, this.peaks] = [0, [0, 0]];
-      this.port.onmessage = ({ data }) => (this.settings = data);
+      this.port.onmessage = ({ data: { settings, other } }) => {
+        if (settings) this.settings = settings;
+        if (other) this.stage.amp.become(other);
+      };
     }
 
     process([channels], [[output]]) {
@@ -34,7 +37,7 @@ function audioThread(Stage, BLOCK) {
 }
 
 function ampPlayer({ models: packed, missing, kernel }) {
-  const { Stage, BLOCK } = engine();
+  const { Stage, BLOCK, contents, turned } = engine();
   const SLICE_MS = 25; // of rendering, before the page gets a turn
   const TRIAL_S = 0.25; // of playing, which tells how fast this machine is
   const ENOUGH = 1.5; // times real time, below which live playing drops out
@@ -47,6 +50,8 @@ function ampPlayer({ models: packed, missing, kernel }) {
   const models = packed.map(unpacked);
   const code = kernel ? bytes(kernel) : null;
   const speeds = new Map();
+  const settingOf = new Map(models.map((each) => [each, (each.controls || []).map(({ value }) => value)]));
+  let current = null; // the chosen model at its setting
   let source = null; // { name, decode, buffer } of a file, or { name, live: true }
   let sounding = null; // what plays now: { context, node, from, stream, began }
   let [choosing, starting] = [0, 0]; // how often each was asked for: the newest counts
@@ -68,12 +73,24 @@ function ampPlayer({ models: packed, missing, kernel }) {
     return {
       ...facts,
       net: net && { ...net, weights: floats(net.weights) },
-      response: response === null ? null : floats(response),
+      response: response && floats(response),
+      ...(facts.controls && {
+        function: floats(facts.function),
+        directions: facts.directions.map((each) => ({
+          weights: each.weights && floats(each.weights),
+          response: each.response && floats(each.response),
+        })),
+      }),
     };
   }
 
-  function model() {
+  function chosenModel() {
     return models[Number($("amp-model").value) || 0];
+  }
+
+  function model() {
+    if (!current || current.name !== chosenModel().name) current = turned(chosenModel(), settingOf.get(chosenModel()));
+    return current;
   }
 
   function gain(id) {
@@ -152,22 +169,22 @@ function ampPlayer({ models: packed, missing, kernel }) {
   }
 
   /** How many times faster than real time this machine plays a model; found out once. */
-  function speed(current) {
-    if (!speeds.has(current)) {
-      const stage = new Stage(current, code);
+  function speed(played) {
+    if (!speeds.has(played)) {
+      const stage = new Stage(played, code);
       const block = new Float32Array(BLOCK);
-      const most = (TRIAL_S * current.sampleRate) / BLOCK;
+      const most = (TRIAL_S * played.sampleRate) / BLOCK;
       const began = performance.now();
       const elapsed = () => Math.max(1e-4, (performance.now() - began) / 1000);
       let blocks = 0;
       for (; blocks < most && elapsed() < 4 * TRIAL_S; blocks++) stage.play(block.fill(1e-3), settings());
-      speeds.set(current, { fast: stage.amp.kernel.fast, times: (blocks * BLOCK) / current.sampleRate / elapsed() });
+      speeds.set(played, { fast: stage.amp.kernel.fast, times: (blocks * BLOCK) / played.sampleRate / elapsed() });
     }
-    return speeds.get(current);
+    return speeds.get(played);
   }
 
   function listedSpeed() {
-    const { times, fast } = speed(model());
+    const { times, fast } = speed(chosenModel());
     return [
       `This machine plays the model ${times.toFixed(times < 3 ? 1 : 0)} times faster than real time.`,
       times < ENOUGH ? "Live playing will drop out; rendering works." : "",
@@ -182,12 +199,12 @@ function ampPlayer({ models: packed, missing, kernel }) {
     const turn = ++starting;
     document.dispatchEvent(new Event("amp-starts"));
     await attempt(async () => {
-      const current = model();
-      const context = new AudioContext({ sampleRate: current.sampleRate, latencyHint: "interactive" });
+      const played = model();
+      const context = new AudioContext({ sampleRate: played.sampleRate, latencyHint: "interactive" });
       const made = { context, stream: null };
       context.resume(); // at once, while the browser still knows of the click
       try {
-        await connected(made, current);
+        await connected(made, played);
       } catch (error) {
         end(made);
         throw error;
@@ -198,16 +215,16 @@ function ampPlayer({ models: packed, missing, kernel }) {
     refresh();
   }
 
-  async function connected(made, current) {
+  async function connected(made, played) {
     const { context } = made;
-    await onAudioThread(made, current).catch(() => onPageThread(made, current));
+    await onAudioThread(made, played).catch(() => onPageThread(made, played));
     made.node.connect(context.destination);
     if (source.live) await connectInput(made);
     else connectFile(made, restingAt);
     await context.resume();
   }
 
-  async function onAudioThread(made, current) {
+  async function onAudioThread(made, played) {
     const text = `const { Stage, BLOCK } = (${engine})();\n(${audioThread})(Stage, BLOCK);`;
     const address = URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
     try {
@@ -217,19 +234,20 @@ function ampPlayer({ models: packed, missing, kernel }) {
     }
     made.node = new AudioWorkletNode(made.context, "amp", {
       outputChannelCount: [1],
-      processorOptions: { model: current, code, settings: settings() },
+      processorOptions: { model: played, code, settings: settings() },
     });
     made.node.port.onmessage = ({ data }) => metered(data);
     made.node.onprocessorerror = () => {
       stop();
       trouble("The audio thread stopped: the model cannot be played live here. Rendering a file works.");
     };
-    made.set = () => made.node.port.postMessage(settings());
+    made.set = () => made.node.port.postMessage({ settings: settings() });
+    made.turn = () => made.node.port.postMessage({ other: contents(model()) });
     made.waits = 0;
   }
 
-  function onPageThread(made, current) {
-    const stage = new Stage(current, code);
+  function onPageThread(made, played) {
+    const stage = new Stage(played, code);
     let levels = settings();
     made.node = made.context.createScriptProcessor(PAGE_BLOCK, 2, 1);
     made.node.onaudioprocess = ({ inputBuffer, outputBuffer }) => {
@@ -241,7 +259,8 @@ function ampPlayer({ models: packed, missing, kernel }) {
       metered([0, 1].map((k) => Math.max(...peaks.map((pair) => pair[k]))));
     };
     made.set = () => (levels = settings());
-    made.waits = (2 * PAGE_BLOCK) / current.sampleRate; // one block is filled while the one before is played
+    made.turn = () => stage.amp.become(contents(model()));
+    made.waits = (2 * PAGE_BLOCK) / played.sampleRate; // one block is filled while the one before is played
   }
 
   async function connectInput(made) {
@@ -393,11 +412,11 @@ function ampPlayer({ models: packed, missing, kernel }) {
     rendering = own;
     refresh();
     await attempt(async () => {
-      const [current, levels, { name, buffer }] = [model(), settings(), source];
+      const [played, levels, { name, buffer }] = [model(), settings(), source];
       const samples = buffer.getChannelData(Math.min(levels.channel, buffer.numberOfChannels - 1));
-      const parts = [waveHead(samples.length, current.sampleRate)];
+      const parts = [waveHead(samples.length, played.sampleRate)];
       let [done, most] = [0, 0];
-      for await (const piece of rendered(samples, current, levels)) {
+      for await (const piece of rendered(samples, played, levels)) {
         if (own.cancelled) return;
         parts.push(piece);
         done += piece.length;
@@ -405,19 +424,19 @@ function ampPlayer({ models: packed, missing, kernel }) {
         $("amp-progress").value = done / samples.length;
       }
       if (!Number.isFinite(most)) throw new Error("The model plays no numbers on this input: lower the input gain.");
-      finished(new Blob(parts, { type: "audio/wav" }), name, current, most);
+      finished(new Blob(parts, { type: "audio/wav" }), name, played, most);
     });
     if (rendering === own) rendering = null;
     refresh();
   }
 
-  function finished(blob, name, current, most) {
+  function finished(blob, name, played, most) {
     result = URL.createObjectURL(blob);
     $("amp-result").hidden = false;
     $("amp-audio").src = result;
     $("amp-download").href = result;
     const stem = name.replace(/\.\w{1,5}$/, "");
-    $("amp-download").download = `${stem} - ${current.name}.wav`.replace(/[^\p{L}\p{N} ._=+()-]/gu, "_");
+    $("amp-download").download = `${stem} - ${listedModel(played)}.wav`.replace(/[^\p{L}\p{N} ._=+()-]/gu, "_");
     const above =
       most > 1 ? ": above full scale, which this file holds (32-bit float); turn the output gain down for others" : "";
     $("amp-peak").textContent = `Peak ${shownDb(most)}${above}.`;
@@ -500,6 +519,42 @@ function ampPlayer({ models: packed, missing, kernel }) {
 
   // ---- Controls ----
 
+  /** A model's name, with the setting of its controls. */
+  function listedModel({ name, controls = [] }) {
+    const setting = controls.map(
+      (control, k) => `${control.name} ${listedValue(control, settingOf.get(chosenModel())[k])}`,
+    );
+    return setting.length ? `${name} (${setting.join(", ")})` : name;
+  }
+
+  function listedValue({ positions }, value) {
+    return positions.length ? positions[value] : `${Number(value.toFixed(2))}`;
+  }
+
+  /** A slider for a knob of the amp, a list for a switch. */
+  function knob(control, k) {
+    const { name, low, high, positions } = control;
+    const setting = settingOf.get(chosenModel());
+    const shown = h("output", {}, positions.length ? "" : listedValue(control, setting[k]));
+    const turning = positions.length
+      ? h("select", {}, ...positions.map((each, place) => h("option", { value: place }, each)))
+      : h("input", { type: "range", min: low, max: high, step: (high - low) / 200 });
+    turning.value = setting[k];
+    turning.oninput = () => {
+      setting[k] = Number(turning.value);
+      if (!positions.length) shown.textContent = listedValue(control, setting[k]);
+      current = null;
+      if (sounding) sounding.turn();
+    };
+    return h("label", { class: "level" }, name, turning, shown);
+  }
+
+  function showKnobs() {
+    const { controls = [] } = chosenModel() || {};
+    $("amp-knobs").hidden = !controls.length;
+    $("amp-knobs").replaceChildren(...controls.map(knob));
+  }
+
   function mount() {
     $("amp").hidden = !models.length && !missing.length;
     $("amp-player").hidden = !models.length;
@@ -507,6 +562,7 @@ function ampPlayer({ models: packed, missing, kernel }) {
     $("amp-play").append(playIcon());
     $("amp-model").append(...models.map(({ name }, k) => h("option", { value: k }, name)));
     show("amp-model", models.length > 1);
+    showKnobs();
     $("amp-choose").onclick = () => $("amp-file").click();
     $("amp-file").onchange = () => {
       if ($("amp-file").files.length) choose(ofFile($("amp-file").files[0]));
@@ -524,6 +580,7 @@ function ampPlayer({ models: packed, missing, kernel }) {
     $("amp-device").onchange = start;
     $("amp-model").onchange = () => {
       const [playing, place] = [Boolean(sounding), position()];
+      showKnobs();
       if (!source) return;
       choose(source).then(() => {
         restingAt = place;
