@@ -36,9 +36,9 @@ def playable(models: Mapping[str, AmpModel]) -> tuple[list[Packed], list[str]]:
 def packed(model: AmpModel) -> Packed:
     """One net; raises CannotHoldError for a model that is too large for a page, or of a family that it does not play.
 
-    Keys (and those of `turnable`): sampleRate in hertz, lookahead and silence in samples (what the model plays late, and how many zeros it hears first),
-    net (architecture, config, weights) and response (a filter behind it, the newest sample's tap first), of which one may
-    be null.
+    Keys (`turnable` adds to them): sampleRate in hertz, lookahead and silence in samples (what the model plays late, and how
+    many zeros it hears first), net (architecture, config, weights) and response (a filter behind it, the newest sample's tap
+    first), of which one may be null.
     """
     if not model.sample_rate:
         raise CannotHoldError("the model does not know its sample rate")

@@ -436,7 +436,7 @@ function ampPlayer({ models: packed, missing, kernel }) {
     $("amp-audio").src = result;
     $("amp-download").href = result;
     const stem = name.replace(/\.\w{1,5}$/, "");
-    $("amp-download").download = `${stem} - ${listedModel(played)}.wav`.replace(/[^\p{L}\p{N} ._=+()-]/gu, "_");
+    $("amp-download").download = `${stem} - ${listedModel(played)}.wav`.replace(/[^\p{L}\p{N} .,_=+()-]/gu, "_");
     const above =
       most > 1 ? ": above full scale, which this file holds (32-bit float); turn the output gain down for others" : "";
     $("amp-peak").textContent = `Peak ${shownDb(most)}${above}.`;
