@@ -58,6 +58,7 @@ class Format:
     # How its players start: "as after silence", or from zero states.
     start: str
     from_zero_states = False
+    keeps_controls = False  # whether a file of a model with controls is one of any setting
     prover: str  # the implementation that reads it back
 
     def check(self, model: AmpModel) -> None:

@@ -1,6 +1,5 @@
 """One HTML file that plays the model in a browser: live, or on a file that is dropped into it."""
 
-import base64
 import json
 import math
 import re
@@ -15,8 +14,8 @@ from ampsim.export import nam as nam_format
 from ampsim.export import rtneural as chain_format
 from ampsim.export.formats import Details, Format, Play
 from ampsim.models import AmpModel
-from ampsim.models.forms import Array, CannotHoldError, ChainLayer, NamNet
-from ampsim.models.packing import packed, playable
+from ampsim.models.forms import CannotHoldError, ChainLayer, NamNet
+from ampsim.models.packing import floats, packed, playable
 from ampsim.players import nam, rtneural
 from ampsim.signals.audio import Signal
 
@@ -27,6 +26,7 @@ class Page(Format):
     name = "page"
     ending = ".html"
     start = "as after silence"
+    keeps_controls = True
     prover = "the NumPy readers of captures, in double precision"
 
     def check(self, model: AmpModel) -> None:
@@ -58,7 +58,7 @@ class Page(Format):
 def player(held: dict[str, Any]) -> Play:
     """What plays a model as a page holds it: readers of files, and none of the code that the page has."""
     net = reader(held["net"]) if held["net"] else None
-    response = floats(held["response"]) if held["response"] else None
+    response = floats(held["response"]).astype(np.float64) if held["response"] else None
 
     def play(heard: Signal) -> Signal:
         played = np.concatenate([np.zeros(held["silence"], np.float32), heard])
@@ -87,7 +87,3 @@ def reader(net: dict[str, Any]) -> Play:
         return np.asarray(config["after"] * (chain(levelled) + dry))
 
     return play
-
-
-def floats(text: str) -> Array:
-    return np.frombuffer(base64.b64decode(text), "<f4").astype(np.float64)

@@ -121,7 +121,14 @@ class Controlled(AmpModel):
 
     def weights_now(self) -> list[tf.Tensor]:
         """The net's weights at the setting that is played now."""
-        mix = self.mixing(self.hidden(self.setting.value[None]))[0] / math.sqrt(self.parts)
+        return self.weights_of(self.mix())
+
+    def mix(self) -> tf.Tensor:
+        """g at that setting: how much of each direction there is, (parts,)."""
+        return self.mixing(self.hidden(self.setting.value[None]))[0] / math.sqrt(self.parts)
+
+    def weights_of(self, mix: tf.Tensor) -> list[tf.Tensor]:
+        """The net's weights, which are a straight function of this, (parts,)."""
         directions, found = iter(self.directions), []
         for base in self.base:
             shape = self.moves(base.shape)

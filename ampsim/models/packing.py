@@ -3,11 +3,13 @@
 import base64
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from ampsim.models.base import AmpModel
+from ampsim.models.controlled import Controlled
 from ampsim.models.forms import Array, CannotHoldError, NamNet
 from ampsim.models.recurrent import Recurrent
 
@@ -34,16 +36,16 @@ def playable(models: Mapping[str, AmpModel]) -> tuple[list[Packed], list[str]]:
 def packed(model: AmpModel) -> Packed:
     """One net; raises CannotHoldError for a model that is too large for a page, or of a family that it does not play.
 
-    Keys: sampleRate in hertz, lookahead and silence in samples (what the model plays late, and how many zeros it hears first),
-    net (architecture, config, weights) and response (a filter behind it, the newest sample's tap first), of which one may
-    be null.
+    Keys (`turnable` adds to them): sampleRate in hertz, lookahead and silence in samples (what the model plays late, and how
+    many zeros it hears first), net (architecture, config, weights) and response (a filter behind it, the newest sample's tap
+    first), of which one may be null.
     """
     if not model.sample_rate:
         raise CannotHoldError("the model does not know its sample rate")
+    if isinstance(model, Controlled):
+        return turnable(model)
     net, response = parts(model)
-    size = sum(len(part) for part in (net["weights"] if net else "", response or ""))
-    if size > LARGEST:
-        raise CannotHoldError(f"its weights take {size / 1e6:.1f} MB, and {LARGEST / 1e6:g} MB is the most")
+    check_size(len(net["weights"] if net else "") + len(response or ""))
     return {
         "sampleRate": model.sample_rate,
         "lookahead": model.lookahead,
@@ -51,6 +53,35 @@ def packed(model: AmpModel) -> Packed:
         "net": net,
         "response": response,
     }
+
+
+def turnable(model: Controlled) -> Packed:
+    """A net with its controls in the middle, and with what else makes it one of any setting: the function of the controls
+    (`Controlled`), and how far each part of its result moves weights and response, which follow it in a straight line."""
+    middle = [each.middle for each in model.controls]
+    model.turn(middle)
+    found, mix = packed(model.net), model.mix().numpy()
+    directions = []
+    for unit in np.eye(model.parts, dtype=np.float32):
+        for variable, value in zip(model.net.trainable_variables, model.weights_of(mix + unit), strict=True):
+            variable.assign(value)
+        moved = packed(model.net)
+        weights = text(floats(moved["net"]["weights"]) - floats(found["net"]["weights"])) if found["net"] else None
+        response = text(floats(moved["response"]) - floats(found["response"])) if found["response"] else None
+        directions.append({"weights": weights, "response": response})
+    model.turn(middle)
+    check_size((1 + model.parts) * len((found["net"] or {}).get("weights", "") + (found["response"] or "")))
+    function = [weight for layer in (model.hidden, model.mixing) for weight in layer.get_weights()]
+    return found | {
+        "controls": [asdict(each) | {"value": each.middle} for each in model.controls],
+        "function": text(*function),
+        "directions": directions,
+    }
+
+
+def check_size(characters: int) -> None:
+    if characters > LARGEST:
+        raise CannotHoldError(f"its weights take {characters / 1e6:.1f} MB, and {LARGEST / 1e6:g} MB is the most")
 
 
 def parts(model: AmpModel) -> tuple[Packed | None, str | None]:
@@ -111,3 +142,7 @@ def text(*arrays: Array) -> str:
     """Little-endian 32-bit floats in base64."""
     flat = np.concatenate([np.ravel(part) for part in arrays])
     return base64.b64encode(flat.astype("<f4").tobytes()).decode()
+
+
+def floats(packed: str) -> Array:
+    return np.frombuffer(base64.b64decode(packed), "<f4")

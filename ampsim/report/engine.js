@@ -41,9 +41,13 @@ function engine() {
 
     open(code) {
       const kernel = compiled(code, this.size) || new PlainKernel(new ArrayBuffer(this.size));
-      for (const [at, values] of this.contents) new values.constructor(kernel.buffer, at, values.length).set(values);
+      written(this.contents, kernel);
       return kernel;
     }
+  }
+
+  function written(contents, { buffer }) {
+    for (const [at, values] of contents) new values.constructor(buffer, at, values.length).set(values);
   }
 
   /** The kernel in WebAssembly; null where the browser lacks its SIMD, or does not let this page have it. */
@@ -184,8 +188,7 @@ function engine() {
     const table = memory.filled(Int32Array.from(addresses));
     const weights = memory.filled(packed(outputs, addresses.length, weight, bias));
     const [rows, blocks] = [addresses.length, padded(outputs) / 4];
-    return (kernel) =>
-      kernel.mix(out.now, out.stride, base.now, base.stride, table, weights, rows, blocks, BLOCK);
+    return (kernel) => kernel.mix(out.now, out.stride, base.now, base.stride, table, weights, rows, blocks, BLOCK);
   }
 
   /** Where the taps of a convolution find their samples: channel by channel of the oldest tap, then of the next. */
@@ -213,7 +216,10 @@ function engine() {
 
   /** What an array of a `.nam` file says of its layers and of its head, in old and in new words. */
   function stated(array) {
-    for (const [key, plain] of [["layer1x1", true], ["head1x1", false]])
+    for (const [key, plain] of [
+      ["layer1x1", true],
+      ["head1x1", false],
+    ])
       if (array[key] && array[key].active !== plain) throw new Error(`its ${key} is one that this page cannot play`);
     const films = Object.keys(array).some((key) => key.endsWith("_film") && array[key] && array[key].active);
     const grouped = ["groups_input", "groups_input_mixin"].some((key) => (array[key] || 1) !== 1);
@@ -227,70 +233,76 @@ function engine() {
       return { dilation, size, gated: gating === "gated", activate: activation(all(array.activation, k)) };
     });
     const head = array.head || { out_channels: array.head_size, bias: array.head_bias };
-    return { ...array, layers, head: { ...head, taps: head.kernel_size || 1 } };
+    return { ...array, layers, head: { ...head, taps: head.kernel_size || 1, dilation: head.head_dilation || 1 } };
   }
 
   /** The WaveNet of `.nam` files; see ampsim/models/wavenet.py. */
   function waveNet(memory, { config, weights }, input) {
     const of = new Weights(weights);
     const arrays = config.layers.map(stated);
-    const widest = Math.max(...arrays.flatMap(({ channels, layers }) => layers.map((l) => channels * (1 + l.gated))));
-    const active = memory.rows(widest);
-    const sums = arrays.map(({ channels, head }) => memory.rows(channels, head.taps - 1));
+    const widths = arrays.flatMap(({ channels, layers }) => layers.map(({ gated }) => (gated ? 2 : 1) * channels));
+    const active = memory.rows(Math.max(...widths));
+    const sums = arrays.map(({ channels, head }) => memory.rows(channels, (head.taps - 1) * head.dilation));
     const output = memory.rows(1);
-    const scale = weights[weights.length - 1];
+    const last = arrays.length - 1;
     const steps = [forgotten(sums[0])];
     const after = [];
     let features = input;
     arrays.forEach(({ channels, layers, head }, number) => {
       const sources = layers.map(({ size, dilation }) => memory.rows(channels, (size - 1) * dilation));
-      const rechannel = of.take(channels * features.count);
-      const { count } = features;
-      steps.push(
-        mixing(memory, sources[0], channels, reach(features, 1, 1), (o, r) => rechannel[o * count + r], () => 0),
-      );
-      layers.forEach(({ size, dilation, gated, activate }, k) => {
-        const [source, wide] = [sources[k], gated ? 2 * channels : channels];
-        const weight = tapWeights(of.take(wide * channels * size), channels, size);
-        const bias = of.take(wide);
-        const mixin = of.take(wide);
-        const addresses = [...reach(source, size, dilation), input.now];
-        steps.push(
-          mixing(memory, active, wide, addresses, (o, r) => (r < channels * size ? weight(o, r) : mixin[o]), (o) => bias[o]),
-          (kernel) => activate(kernel, active.now, channels * BLOCK),
-        );
-        const share = active.now + channels * active.stride;
-        if (gated)
-          steps.push(
-            (kernel) => kernel.squash(share, channels * BLOCK, 0, 1, 1),
-            (kernel) => kernel.multiply(active.now, share, channels * BLOCK),
-          );
-        const sum = sums[number];
-        steps.push((kernel) => kernel.add(sum.now, sum.stride, active.now, active.stride, channels, BLOCK));
-        const residual = of.take(channels * channels);
-        const offset = of.take(channels);
-        const next = sources[k + 1] || memory.rows(channels);
-        const heard = reach({ ...active, count: channels }, 1, 1);
-        features = next;
-        after.push(...remembering(source));
-        if (k + 1 === layers.length && number + 1 === arrays.length) return; // nothing reads the last
-        steps.push(
-          mixing(memory, next, channels, heard, (o, r) => residual[o * channels + r], (o) => offset[o], source),
-        );
+      const [into, sum, aim] = [memory.rows(channels), sums[number], sums[number + 1] || output];
+      steps.push(convolution(memory, of, features, sources[0], channels, { bias: false }));
+      layers.forEach((layer, k) => {
+        const [from, to] = [sources[k], sources[k + 1] || into];
+        steps.push(...layerSteps(memory, of, layer, { channels, input, active, sum, from, to }));
+        after.push(...remembering(from));
       });
-      const outputs = head.out_channels;
-      const weight = tapWeights(of.take(outputs * channels * head.taps), channels, head.taps);
-      const bias = head.bias ? of.take(outputs) : new Float32Array(outputs);
-      const factor = number + 1 === arrays.length ? scale : 1;
-      const heard = reach(sums[number], head.taps, head.head_dilation || 1);
-      steps.push(
-        mixing(memory, sums[number + 1] || output, outputs, heard, (o, r) => factor * weight(o, r), (o) => factor * bias[o]),
-      );
-      after.push(...remembering(sums[number]));
+      const factor = number === last ? weights[weights.length - 1] : 1;
+      steps.push(convolution(memory, of, sum, aim, head.out_channels, { ...head, factor }));
+      after.push(...remembering(sum));
+      features = into;
     });
-    of.take(1);
+    of.take(1); // the factor
     if (of.taken !== weights.length) throw new Error("it has more weights than its layers call for");
     return { steps: [...steps, ...after], output };
+  }
+
+  /** A convolution with the input mixed in, activated, added to the head's sum and, mixed, to what came in. */
+  function layerSteps(memory, of, { size, dilation, gated, activate }, { channels, input, active, sum, from, to }) {
+    const wide = gated ? 2 * channels : channels;
+    const weight = tapWeights(of.take(wide * channels * size), channels, size);
+    const [bias, mixin] = [of.take(wide), of.take(wide)];
+    const addresses = [...reach(from, size, dilation), input.now];
+    const either = (o, r) => (r < channels * size ? weight(o, r) : mixin[o]);
+    const length = channels * BLOCK;
+    const share = active.now + channels * active.stride;
+    const gate = (kernel) => {
+      kernel.squash(share, length, 0, 1, 1);
+      kernel.multiply(active.now, share, length);
+    };
+    return [
+      mixing(memory, active, wide, addresses, either, (o) => bias[o]),
+      (kernel) => activate(kernel, active.now, length),
+      ...(gated ? [gate] : []),
+      (kernel) => kernel.add(sum.now, sum.stride, active.now, active.stride, channels, BLOCK),
+      convolution(memory, of, { ...active, count: channels }, to, channels, { base: from }),
+    ];
+  }
+
+  /** A convolution with weights as `.nam` files have them: (outputs, inputs, taps), then a bias. */
+  function convolution(memory, of, from, to, outputs, { taps = 1, dilation = 1, bias = true, factor = 1, base }) {
+    const weight = tapWeights(of.take(outputs * from.count * taps), from.count, taps);
+    const offset = bias ? of.take(outputs) : new Float32Array(outputs);
+    const addresses = reach(from, taps, dilation);
+    return mixing(
+      memory,
+      to,
+      outputs,
+      addresses,
+      (o, r) => factor * weight(o, r),
+      (o) => factor * offset[o],
+      base,
+    );
   }
 
   /** Dense, conv1d, LSTM and GRU layers one after another, in Keras' layout; see ampsim/models/forms.py. */
@@ -318,7 +330,14 @@ function engine() {
         const activate = activation(name);
         const heard = reach(rows, taps, 1);
         steps.push(
-          mixing(memory, out, outputs, heard, (o, r) => kernelWeights[r * outputs + o], (o) => bias[o]),
+          mixing(
+            memory,
+            out,
+            outputs,
+            heard,
+            (o, r) => kernelWeights[r * outputs + o],
+            (o) => bias[o],
+          ),
           (kernel) => activate(kernel, out.now, outputs * BLOCK),
         );
       }
@@ -404,18 +423,22 @@ function engine() {
   /** A long filter at the cost of a short one, without latency: its spectra by parts of a block, in double precision. */
   class Filter {
     constructor(response) {
-      const bins = BLOCK + 1;
       this.transform = fourier(2 * BLOCK);
+      this.become(response);
+      this.heard = this.parts.map(() => [new Float64Array(BLOCK + 1), new Float64Array(BLOCK + 1)]);
+      this.newest = 0;
+      this.before = new Float32Array(BLOCK);
+      [this.re, this.im] = [new Float64Array(2 * BLOCK), new Float64Array(2 * BLOCK)];
+    }
+
+    /** Another filter of the same length, for what comes and what was heard. */
+    become(response) {
       this.parts = range(Math.ceil(response.length / BLOCK), (part) => {
         const [re, im] = [new Float64Array(2 * BLOCK), new Float64Array(2 * BLOCK)];
         re.set(response.subarray(part * BLOCK, (part + 1) * BLOCK));
         this.transform(re, im);
-        return [re.slice(0, bins), im.slice(0, bins)];
+        return [re.slice(0, BLOCK + 1), im.slice(0, BLOCK + 1)];
       });
-      this.heard = this.parts.map(() => [new Float64Array(bins), new Float64Array(bins)]);
-      this.newest = 0;
-      this.before = new Float32Array(BLOCK);
-      [this.re, this.im] = [new Float64Array(2 * BLOCK), new Float64Array(2 * BLOCK)];
     }
 
     /** A block in place. */
@@ -494,19 +517,77 @@ function engine() {
 
   const NETS = { WaveNet: waveNet, chain };
 
+  /** Where everything of a net lies, and how it is played; of two settings of a model only the contents differ. */
+  function laid({ net }) {
+    const memory = new Memory();
+    const input = memory.rows(1);
+    if (!net) return { memory, input, steps: [], output: input };
+    if (!Object.hasOwn(NETS, net.architecture))
+      throw new Error(`it is a ${net.architecture}, which this page cannot play`);
+    return { memory, input, ...NETS[net.architecture](memory, net, input) };
+  }
+
+  /** What another model of the same shape has to hand to `Amp.become`. */
+  function contents(model) {
+    return { contents: laid(model).memory.contents, response: model.response };
+  }
+
+  /**
+   * A model at a setting, one value a control: a number, or the index of a switch's position. See ampsim/models/packing.py:
+   * weights are those in the middle, and what the controls' function gives beyond its value there of each direction.
+   */
+  function turned(model, setting) {
+    if (!model.controls) return model;
+    const [before, now] = [model.controls.map(({ value }) => value), setting].map((values) => mixOf(model, values));
+    const at = (middle, name) => {
+      const moved = Float64Array.from(middle);
+      model.directions.forEach((direction, k) => {
+        const by = now[k] - before[k];
+        for (let n = 0; n < moved.length; n++) moved[n] += by * direction[name][n];
+      });
+      return Float32Array.from(moved);
+    };
+    const { net, response } = model;
+    return {
+      ...model,
+      net: net && { ...net, weights: at(net.weights, "weights") },
+      response: response && at(response, "response"),
+    };
+  }
+
+  /** What a net of one hidden layer makes of a setting: how much of each direction. */
+  function mixOf({ controls, directions, function: weights }, setting) {
+    const seen = controls.flatMap(({ low, high, positions }, k) =>
+      positions.length
+        ? positions.map((_, place) => Number(place === setting[k]))
+        : [(2 * (setting[k] - low)) / (high - low) - 1],
+    );
+    const parts = directions.length;
+    const units = (weights.length - parts) / (seen.length + 1 + parts);
+    const of = new Weights(weights);
+    const layer = (inputs, outputs) => {
+      const [kernel, bias] = [of.take(inputs.length * outputs), of.take(outputs)];
+      return range(outputs, (o) => inputs.reduce((sum, x, k) => sum + x * kernel[k * outputs + o], bias[o]));
+    };
+    return layer(layer(seen, units).map(Math.tanh), parts).map((value) => value / Math.sqrt(parts));
+  }
+
   /** A model, as after silence. Its output lags by its `lookahead`. */
   class Amp {
     /** model: its net and its filter, of which one may be null, with weights as Float32Arrays; code: kernel.wasm. */
     constructor({ net, response, silence }, code) {
-      const memory = new Memory();
-      this.input = memory.rows(1);
-      const build = net ? NETS[net.architecture] : () => ({ steps: [], output: this.input });
-      if (!build) throw new Error(`it is a ${net.architecture}, which this page cannot play`);
-      Object.assign(this, build(memory, net, this.input));
+      const { memory, ...own } = laid({ net });
+      Object.assign(this, own);
       this.kernel = memory.open(code);
       this.filter = response && new Filter(response);
       const block = new Float32Array(BLOCK);
       for (let played = 0; played < silence; played += BLOCK) this.play(block.fill(0));
+    }
+
+    /** Another model of the same shape (`contents`), which goes on from what this one has heard. */
+    become({ contents, response }) {
+      written(contents, this.kernel);
+      if (this.filter) this.filter.become(response);
     }
 
     /** A block of input, (BLOCK,), becomes the model's output in place. */
@@ -552,5 +633,5 @@ function engine() {
     return block.reduce((most, sample) => Math.max(most, Math.abs(sample)), 0);
   }
 
-  return { Amp, Stage, BLOCK, fourier };
+  return { Amp, Stage, BLOCK, contents, fourier, turned };
 }

@@ -632,7 +632,11 @@ refresh();
 decoded(signals, [...document.querySelectorAll("script.audio")], rate)
   .then((made) => {
     buffers = made;
-    if (AMP) amp.offer(samplesOf(0).map((sample) => signals[0].scale * sample), rate);
+    if (AMP)
+      amp.offer(
+        samplesOf(0).map((sample) => signals[0].scale * sample),
+        rate,
+      );
     for (const button of document.querySelectorAll("#play, #start-abx, #start-mushra")) button.disabled = false;
     new ResizeObserver(draw).observe($("stack"));
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);

@@ -14,7 +14,10 @@ function audioThread(Stage, BLOCK) {
       this.settings = settings;
       this.block = new Float32Array(BLOCK);
       [this.blocks, this.peaks] = [0, [0, 0]];
-      this.port.onmessage = ({ data }) => (this.settings = data);
+      this.port.onmessage = ({ data: { settings, other } }) => {
+        if (settings) this.settings = settings;
+        if (other) this.stage.amp.become(other);
+      };
     }
 
     process([channels], [[output]]) {
@@ -34,21 +37,24 @@ function audioThread(Stage, BLOCK) {
 }
 
 function ampPlayer({ models: packed, missing, kernel }) {
-  const { Stage, BLOCK } = engine();
+  const { Stage, BLOCK, contents, turned } = engine();
   const SLICE_MS = 25; // of rendering, before the page gets a turn
   const TRIAL_S = 0.25; // of playing, which tells how fast this machine is
   const ENOUGH = 1.5; // times real time, below which live playing drops out
-  const LARGEST_WAV = 300e6; // bytes: half an hour of stereo, which a browser decodes in one piece
-  const LARGEST_OTHER = 30e6; // compressed, ten times as long
+  // Bytes by how a file begins, half an hour of stereo or so: a browser decodes it in one piece.
+  const LARGEST = { RIFF: 300e6, FORM: 300e6, fLaC: 150e6 };
+  const LARGEST_OTHER = 30e6; // compressed
   const FLOOR_DB = -60;
   const PAGE_BLOCK = 1024; // samples at a time on the page's own thread
 
   const models = packed.map(unpacked);
   const code = kernel ? bytes(kernel) : null;
   const speeds = new Map();
+  const settingOf = new Map(models.map((each) => [each, (each.controls || []).map(({ value }) => value)]));
+  let current = null; // the chosen model at its setting
   let source = null; // { name, decode, buffer } of a file, or { name, live: true }
   let sounding = null; // what plays now: { context, node, from, stream, began }
-  let starting = 0; // how many starts were asked for: the newest counts
+  let [choosing, starting] = [0, 0]; // how often each was asked for: the newest counts
   let rendering = null;
   let result = ""; // the address of what was rendered
   let restingAt = 0; // seconds of the file
@@ -67,12 +73,24 @@ function ampPlayer({ models: packed, missing, kernel }) {
     return {
       ...facts,
       net: net && { ...net, weights: floats(net.weights) },
-      response: response === null ? null : floats(response),
+      response: response && floats(response),
+      ...(facts.controls && {
+        function: floats(facts.function),
+        directions: facts.directions.map((each) => ({
+          weights: each.weights && floats(each.weights),
+          response: each.response && floats(each.response),
+        })),
+      }),
     };
   }
 
-  function model() {
+  function chosenModel() {
     return models[Number($("amp-model").value) || 0];
+  }
+
+  function model() {
+    if (!current || current.name !== chosenModel().name) current = turned(chosenModel(), settingOf.get(chosenModel()));
+    return current;
   }
 
   function gain(id) {
@@ -108,6 +126,7 @@ function ampPlayer({ models: packed, missing, kernel }) {
   // ---- What is played ----
 
   async function choose(chosen) {
+    const turn = ++choosing;
     stop();
     cancel();
     restingAt = 0;
@@ -116,6 +135,7 @@ function ampPlayer({ models: packed, missing, kernel }) {
     $("amp-source").textContent = `Reading ${chosen.name} …`;
     await attempt(async () => {
       if (chosen.decode) chosen.buffer = await chosen.decode(model().sampleRate);
+      if (turn !== choosing) return;
       $("amp-speed").textContent = listedSpeed();
       source = chosen;
     });
@@ -126,10 +146,11 @@ function ampPlayer({ models: packed, missing, kernel }) {
     return {
       name: file.name,
       decode: async (rate) => {
-        const wave = (await file.slice(0, 4).text()) === "RIFF";
-        const most = wave ? LARGEST_WAV : LARGEST_OTHER;
+        const most = LARGEST[await file.slice(0, 4).text()] || LARGEST_OTHER;
         if (file.size > most)
-          throw new Error(`${file.name} is larger than ${most / 1e6} MB: cut it, or use ampsim render for files of any length.`);
+          throw new Error(
+            `${file.name} is larger than ${most / 1e6} MB: cut it, or use ampsim render for files of any length.`,
+          );
         try {
           return await new OfflineAudioContext(1, 1, rate).decodeAudioData(await file.arrayBuffer());
         } catch {
@@ -148,22 +169,22 @@ function ampPlayer({ models: packed, missing, kernel }) {
   }
 
   /** How many times faster than real time this machine plays a model; found out once. */
-  function speed(current) {
-    if (!speeds.has(current)) {
-      const stage = new Stage(current, code);
+  function speed(played) {
+    if (!speeds.has(played)) {
+      const stage = new Stage(played, code);
       const block = new Float32Array(BLOCK);
-      const most = (TRIAL_S * current.sampleRate) / BLOCK;
+      const most = (TRIAL_S * played.sampleRate) / BLOCK;
       const began = performance.now();
       const elapsed = () => Math.max(1e-4, (performance.now() - began) / 1000);
       let blocks = 0;
       for (; blocks < most && elapsed() < 4 * TRIAL_S; blocks++) stage.play(block.fill(1e-3), settings());
-      speeds.set(current, { fast: stage.amp.kernel.fast, times: (blocks * BLOCK) / current.sampleRate / elapsed() });
+      speeds.set(played, { fast: stage.amp.kernel.fast, times: (blocks * BLOCK) / played.sampleRate / elapsed() });
     }
-    return speeds.get(current);
+    return speeds.get(played);
   }
 
   function listedSpeed() {
-    const { times, fast } = speed(model());
+    const { times, fast } = speed(chosenModel());
     return [
       `This machine plays the model ${times.toFixed(times < 3 ? 1 : 0)} times faster than real time.`,
       times < ENOUGH ? "Live playing will drop out; rendering works." : "",
@@ -178,11 +199,12 @@ function ampPlayer({ models: packed, missing, kernel }) {
     const turn = ++starting;
     document.dispatchEvent(new Event("amp-starts"));
     await attempt(async () => {
-      const current = model();
-      const context = new AudioContext({ sampleRate: current.sampleRate, latencyHint: "interactive" });
+      const played = model();
+      const context = new AudioContext({ sampleRate: played.sampleRate, latencyHint: "interactive" });
       const made = { context, stream: null };
+      context.resume(); // at once, while the browser still knows of the click
       try {
-        await connected(made, current);
+        await connected(made, played);
       } catch (error) {
         end(made);
         throw error;
@@ -193,16 +215,16 @@ function ampPlayer({ models: packed, missing, kernel }) {
     refresh();
   }
 
-  async function connected(made, current) {
+  async function connected(made, played) {
     const { context } = made;
-    await onAudioThread(made, current).catch(() => onPageThread(made, current));
+    await onAudioThread(made, played).catch(() => onPageThread(made, played));
     made.node.connect(context.destination);
     if (source.live) await connectInput(made);
     else connectFile(made, restingAt);
     await context.resume();
   }
 
-  async function onAudioThread(made, current) {
+  async function onAudioThread(made, played) {
     const text = `const { Stage, BLOCK } = (${engine})();\n(${audioThread})(Stage, BLOCK);`;
     const address = URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
     try {
@@ -212,19 +234,20 @@ function ampPlayer({ models: packed, missing, kernel }) {
     }
     made.node = new AudioWorkletNode(made.context, "amp", {
       outputChannelCount: [1],
-      processorOptions: { model: current, code, settings: settings() },
+      processorOptions: { model: played, code, settings: settings() },
     });
     made.node.port.onmessage = ({ data }) => metered(data);
     made.node.onprocessorerror = () => {
       stop();
       trouble("The audio thread stopped: the model cannot be played live here. Rendering a file works.");
     };
-    made.set = () => made.node.port.postMessage(settings());
+    made.set = () => made.node.port.postMessage({ settings: settings() });
+    made.turn = () => made.node.port.postMessage({ other: contents(model()) });
     made.waits = 0;
   }
 
-  function onPageThread(made, current) {
-    const stage = new Stage(current, code);
+  function onPageThread(made, played) {
+    const stage = new Stage(played, code);
     let levels = settings();
     made.node = made.context.createScriptProcessor(PAGE_BLOCK, 2, 1);
     made.node.onaudioprocess = ({ inputBuffer, outputBuffer }) => {
@@ -236,7 +259,8 @@ function ampPlayer({ models: packed, missing, kernel }) {
       metered([0, 1].map((k) => Math.max(...peaks.map((pair) => pair[k]))));
     };
     made.set = () => (levels = settings());
-    made.waits = (2 * PAGE_BLOCK) / current.sampleRate; // one block is filled while the one before is played
+    made.turn = () => stage.amp.become(contents(model()));
+    made.waits = (2 * PAGE_BLOCK) / played.sampleRate; // one block is filled while the one before is played
   }
 
   async function connectInput(made) {
@@ -244,7 +268,9 @@ function ampPlayer({ models: packed, missing, kernel }) {
     const device = $("amp-device").value;
     const wanted = { ...off, channelCount: { ideal: 2 }, ...(device && { deviceId: { exact: device } }) };
     if (!navigator.mediaDevices)
-      throw new Error("This browser gives a page from this address no audio input: open it from disk, or from this machine.");
+      throw new Error(
+        "This browser gives a page from this address no audio input: open it from disk, or from this machine.",
+      );
     try {
       made.stream = await navigator.mediaDevices.getUserMedia({ audio: wanted });
     } catch (error) {
@@ -253,7 +279,12 @@ function ampPlayer({ models: packed, missing, kernel }) {
           "none can have it: open listen.html from disk.",
       );
     }
-    made.from = made.context.createMediaStreamSource(made.stream); // which Firefox only does at the input's own rate
+    try {
+      made.from = made.context.createMediaStreamSource(made.stream);
+    } catch {
+      const rate = made.context.sampleRate.toLocaleString("en");
+      throw new Error(`This browser gives the audio input only at its own rate: set the interface to ${rate} Hz.`);
+    }
     made.from.connect(made.node);
     const inputs = (await navigator.mediaDevices.enumerateDevices()).filter(({ kind }) => kind === "audioinput");
     const [track] = made.stream.getAudioTracks();
@@ -262,7 +293,9 @@ function ampPlayer({ models: packed, missing, kernel }) {
       stop();
       trouble("The audio input is gone: connect it again, then play.");
     };
-    $("amp-device").replaceChildren(...inputs.map((each, k) => h("option", { value: each.deviceId }, each.label || `input ${k + 1}`)));
+    $("amp-device").replaceChildren(
+      ...inputs.map((each, k) => h("option", { value: each.deviceId }, each.label || `input ${k + 1}`)),
+    );
     $("amp-device").value = deviceId;
     show("amp-device", inputs.length > 1);
     show("amp-channel", (channelCount || 1) > 1);
@@ -379,11 +412,11 @@ function ampPlayer({ models: packed, missing, kernel }) {
     rendering = own;
     refresh();
     await attempt(async () => {
-      const [current, levels, { name, buffer }] = [model(), settings(), source];
+      const [played, levels, { name, buffer }] = [model(), settings(), source];
       const samples = buffer.getChannelData(Math.min(levels.channel, buffer.numberOfChannels - 1));
-      const parts = [waveHead(samples.length, current.sampleRate)];
+      const parts = [waveHead(samples.length, played.sampleRate)];
       let [done, most] = [0, 0];
-      for await (const piece of rendered(samples, current, levels)) {
+      for await (const piece of rendered(samples, played, levels)) {
         if (own.cancelled) return;
         parts.push(piece);
         done += piece.length;
@@ -391,20 +424,21 @@ function ampPlayer({ models: packed, missing, kernel }) {
         $("amp-progress").value = done / samples.length;
       }
       if (!Number.isFinite(most)) throw new Error("The model plays no numbers on this input: lower the input gain.");
-      finished(new Blob(parts, { type: "audio/wav" }), name, current, most);
+      finished(new Blob(parts, { type: "audio/wav" }), name, played, most);
     });
     if (rendering === own) rendering = null;
     refresh();
   }
 
-  function finished(blob, name, current, most) {
+  function finished(blob, name, played, most) {
     result = URL.createObjectURL(blob);
     $("amp-result").hidden = false;
     $("amp-audio").src = result;
     $("amp-download").href = result;
     const stem = name.replace(/\.\w{1,5}$/, "");
-    $("amp-download").download = `${stem} - ${current.name}.wav`.replace(/[^\p{L}\p{N} ._=+()-]/gu, "_");
-    const above = most > 1 ? ": above full scale, which this file holds (32-bit float); turn the output gain down for others" : "";
+    $("amp-download").download = `${stem} - ${listedModel(played)}.wav`.replace(/[^\p{L}\p{N} .,_=+()-]/gu, "_");
+    const above =
+      most > 1 ? ": above full scale, which this file holds (32-bit float); turn the output gain down for others" : "";
     $("amp-peak").textContent = `Peak ${shownDb(most)}${above}.`;
   }
 
@@ -441,16 +475,22 @@ function ampPlayer({ models: packed, missing, kernel }) {
   function placed() {
     $("amp-time").textContent = clock(position());
     $("amp-seek").value = position();
-    if (!sounding) return ($("amp-latency").textContent = "");
+    $("amp-latency").textContent = sounding ? listedLatency() : "";
+  }
+
+  function listedLatency() {
     const { baseLatency = 0, outputLatency = 0 } = sounding.context;
     const parts = [
       ["of the audio output", baseLatency + outputLatency],
       ["of the model, which hears the future", model().lookahead / model().sampleRate],
-      ["of the page's own thread, since this browser gives this address no audio thread (a local server has one)", sounding.waits],
+      [
+        "of the page's own thread, since this browser gives this address no audio thread (a local server has one)",
+        sounding.waits,
+      ],
     ].filter(([, seconds]) => seconds);
     const told = parts.map(([what, seconds]) => `${(1000 * seconds).toFixed(1)} ${what}`).join(", ");
     const sum = parts.reduce((all, [, seconds]) => all + 1000 * seconds, 0);
-    $("amp-latency").textContent = `Latency ${sum.toFixed(1)} ms: ${told}${source.live ? "; the input adds its own" : ""}.`;
+    return `Latency ${sum.toFixed(1)} ms: ${told}${source.live ? "; the input adds its own" : ""}.`;
   }
 
   function show(id, there) {
@@ -479,6 +519,42 @@ function ampPlayer({ models: packed, missing, kernel }) {
 
   // ---- Controls ----
 
+  /** A model's name, with the setting of its controls. */
+  function listedModel({ name, controls = [] }) {
+    const setting = controls.map(
+      (control, k) => `${control.name} ${listedValue(control, settingOf.get(chosenModel())[k])}`,
+    );
+    return setting.length ? `${name} (${setting.join(", ")})` : name;
+  }
+
+  function listedValue({ positions }, value) {
+    return positions.length ? positions[value] : `${Number(value.toFixed(2))}`;
+  }
+
+  /** A slider for a knob of the amp, a list for a switch. */
+  function knob(control, k) {
+    const { name, low, high, positions } = control;
+    const setting = settingOf.get(chosenModel());
+    const shown = h("output", {}, positions.length ? "" : listedValue(control, setting[k]));
+    const turning = positions.length
+      ? h("select", {}, ...positions.map((each, place) => h("option", { value: place }, each)))
+      : h("input", { type: "range", min: low, max: high, step: (high - low) / 200 });
+    turning.value = setting[k];
+    turning.oninput = () => {
+      setting[k] = Number(turning.value);
+      if (!positions.length) shown.textContent = listedValue(control, setting[k]);
+      current = null;
+      if (sounding) sounding.turn();
+    };
+    return h("label", { class: "level" }, name, turning, shown);
+  }
+
+  function showKnobs() {
+    const { controls = [] } = chosenModel() || {};
+    $("amp-knobs").hidden = !controls.length;
+    $("amp-knobs").replaceChildren(...controls.map(knob));
+  }
+
   function mount() {
     $("amp").hidden = !models.length && !missing.length;
     $("amp-player").hidden = !models.length;
@@ -486,6 +562,7 @@ function ampPlayer({ models: packed, missing, kernel }) {
     $("amp-play").append(playIcon());
     $("amp-model").append(...models.map(({ name }, k) => h("option", { value: k }, name)));
     show("amp-model", models.length > 1);
+    showKnobs();
     $("amp-choose").onclick = () => $("amp-file").click();
     $("amp-file").onchange = () => {
       if ($("amp-file").files.length) choose(ofFile($("amp-file").files[0]));
@@ -501,7 +578,15 @@ function ampPlayer({ models: packed, missing, kernel }) {
     };
     for (const id of ["amp-input", "amp-output", "amp-channel"]) $(id).oninput = changed;
     $("amp-device").onchange = start;
-    $("amp-model").onchange = () => (source ? choose(source) : null);
+    $("amp-model").onchange = () => {
+      const [playing, place] = [Boolean(sounding), position()];
+      showKnobs();
+      if (!source) return;
+      choose(source).then(() => {
+        restingAt = place;
+        if (playing) start();
+      });
+    };
     $("amp-render").onclick = render;
     $("amp-cancel").onclick = cancel;
     $("amp-audio").onplay = stop;
@@ -537,7 +622,7 @@ function ampPlayer({ models: packed, missing, kernel }) {
 
   mount();
   const state = () => ({ source, sounding, rendering, result });
-  return { choose, model, models, offer, onAudioThread, rendered, settings, state, stop };
+  return { choose, code, model, models, offer, onAudioThread, rendered, settings, state, stop };
 }
 
 const amp = ampPlayer(JSON.parse($("amps").textContent));

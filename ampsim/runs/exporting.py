@@ -49,7 +49,7 @@ def take_out(
     # Of the weights that were kept, and not of the last epoch.
     scores |= {key.removeprefix("best_"): value for key, value in metrics.items() if key.startswith("best_validation_")}
     model = load_model(tracked, setting)
-    if any(format.name != "keras" for format in chosen):
+    if not all(format.keeps_controls for format in chosen):
         refuse_unset(model)
     name = f"{tracked.name} ({named_setting(setting)})" if setting else tracked.name
     exports = export(
@@ -59,7 +59,7 @@ def take_out(
         Details(**{"name": name, "scores": scores, **stated_levels(tracked), **details}),
         overwrite=overwrite,
         inputs=[tracked.file("model.keras"), *recorded(tracked)],
-        excerpt=None if setting else excerpt(tracked),  # which is of many settings
+        excerpt=None if setting or model.controls else excerpt(tracked),  # which is of many settings
         late=late,
     )
     with tempfile.TemporaryDirectory() as folder:

@@ -51,3 +51,27 @@ def test_a_model_that_is_too_large_is_refused(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(packing, "LARGEST", 1000)
     with pytest.raises(CannotHoldError, match=r"its weights take 0\.0 MB, and 0\.001 MB is the most"):
         packed(built(models.WaveNet(channels=4, dilations=[[1, 2, 4, 8]], sample_rate=RATE)))
+
+
+@pytest.mark.parametrize("conditioning", ["weights", "film", "bias"])
+def test_weights_follow_the_controls_in_a_straight_line(conditioning: str):
+    """Those of any setting, from those in the middle and the directions, are what packing the plain model there gives."""
+    net = {"_target_": "ampsim.models.WaveNetCab", "channels": 2, "layers": 2, "taps": 9}
+    controls = {"gain": [0, 10], "bright": ["off", "on"]}
+    model = models.Controlled(net=net, controls=controls, parts=2, conditioning=conditioning, sample_rate=RATE)
+    model.build()
+    random = np.random.default_rng(1)
+    for direction in model.directions:
+        direction.assign(random.normal(size=direction.shape))
+    held = packed(model)
+    assert [(each["name"], each["value"]) for each in held["controls"]] == [("gain", 5.0), ("bright", 0.0)]
+    middle = model.mix().numpy()
+    plain = packed(model.at([9, 1]))
+    moved = model.mix().numpy() - middle
+    for part, wanted in (("weights", plain["net"]["weights"]), ("response", plain["response"])):
+        base = packing.floats(held["net"]["weights"] if part == "weights" else held["response"])
+        directions = np.stack([packing.floats(each[part]) for each in held["directions"]])
+        np.testing.assert_allclose(base + moved @ directions, packing.floats(wanted), atol=2e-6)
+    function = packing.floats(held["function"])
+    weights = [part for layer in (model.hidden, model.mixing) for part in layer.get_weights()]
+    np.testing.assert_array_equal(function, np.concatenate([np.ravel(part) for part in weights]))

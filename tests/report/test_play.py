@@ -1,5 +1,6 @@
 """The model in the page, in a real browser: it plays the samples that Python plays, live and rendered."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -280,6 +281,27 @@ def test_from_disk_it_plays_on_the_pages_own_thread(chromium: Chrome, folder: Pa
     complaints(chromium)  # of the thread that it does not get
 
 
+def test_in_mlflows_sandbox_files_are_played_and_the_input_is_refused(chromium: Chrome, address: str, folder: Path):
+    """MLflow shows a page as a blob in a frame that may run scripts and nothing else."""
+    quoted = json.dumps((folder / "amp.html").read_text(encoding="utf-8")).replace("<", "\\u003c")
+    frame = '<iframe sandbox="allow-scripts" width="1200" height="800"></iframe>'
+    blob = f'URL.createObjectURL(new Blob([{quoted}], {{ type: "text/html" }}))'
+    host = f"<!DOCTYPE html>{frame}<script>document.querySelector('iframe').src = {blob};</script>"
+    (folder / "host.html").write_text(host, encoding="utf-8")
+    chromium.get(f"{address}/host.html")
+    chromium.switch_to.frame(0)
+    try:
+        drop(chromium, folder / "riff.wav")
+        chromium.find_element(By.ID, "amp-play").click()
+        until(lambda: chromium.execute_script(SOUNDING))
+        assert "own thread" not in text(chromium, "amp-latency")
+        chromium.find_element(By.ID, "amp-live").click()
+        until(lambda: chromium.execute_script("return !$('amp-trouble').hidden"))
+        assert "open listen.html from disk" in text(chromium, "amp-trouble")
+    finally:
+        chromium.switch_to.default_content()
+
+
 def test_without_audio_input_the_reason_is_told(driver: Chrome):
     driver.execute_script(
         "navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('Permission denied', 'NotAllowedError'))"
@@ -288,6 +310,72 @@ def test_without_audio_input_the_reason_is_told(driver: Chrome):
     until(lambda: driver.execute_script("return !$('amp-trouble').hidden"))
     assert "The browser gave no audio input (Permission denied)" in text(driver, "amp-trouble")
     assert driver.execute_script("return amp.state().sounding === null")
+
+
+# ---- controls ----
+
+
+@pytest.fixture(scope="module")
+def controlled() -> models.Controlled:
+    keras.utils.set_random_seed(4)
+    random = np.random.default_rng(6)
+    net = {"_target_": "ampsim.models.WaveNetCab", "channels": 4, "layers": 3, "taps": 200, "tail": 30}
+    model = models.Controlled(net=net, controls={"gain": [0, 10], "bright": ["off", "on"]}, parts=3, sample_rate=RATE)
+    model.build()
+    model.fit_levels(0.1, 0.2)
+    for direction in model.directions:
+        direction.assign(random.normal(scale=0.2, size=direction.shape))
+    return model
+
+
+@pytest.fixture
+def knobs(driver: Chrome, controlled: models.Controlled, address: str, folder: Path) -> Chrome:
+    text = amp_page("My amp", playable({"amp": controlled}), about="with controls")
+    (folder / "knobs.html").write_text(text, encoding="utf-8")
+    driver.get(f"{address}/knobs.html")
+    return driver
+
+
+def test_a_models_controls_are_turned(knobs: Chrome, controlled: models.Controlled, folder: Path, tmp_path: Path):
+    labels = [each.text.split("\n")[0] for each in knobs.find_elements(By.CSS_SELECTOR, "#amp-knobs label")]
+    assert [label.split(" ")[0] for label in labels] == ["gain", "bright"]
+    drop(knobs, folder / "riff.wav")
+    (tmp_path / "middle").mkdir()
+    _, found, _ = downloaded(knobs, tmp_path / "middle")
+    assert_allclose(found, expected(controlled.at([5, 0])), atol=1e-5)
+    turn = "const [place, value] = arguments; const each = $('amp-knobs').querySelectorAll('input, select')[place];"
+    turn += "each.value = value; each.dispatchEvent(new Event('input'))"
+    knobs.execute_script(turn, 0, "8.5")
+    knobs.execute_script(turn, 1, "1")
+    (tmp_path / "turned").mkdir()
+    path, found, _ = downloaded(knobs, tmp_path / "turned")
+    wanted = expected(controlled.at([8.5, 1]))
+    assert np.abs(wanted - expected(controlled.at([5, 0]))).max() > 0.01
+    assert_allclose(found, wanted, atol=1e-5)
+    assert path.name == "riff - amp (gain 8.5, bright on).wav"
+
+
+def test_controls_are_turned_while_it_plays(knobs: Chrome, controlled: models.Controlled, folder: Path):
+    """On after some silence, which takes what was heard before out of the net: then it is the model of that setting."""
+    script = """
+      const { Amp, BLOCK, contents, turned } = engine();
+      const [samples, code] = [Float32Array.from(arguments[0]), arguments[1] ? amp.code : null];
+      const made = new Amp(amp.models[0], code);
+      made.play(new Float32Array(BLOCK).fill(0.3));
+      made.become(contents(turned(amp.models[0], [2, 1])));
+      for (let k = 0; k < 4; k++) made.play(new Float32Array(BLOCK));
+      for (let at = 0; at < samples.length; at += BLOCK) made.play(samples.subarray(at, at + BLOCK));
+      return Array.from(samples);"""
+    length = 20 * 128
+    for fast in (True, False):
+        found = knobs.execute_script(script, INPUT[:length].tolist(), fast)
+        assert_allclose(found, expected(controlled.at([2, 1]))[:length], atol=1e-5)
+    drop(knobs, folder / "riff.wav")
+    knobs.find_element(By.ID, "amp-play").click()
+    until(lambda: knobs.execute_script(SOUNDING))
+    knobs.execute_script("const knob = $('amp-knobs').querySelector('input'); knob.value = 9; knob.oninput()")
+    until(lambda: knobs.execute_script(SOUNDING))
+    knobs.find_element(By.ID, "amp-play").click()
 
 
 # ---- in the page to listen with ----
