@@ -733,7 +733,7 @@ def swept(plan: "Plan", *, command: str, notice: Notice, progress: Callable[["St
     jobs = [job(*each) for each in zip(plan.jobs, plan.configs, strict=True)]
     keep = None
     if plan.folder:
-        from ampsim.comparing import captures
+        from ampsim.pages import captures
 
         found = captures.diagnoses({job.name: job.config["data"] for job in jobs}, notice)
         keep = partial(captures.keep, found=found, notice=notice)

@@ -17,7 +17,7 @@ ROWS = [
     {"training"},
     {"doctor", "report", "export", "testing"},
     {"runs"},
-    {"comparing", "studies"},
+    {"comparing", "pages", "studies"},
     {"judging"},
     {"api", "cli"},  # the same, for a notebook and for a terminal
 ]

@@ -15,10 +15,12 @@ WINGS: dict[str, set[str]] = {
     "report": {"votes", "compare", *JUDGING},
     "export": {"export", "register"},
     "comparing": {"compare", *JUDGING},
+    "pages": set(),
     "judging": JUDGING,
     "studies": set(),
 }
-GONE_TOO = {"report": ["comparing", "judging", "studies"], "comparing": ["judging", "studies"]}  # what is built on it
+ABOVE = ["judging", "pages", "studies"]
+GONE_TOO = {"report": ["comparing", *ABOVE], "comparing": ABOVE}  # what is built on it
 SMALL = [
     "model=fir",
     "model.taps=32",

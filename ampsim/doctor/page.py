@@ -7,14 +7,12 @@ import math
 from collections.abc import Iterator
 from dataclasses import asdict
 from html import escape
-from importlib import resources
-from string import Template
 from typing import Any
 
 from ampsim import __version__
 from ampsim.doctor.response import BANDS_HZ
-from ampsim.files import content_policy
 from ampsim.recordings.findings import Diagnosis, Finding, Severity
+from ampsim.report.document import document
 from ampsim.signals.audio import clock
 
 WORDS: dict[Severity, str] = {"error": "error", "warning": "warning", "note": "remark"}  # a note is what a guitar plays
@@ -38,21 +36,35 @@ def summary(found: Diagnosis) -> str:
     return f"{clock(found.duration_s)} at {found.sample_rate:,} Hz: {counts or 'nothing to mend'}"
 
 
+STYLE = """
+:root { --error: #b3261e; --warning: #9a6700; --note: #0b5cad; --ok: #2f7d32; }
+@media (prefers-color-scheme: dark) {
+  :root { --error: #ff8a80; --warning: #ffc857; --note: #8ab8ff; --ok: #7fd18b; }
+  img { filter: invert(1) hue-rotate(180deg); }
+}
+body { max-width: 46rem; }
+ul { list-style: none; padding: 0; margin: 0; }
+li { border-left: 4px solid; padding: 0.1rem 0 0.1rem 0.7rem; margin: 0.6rem 0; overflow-wrap: anywhere; }
+li b { text-transform: uppercase; font-size: 0.75rem; letter-spacing: 0.05em; }
+li span { color: var(--ink); }
+li em { display: block; color: var(--muted); font-style: normal; }
+.error { color: var(--error); } .warning { color: var(--warning); } .note { color: var(--note); } .ok { color: var(--ok); }
+figure { margin: 1.5rem 0; } figcaption { color: var(--muted); } img { width: 100%; }
+"""
+
+
 def as_html(found: Diagnosis) -> str:
     """The page; whatever comes from a file's name is escaped."""
-    template = resources.files("ampsim.doctor").joinpath("page.html").read_text(encoding="utf-8")
-    style = template.partition("<style>")[2].partition("</style>")[0]
-    return Template(template).substitute(
-        policy=content_policy(style),
-        title=escape(found.name),
-        summary=escape(summary(found)),
-        findings="\n".join(map(item, found.findings)),
-        figures="\n".join(
-            f"<figure>{image(figure)}<figcaption>{escape(text)}</figcaption></figure>"
-            for figure, text in figures(found)
-        ),
-        version=__version__,
+    pictures = "\n".join(
+        f"<figure>{image(figure)}<figcaption>{escape(text)}</figcaption></figure>" for figure, text in figures(found)
     )
+    body = [
+        f'<header class="top"><h1>{escape(found.name)}</h1><p class="muted">{escape(summary(found))}</p></header>',
+        f"<main><section><ul>{''.join(map(item, found.findings))}</ul></section>",
+        f"<section><h2>Pictures</h2>{pictures}</section></main>",
+        f'<footer class="muted">ampsim {__version__}</footer>',
+    ]
+    return document(found.name, "\n".join(body), style=STYLE)
 
 
 def item(finding: Finding) -> str:
