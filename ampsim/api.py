@@ -810,6 +810,17 @@ class Comparison:
         comparison.write(self.store, self.ranking, folder, title=self.title)
         return [folder / name for name in comparison.FILES]
 
+    def page(self, path: str | Path, *, overwrite: bool = False) -> Path:
+        """The study page as an HTML file: a table to sort and filter, effects, scores against each other, learning curves, and
+        the sound of the best; that of others is linked to where it lies in the store.
+
+        Raises:
+            AmpsimError: the file exists or cannot be written.
+        """
+        from ampsim.pages import study
+
+        return study.write(self.store, self.ranking, path, title=self.title, overwrite=overwrite)
+
     def _repr_html_(self) -> str:
         notes = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in self.sentences)
         return f"<h3>{html.escape(self.title)}</h3>{self.to_pandas().to_html(index=False)}<ul>{notes}</ul>"

@@ -71,7 +71,8 @@ class Compare(StoreOptions):
     runs: str = option("", "or single runs, a,b,c: each an id, a name or last")
     metric: str = option("esr", "the score to rank by, as named by `ampsim evaluate`")
     output: str = option("", "a folder for the table (CSV), the figure (PNG) and a summary (Markdown)")
-    overwrite: bool = option(False, "overwrite the files in that folder")
+    html: str = option("", "write the study page, to sort, filter, draw and listen, to this HTML file")
+    overwrite: bool = option(False, "overwrite these files")
 
 
 @dataclass(frozen=True, kw_only=True)
