@@ -30,6 +30,7 @@ OWNERS = {
     "omegaconf": {"config", "studies", "cli"},
     "optuna": {"studies"},
     "matplotlib": {"report", "doctor", "api", "comparing"},
+    "plotly": {"pages"},
     "rich": {"cli"},
     "soundfile": {"signals", "models"},
 }

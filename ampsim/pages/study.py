@@ -15,7 +15,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from html import escape
-from importlib import resources
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -27,8 +26,8 @@ from ampsim import AmpsimError, __version__
 from ampsim.comparing.comparison import best_of, describe, listened, rows, scores_of, sentences
 from ampsim.comparing.ranking import Difference, Group, Ranking, Trial, natural
 from ampsim.files import expanded, write_text
-from ampsim.metrics.scores import SCORES
-from ampsim.report.document import as_data, document
+from ampsim.metrics.scores import SCORES, larger_is_better
+from ampsim.report.document import as_data, document, filled, own
 from ampsim.report.page import busiest
 from ampsim.report.plots import COLOURS, MODEL_COLOURS
 from ampsim.report.shown import to_pcm
@@ -74,24 +73,30 @@ def page(store: Store, ranking: Ranking, *, title: str, place: Path | None) -> s
     groups = most(ranking.groups)
     trials = [trial for group in groups for trial in group.trials]
     sound = embedded(store, groups, ranking.metric)
-    data = {"title": title, "version": __version__, "made": time.strftime("%Y-%m-%d"), "metric": ranking.metric}
-    data |= {"metrics": metrics(ranking, groups), "factors": factors(ranking, groups)}
-    data |= {"configs": configs(ranking, len(groups)), "runs": runs(store, trials, sound)}
-    data |= {"effects": effects(ranking), "curves": curves(store, trials[:MOST_CURVES])}
-    data |= {"told": sentences(ranking), "notes": notes(ranking, len(trials), len(groups), store)}
-    data |= {"sound": sound.facts, "base": base(store, place), "pictures": PICTURES}
-    data |= {"colours": [COLOURS["prediction"], COLOURS["amp"], *MODEL_COLOURS[1:]]}
+    data: dict[str, Any] = {
+        "title": title,
+        "version": __version__,
+        "made": time.strftime("%Y-%m-%d"),
+        "metric": ranking.metric,
+        "metrics": metrics(ranking, groups),
+        "factors": factors(ranking, groups),
+        "configs": configs(ranking, len(groups)),
+        "runs": runs(store, trials, sound),
+        "effects": effects(ranking),
+        "curves": curves(store, trials[:MOST_CURVES]),
+        "told": sentences(ranking),
+        "notes": notes(ranking, len(trials), len(groups), store),
+        "sound": sound.facts,
+        "base": base(store, place),
+        "pictures": PICTURES,
+        "colours": [COLOURS["prediction"], COLOURS["amp"], *MODEL_COLOURS[1:]],
+    }
     script, packed = library()
     text = json.dumps(finite(data), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     islands = [f'<script type="text/plain" class="{kind}">{each}</script>' for kind, each in sound.islands]
-    body = own("study.html").replace("{{title}}", escape(title)).replace("{{islands}}", "\n".join(islands))
-    body = body.replace("{{data}}", as_data(text)).replace("{{library}}", packed)
-    style = own("study.css")
-    return document(title, body, style=style, scripts=(script, own("study.js")), allowed=ALLOWED)
-
-
-def own(name: str) -> str:
-    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+    parts = {"title": escape(title), "data": as_data(text), "islands": "\n".join(islands), "library": packed}
+    template, style, acts = (own(f"study.{kind}", "ampsim.pages") for kind in ("html", "css", "js"))
+    return document(title, filled(template, parts), style=style, scripts=(script, acts), allowed=ALLOWED)
 
 
 @cache
@@ -118,15 +123,21 @@ def metrics(ranking: Ranking, groups: Sequence[Group]) -> list[dict[str, Any]]:
         if not any(math.isfinite(group.mean(name)) for group in groups):
             continue
         ends = [group.interval(name) for group in groups]
-        described = {"name": name, "title": score.title if score else name, "meaning": score.meaning if score else ""}
-        described |= {"format": score.format if score else "", "ratio": bool(score and score.ratio)}
-        described |= {"better": 1 if score and score.larger_is_better else 0 if score and score.kind == "floor" else -1}
-        described |= {"shown": name == ranking.metric or bool(score and (score.column or score.headline))}
         values = [value for group in groups for value in group.values(name)]
         found.append(
-            described
-            | {"mean": [rounded(group.mean(name)) for group in groups], "values": list(map(rounded, values))}
-            | {"low": [rounded(low) for low, _ in ends], "high": [rounded(high) for _, high in ends]}
+            {
+                "name": name,
+                "title": score.title if score else name,
+                "meaning": score.meaning if score else "",
+                "format": score.format if score else "",
+                "ratio": bool(score and score.ratio),
+                "better": 1 if larger_is_better(name) else 0 if score and score.kind == "floor" else -1,
+                "shown": name == ranking.metric or bool(score and (score.column or score.headline)),
+                "mean": [rounded(group.mean(name)) for group in groups],
+                "low": [rounded(low) for low, _ in ends],
+                "high": [rounded(high) for _, high in ends],
+                "values": list(map(rounded, values)),
+            }
         )
     return found
 
