@@ -7,7 +7,8 @@ const FIRST = 200; // rows at first, and charts with intervals up to as many poi
 const MOST_AXES = 7;
 const SYMBOLS = ["circle", "square", "diamond", "triangle-up", "cross", "x", "star", "triangle-down"];
 const DASHES = ["solid", "dash", "dot", "dashdot", "longdash"];
-const CLASSES = ["#440154", "#3b528b", "#21918c", "#5ec962", "#fde725"]; // viridis, which grows lighter throughout
+// From worst to best, each lighter or darker than the one before, after viridis; none vanishes in its background.
+const CLASSES = { light: ["#b9a000", "#4f9d4f", "#1f8a86", "#3b528b", "#440154"], dark: ["#7a52a0", "#5578b8", "#2fa39d", "#6fd16f", "#fde725"] };
 const metrics = new Map(data.metrics.map((metric) => [metric.name, metric]));
 const main = metrics.get(data.metric);
 // A factor of numbers can be drawn against a score, too.
@@ -47,6 +48,7 @@ function written(metric, value) {
   return before + (plus && value >= 0 ? "+" : "") + text + after;
 }
 
+const capital = (text) => text.slice(0, 1).toUpperCase() + text.slice(1);
 const betterWord = (metric) => (metric.better > 0 ? "higher is better" : metric.better < 0 ? "lower is better" : "");
 /** Plotly reads a few HTML tags in its texts: a name's own are shown as they are. */
 const plain = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
@@ -215,6 +217,7 @@ function makeFilters() {
 let plotly = null;
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
 const narrow = () => document.body.clientWidth < 700;
+const classes = () => CLASSES[dark.matches ? "dark" : "light"];
 const COARSE = window.matchMedia("(pointer: coarse)").matches;
 
 function ink(name) {
@@ -231,7 +234,7 @@ function layout(more) {
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { color: ink("ink"), family: ink("font"), size: 12 },
     margin: { l: 60, r: 16, t: 16, b: 50 },
-    legend: { orientation: "h", y: -0.22, yanchor: "top", itemsizing: "constant" },
+    legend: { orientation: "h", yref: "container", y: 0, yanchor: "bottom", itemsizing: "constant" },
     dragmode: COARSE ? false : "zoom",
     hovermode: "closest",
     hoverlabel: { align: "left" },
@@ -286,7 +289,7 @@ function drawEffects() {
     arranged[`xaxis${number}`] = axis({ type: "category" });
     arranged[`yaxis${number}`] = scoreAxis(main, every, n % wide ? "" : axisTitle(main));
     arranged.annotations.push({
-      text: `<b>${plain(short(effect.factor, 34))}</b> ${share(effect)}`,
+      text: `<b>${plain(short(effect.factor, narrow() ? 20 : 34))}</b> ${share(effect)}`,
       xref: `x${number} domain`, yref: `y${number} domain`, x: 0, y: 1, xanchor: "left", yanchor: "bottom", showarrow: false,
     });
     const means = effect.levels.map((level) => level.mean);
@@ -307,12 +310,12 @@ function drawEffects() {
     (data.configs.some((config) => config.seeds > 1)
       ? "(Student's t, from the spread of the seeds). "
       : "(Student's t, from the spread of the runs: with one seed each, other factors are in it). ") +
-    `${betterWord(main)}. In brackets: the share of the variance that the factor explains. The effects are those of all runs, whatever is filtered.`;
+    `${capital(betterWord(main))}. In brackets: the share of the variance that the factor explains. The effects are those of all runs, whatever is filtered.`;
   return draw("effects", traces, arranged);
 }
 
 function share(effect) {
-  const chance = effect.p === null ? "" : effect.p < 0.001 ? ", p < 0.001" : `, p = ${effect.p.toPrecision(2)}`;
+  const chance = effect.p === null || narrow() ? "" : effect.p < 0.001 ? ", p < 0.001" : `, p = ${effect.p.toPrecision(2)}`;
   return `(${Math.round(100 * (effect.share || 0))} %${chance})`;
 }
 
@@ -341,7 +344,7 @@ function coloured(shown) {
     .map((level, n) => ({
       name: `${factor.name.split(".").pop()}=${short(level, 24)}`,
       of: shown.filter((k) => factor.of[k] === n),
-      colour: factor.levels.length <= data.colours.length ? data.colours[n] : CLASSES[Math.round((4 * n) / (factor.levels.length - 1))],
+      colour: factor.levels.length <= data.colours.length ? data.colours[n] : classes()[Math.round((4 * n) / (factor.levels.length - 1))],
       symbol: SYMBOLS[n % SYMBOLS.length],
     }))
     .filter((each) => each.of.length);
@@ -454,25 +457,25 @@ function drawParallel() {
   const shown = state.visible.filter((k) => main.mean[k] !== null);
   const others = data.metrics.filter((metric) => metric.shown && metric !== main);
   const several = data.factors.filter((factor) => factor.levels.length > 1);
-  const room = narrow() ? 4 : MOST_AXES;
+  const room = narrow() ? 3 : MOST_AXES;
   const axes = [...several.slice(0, room - 2), ...others.slice(0, Math.max(1, room - 1 - several.length)), main].slice(-room);
   by("parallel-section").hidden = axes.length < 2 || !shown.length;
   if (by("parallel-section").hidden) return undefined;
   const scales = axes.map((each) => (each.levels ? levelScale(each) : metricScale(each, shown)));
   const ranks = new Map([...shown].sort((a, b) => (main.better > 0 ? main.mean[a] - main.mean[b] : main.mean[b] - main.mean[a])).map((k, n) => [k, n]));
-  const classes = CLASSES.map((_, n) => shown.filter((k) => Math.min(4, Math.floor((5 * ranks.get(k)) / shown.length)) === n));
-  const traces = classes.map((of, n) => ({
+  const fifths = classes().map((_, n) => shown.filter((k) => Math.min(4, Math.floor((5 * ranks.get(k)) / shown.length)) === n));
+  const traces = fifths.map((of, n) => ({
     type: "scatter",
     mode: "lines",
     name: ["worst fifth", "", "middle fifth", "", "best fifth"][n] || `${n === 1 ? "second" : "fourth"} fifth`,
     x: of.flatMap(() => [...axes.keys(), null]),
     y: of.flatMap((k) => [...scales.map((scale) => scale.place(k)), null]),
     hoverinfo: "skip",
-    line: { color: dark.matches ? CLASSES[n] : [...CLASSES].reverse()[n], width: n === 4 ? 2 : 1 },
+    line: { color: classes()[n], width: n === 4 ? 2 : 1 },
     opacity: n === 4 ? 0.95 : shown.length > 300 ? 0.3 : 0.55,
   }));
   const annotations = axes.flatMap((each, n) => [
-    { x: n, y: 1.06, text: `<b>${plain(short(each.levels ? each.name.split(".").pop() : each.title, narrow() ? 11 : 22))}</b>`, yanchor: "bottom", showarrow: false },
+    { x: n, y: 1.06, text: `<b>${plain(short(each.levels ? each.name.split(".").pop() : each.title, narrow() ? 11 : 22))}</b>`, yanchor: "bottom", xanchor: n === 0 ? "left" : n === axes.length - 1 ? "right" : "center", showarrow: false },
     ...scales[n].ticks.map(([place, text]) => ({
       x: n, y: place, text: plain(short(text, 14)), xanchor: n === axes.length - 1 ? "right" : "left", showarrow: false,
       xshift: n === axes.length - 1 ? -5 : 5, font: { size: 11 }, bgcolor: `${ink("panel")}cc`,
@@ -486,7 +489,6 @@ function drawParallel() {
     shapes: axes.map((_, n) => ({ type: "line", x0: n, x1: n, y0: 0, y1: 1, line: { color: ink("strong"), width: 1 } })),
     xaxis: { visible: false, range: [-0.06, axes.length - 0.94], fixedrange: true },
     yaxis: { visible: false, range: [-0.06, 1.16], fixedrange: true },
-    legend: { orientation: "h", y: -0.02, yanchor: "top" },
   });
 }
 
