@@ -75,17 +75,18 @@ def item(finding: Finding) -> str:
 
 def figures(found: Diagnosis) -> Iterator[tuple[Any, str]]:
     """Figures and what to see in them."""
+    from ampsim.doctor import figures as own
     from ampsim.report import plots
 
     shown = found.curves
     if "levels_db" in shown:
         yield (
-            plots.played(shown["levels_db"], shown["pitches"]),
+            own.played(shown["levels_db"], shown["pitches"]),
             "What is played: the more of it all, the more is learnt.",
         )
     if len(shown.get("lags", ())) > 2:
         text = "Delay of the amp through the take: a slope is a drift of clocks, a step is lost samples."
-        yield plots.lags(shown["lag_time_s"], shown["lags"], shown["line"]), text
+        yield own.lags(shown["lag_time_s"], shown["lags"], shown["line"]), text
     if "gain_curve" in shown:
         text = "Gain and crest factor against input level: a falling gain is compression and distortion."
         yield plots.gain_curves({"amp": shown["gain_curve"]}), text
@@ -93,14 +94,15 @@ def figures(found: Diagnosis) -> Iterator[tuple[Any, str]]:
         bands = [f"{low:.0f} to {high:.0f} Hz" for low, high in BANDS_HZ]
         text = "What the amp does over what the whole take leads to expect: a step that stays is a knob that was moved, a dip "
         text += "of a moment is a band in which hardly anything was played."
-        yield plots.gain_over_time(shown["gains_db"], shown["block_s"], bands), text
+        yield own.gain_over_time(shown["gains_db"], shown["block_s"], bands), text
     if "by_window" in shown:
         text = "How far a filter alone comes, by its length: where it is level, a longer window hears nothing more."
-        yield plots.filter_lengths(shown["windows"], shown["by_window"], found.sample_rate), text
+        yield own.filter_lengths(shown["windows"], shown["by_window"], found.sample_rate), text
 
 
 def image(figure: Any) -> str:
-    figure.set_size_inches(6.4, 0.64 * figure.get_figheight())  # so that a phone shows the letters
+    width = figure.get_figwidth()
+    figure.set_size_inches(6.4, 6.4 / width * figure.get_figheight())  # so that a phone shows the letters
     figure.suptitle("")
     data = io.BytesIO()
     figure.savefig(data, format="svg", metadata={"Date": None})

@@ -1,10 +1,14 @@
 """The figures and the listening page of a run."""
 
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ampsim.metrics import esr_over_time, gain_curve
+from ampsim.metrics.scores import SCORES
 from ampsim.models import AmpModel
 from ampsim.models.packing import playable
 from ampsim.models.rendering import Renderer
@@ -15,6 +19,7 @@ from ampsim.runs.tracking import TrackedRun
 from ampsim.signals.audio import Signal
 from ampsim.training.state import State
 
+LONGEST = 44  # letters of a name, so that a caption fits
 RESPONSE_S = 5.0  # of the test split, that is played as a knob turns
 
 
@@ -22,9 +27,36 @@ def record_pictures(
     tracked: TrackedRun, folder: Path, state: State, evaluation: Evaluation, model: AmpModel, sample_rate: int
 ) -> None:
     """Draw the figures as PNG into `figures/`, and write `listen.html`."""
+    about = caption(tracked.name, folder / "recording.json", evaluation.scores["esr"])
+    drawn = figures(evaluation, sample_rate, state.intervals, state.best_step)
+    if model.controls:
+        from ampsim.report import knobs
+
+        names = [each.name for each in model.controls]
+        drawn["settings"] = knobs.error_over_settings(tracked.name, evaluation.settings, names)
+        excerpt = evaluation.signals["direct"][: round(RESPONSE_S * sample_rate)]
+        drawn["knobs"] = knobs.responses(tracked.name, as_knobs_turn(model, excerpt), sample_rate)
+    (folder / "figures").mkdir()
+    for name, figure in drawn.items():
+        plots.save(plots.named(figure, about), folder / "figures" / f"{name}.png")
+    record_listening_page(tracked, folder, evaluation, model, sample_rate)
+
+
+def caption(name: str, recording: Path, esr: float) -> str:
+    """What all figures of a run say below their title: run, recording and score."""
+    files = [Path(each["path"]).name for each in json.loads(recording.read_text(encoding="utf-8"))["files"]]
+    told = ", ".join(files[:2]) + (f" and {len(files) - 2} more" if len(files) > 2 else "")
+    parts = (name, told, f"test ESR {SCORES['esr'].text(esr)}")
+    return " · ".join(part if len(part) <= LONGEST else f"{part[: LONGEST - 1]}…" for part in parts if part)
+
+
+def figures(
+    evaluation: Evaluation, sample_rate: int, intervals: Sequence[Mapping[str, float]], best_step: int
+) -> dict[str, Any]:
+    """All figures of a run by name; `intervals` are the rows of its training curves."""
     signals = evaluation.signals
-    figures = {
-        "training": plots.training_curves(state.intervals, state.best_step),
+    return {
+        "training": plots.training_curves(intervals, best_step),
         "waveforms": plots.waveforms(signals, sample_rate, at_s=plots.busiest(signals["amp"], sample_rate)),
         "fft": plots.spectra(signals, sample_rate),
         "spectrograms": plots.spectrograms(signals, sample_rate),
@@ -36,17 +68,6 @@ def record_pictures(
         "aliasing": plots.aliasing(evaluation.aliasing),
         "hiss": plots.hiss(evaluation.hiss),
     }
-    if model.controls:
-        from ampsim.report import knobs
-
-        names = [each.name for each in model.controls]
-        figures["settings"] = knobs.error_over_settings(tracked.name, evaluation.settings, names)
-        excerpt = signals["direct"][: round(RESPONSE_S * sample_rate)]
-        figures["knobs"] = knobs.responses(tracked.name, as_knobs_turn(model, excerpt), sample_rate)
-    (folder / "figures").mkdir()
-    for name, figure in figures.items():
-        plots.save(figure, folder / "figures" / f"{name}.png")
-    record_listening_page(tracked, folder, evaluation, model, sample_rate)
 
 
 def as_knobs_turn(model: AmpModel, direct: Signal) -> dict[str, dict[str, Signal]]:
