@@ -1,11 +1,14 @@
 """How a command speaks: a live line in a terminal, plain lines elsewhere; nothing heavy is loaded for it."""
 
+import math
 import time
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
+from statistics import fmean
 from typing import Any, TypeVar
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
@@ -15,6 +18,7 @@ from ampsim.training.observer import Observer
 from ampsim.training.state import Progress
 
 Line = TypeVar("Line", bound="ProgressLine")
+BLOCKS = "▁▂▃▄▅▆▇█"
 PLAIN_EVERY_S = 10.0  # between two lines where no terminal can redraw one
 
 
@@ -48,21 +52,25 @@ class ProgressLine:
 
     def show(self, line: str) -> None:
         if self.live:
-            self.live.update(worded(line, no_wrap=True, overflow="ellipsis"))
+            lines = [worded(each, no_wrap=True, overflow="ellipsis") for each in line.split("\n")]
+            self.live.update(Group(*lines))
         elif time.monotonic() - self.shown >= PLAIN_EVERY_S and line != self.line:
             self.shown, self.line = time.monotonic(), line
             self.console.print(worded(line), soft_wrap=True)
 
-    def training(self, progress: Progress) -> None:
-        """A line about a `training.Progress`."""
-        self.show(
-            f"{progress.done:6.1%}  epoch {progress.epoch:.2f}  loss {progress.loss:.3g}  "
-            f"{progress.samples_per_s:,.0f} samples/s  {duration(progress.remaining_s)} left"
-        )
+    def training(self, progress: Progress, curves: str = "") -> None:
+        """A line about a `training.Progress`, and in a terminal one of curves below it."""
+        line = f"{progress.done:6.1%}  epoch {progress.epoch:.2f}  loss {progress.loss:.3g}  "
+        line += f"{progress.samples_per_s:,.0f} samples/s  {duration(progress.remaining_s)} left"
+        self.show(f"{line}\n{curves}" if curves and self.live else line)
 
 
 class TerminalObserver(ProgressLine, Observer):
     """Prints the notices of a run above its progress line, while entered."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self.rows: list[dict[str, float]] = []  # of the training curves
 
     def notice(self, text: str) -> None:
         say(self.console, text)
@@ -70,8 +78,27 @@ class TerminalObserver(ProgressLine, Observer):
     def doing(self, what: str) -> None:
         self.show(f"{what} ...")
 
+    def interval(self, row: dict[str, float]) -> None:
+        self.rows.append(row)
+
     def progress(self, progress: Progress) -> None:
-        self.training(progress)
+        named = {"loss": "loss", "validation ESR": "validation_esr"}
+        values = {name: [row[key] for row in self.rows if key in row] for name, key in named.items()}
+        shown = [f"{name} {sparkline(each)} {each[-1]:.3g}" for name, each in values.items() if len(each) > 1]
+        self.training(
+            progress, "" if self.console.options.ascii_only else f"        {'   '.join(shown)}" if shown else ""
+        )
+
+
+def sparkline(values: Sequence[float], *, width: int = 16) -> str:
+    """A curve as one line of blocks, the last values at its right, on a logarithmic scale where all are above zero."""
+    size = max(1, math.ceil(len(values) / width))
+    ends = range(len(values), 0, -size)
+    means = [fmean(values[max(0, end - size) : end]) for end in ends][::-1]
+    if min(means) > 0:
+        means = [math.log(value) for value in means]
+    low, high = min(means), max(means)
+    return "".join(BLOCKS[round((len(BLOCKS) - 1) * (value - low) / (high - low or 1.0))] for value in means)
 
 
 def new_console() -> Console:

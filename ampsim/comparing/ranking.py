@@ -21,7 +21,7 @@ from ampsim.metrics import Blocks, Verdict, disagreements
 from ampsim.metrics.scores import compared, current, is_ratio, is_signed, larger_is_better
 
 # What MLflow's parameters hold beside the config, and what of the config does not change what a run comes to.
-NOT_COMPARED = re.compile(r"recording\..*|listening_gain_db|name|seed|training\.(resume|checkpoint_every_s)")
+NOT_COMPARED = re.compile(r"recording\..*|listening_gain_db|name|seed|training\.(resume|checkpoint_every_s|preview)")
 ABSENT = "—"
 MOST_QUARRELS = 200  # configs, the best, of which each two are looked at for metrics that disagree
 LONG = 10.0  # a share that is shown as a factor

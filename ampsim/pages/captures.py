@@ -15,8 +15,6 @@ from ampsim.files import atomic
 from ampsim.metrics.scores import SCORES
 from ampsim.report import notebook
 from ampsim.report.document import document
-from ampsim.report.page import busiest
-from ampsim.report.shown import to_pcm
 from ampsim.runs.tracking import Store, TrackedRun
 from ampsim.signals import audio
 
@@ -147,8 +145,8 @@ def excerpts(run: TrackedRun) -> dict[str, bytes]:
         return {}
     rate = files["amp"].sample_rate
     length = min(round(EXCERPT_S * rate), len(files["amp"].samples))
-    start = busiest(files["amp"].channel(0), rate, length)
+    start = audio.busiest(files["amp"].channel(0), rate, length)
     return {
-        {"prediction": "model"}.get(name, name): audio.flac(to_pcm(file.channel(0)[start : start + length]), rate)
+        {"prediction": "model"}.get(name, name): audio.flac(audio.to_pcm(file.channel(0)[start : start + length]), rate)
         for name, file in files.items()
     }

@@ -28,9 +28,7 @@ from ampsim.comparing.ranking import Difference, Group, Ranking, Trial, natural
 from ampsim.files import expanded, write_text
 from ampsim.metrics.scores import SCORES, larger_is_better
 from ampsim.report.document import as_data, document, filled, own
-from ampsim.report.page import busiest
 from ampsim.report.plots import COLOURS, MODEL_COLOURS
-from ampsim.report.shown import to_pcm
 from ampsim.runs.locations import artifacts_of
 from ampsim.runs.tracking import Store, TrackedRun
 from ampsim.signals import audio
@@ -298,7 +296,7 @@ def embedded(store: Store, groups: Sequence[Group], metric: str) -> Sound:
             if not parts:
                 rate, target = sample_rate, own_target
                 length = min(round(EXCERPT_S * rate), len(signals["amp"]))
-                start = busiest(signals["amp"], rate, length)
+                start = audio.busiest(signals["amp"], rate, length)
                 parts["amp"] = signals["amp"][start : start + length]
             if sample_rate == rate and len(signals["prediction"]) >= start + len(parts["amp"]):
                 parts[best.id] = signals["prediction"][start : start + len(parts["amp"])]
@@ -313,7 +311,7 @@ def put(sound: Sound, parts: Mapping[str, audio.Signal], taken: Iterable[tuple[T
     loudest = max(max(map(audio.peak, parts.values())), 1e-9)
     scale = PEAK / loudest
     for name, samples in parts.items():
-        number = sound.add("sound", audio.flac(to_pcm(scale * samples), rate))
+        number = sound.add("sound", audio.flac(audio.to_pcm(scale * samples), rate))
         if number is not None:
             sound.of[name] = {"sound": number}
     sound.facts |= {"amp": sound.of.pop("amp", {}).get("sound"), "scale": scale}

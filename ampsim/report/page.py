@@ -127,7 +127,7 @@ def excerpted(
     total = len(signals["amp"])
     length = min(total, max(1, round(duration_s * sample_rate)))
     while True:
-        start = busiest(signals["amp"], sample_rate, length) if start_s is None else round(start_s * sample_rate)
+        start = audio.busiest(signals["amp"], sample_rate, length) if start_s is None else round(start_s * sample_rate)
         start = max(0, min(start, total - length))
         excerpt = {name: samples[start : start + length] for name, samples in signals.items()}
         data, islands = recorded(excerpt, sample_rate)
@@ -151,19 +151,6 @@ def audible(given: Mapping[str, Signal]) -> tuple[dict[str, Signal], dict[str, s
             notes[name] = f"{name}: {broken:,} samples are no numbers; they are silent here."
         everything[name] = np.nan_to_num(samples, posinf=0, neginf=0)
     return everything, notes
-
-
-def busiest(amp: Signal, sample_rate: int, length: int, *, frame_s: float = 0.05, floor_db: float = -50.0) -> int:
-    """Where the part of `length` samples begins in which the amp rests least: the highest mean level in dB of 50 ms
-    frames, none of them counted lower than `floor_db` below the loudest."""
-    size = max(1, round(frame_s * sample_rate))
-    powers = np.mean(np.square(amp[: len(amp) // size * size], dtype=np.float64).reshape(-1, size), axis=1)
-    if not powers.any():
-        return 0
-    levels = np.log10(np.maximum(powers / powers.max(), 10 ** (floor_db / 10)))
-    sums = np.concatenate([[0.0], np.cumsum(levels)])
-    frames = min(len(powers), max(1, length // size))
-    return int(np.argmax(sums[frames:] - sums[:-frames])) * size
 
 
 # ---- What the page holds --------------------------------------------------------------------------------------------

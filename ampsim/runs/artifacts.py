@@ -2,16 +2,22 @@
 
 import json
 import math
+import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+<<<<<<< HEAD
 import pandas
+=======
+import numpy as np
+>>>>>>> 7ba39dc (Curves of loss and validation while training; training.preview keeps how each validation sounds)
 import yaml
 
 from ampsim.metrics import a_weighted_esr, predicted_mushra, waveform_scores
+from ampsim.metrics.scores import Pairs
 from ampsim.models import AmpModel
 from ampsim.models.rendering import Renderer
 from ampsim.recordings.pairs import Span
@@ -85,6 +91,28 @@ def record_result(
     tracked.log_folder(folder)
     if tracked.place:
         point_to(tracked.place)
+
+
+@dataclass(frozen=True)
+class Previews:
+    """Keeps the same seconds of the validation split as they sound at each validation, so that one can hear a net learn."""
+
+    sample_rate: int
+    duration_s: float = 5.0
+
+    def keep(self, tracked: TrackedRun, step: int, pairs: Pairs) -> None:
+        """Make FLAC files artifacts: `previews/step_N.flac`, and `previews/amp.flac` beside them, with one gain."""
+        target, prediction = (np.concatenate(signals) for signals in zip(*pairs, strict=True))
+        length = min(round(self.duration_s * self.sample_rate), len(target))
+        start = audio.busiest(target, self.sample_rate, length)
+        gain = 0.5 / max(audio.peak(target), 1e-9)  # room for a prediction that overshoots
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name) / "previews"
+            folder.mkdir()
+            for stem, samples in (("amp", target), (f"step_{step:06d}", prediction)):
+                excerpt = np.nan_to_num(gain * samples[start : start + length]).astype(np.float32)
+                (folder / f"{stem}.flac").write_bytes(audio.flac(audio.to_pcm(excerpt), self.sample_rate))
+            tracked.log_folder(Path(name))
 
 
 def validation_scores(renderers: Mapping[str, Renderer], spans: list[Span], state: State) -> dict[str, float]:
