@@ -58,19 +58,20 @@ class ProgressLine:
             self.shown, self.line = time.monotonic(), line
             self.console.print(worded(line), soft_wrap=True)
 
-    def training(self, progress: Progress, curves: str = "") -> None:
-        """A line about a `training.Progress`, and in a terminal one of curves below it."""
-        line = f"{progress.done:6.1%}  epoch {progress.epoch:.2f}  loss {progress.loss:.3g}  "
-        line += f"{progress.samples_per_s:,.0f} samples/s  {duration(progress.remaining_s)} left"
-        self.show(f"{line}\n{curves}" if curves and self.live else line)
+    def training(self, progress: Progress) -> None:
+        """A line about a `training.Progress`."""
+        self.show(
+            f"{progress.done:6.1%}  epoch {progress.epoch:.2f}  loss {progress.loss:.3g}  "
+            f"{progress.samples_per_s:,.0f} samples/s  {duration(progress.remaining_s)} left"
+        )
 
 
 class TerminalObserver(ProgressLine, Observer):
-    """Prints the notices of a run above its progress line, while entered."""
+    """Prints the notices of a run above its progress line, while entered, and in a terminal its curves below it."""
 
     def __init__(self, console: Console) -> None:
         super().__init__(console)
-        self.rows: list[dict[str, float]] = []  # of the training curves
+        self.values: dict[str, list[float]] = {"loss": [], "validation_esr": []}
 
     def notice(self, text: str) -> None:
         say(self.console, text)
@@ -79,15 +80,18 @@ class TerminalObserver(ProgressLine, Observer):
         self.show(f"{what} ...")
 
     def interval(self, row: dict[str, float]) -> None:
-        self.rows.append(row)
+        for key in self.values.keys() & row.keys():
+            self.values[key].append(row[key])
 
     def progress(self, progress: Progress) -> None:
-        named = {"loss": "loss", "validation ESR": "validation_esr"}
-        values = {name: [row[key] for row in self.rows if key in row] for name, key in named.items()}
-        shown = [f"{name} {sparkline(each)} {each[-1]:.3g}" for name, each in values.items() if len(each) > 1]
-        self.training(
-            progress, "" if self.console.options.ascii_only else f"        {'   '.join(shown)}" if shown else ""
-        )
+        self.training(progress)
+
+    def show(self, line: str) -> None:
+        long = {key: each for key, each in self.values.items() if len(each) > 1}
+        if self.live and long and not self.console.options.ascii_only:
+            told = (f"{key.replace('_esr', ' ESR')} {sparkline(each)} {each[-1]:.3g}" for key, each in long.items())
+            line += f"\n        {'   '.join(told)}"
+        super().show(line)
 
 
 def sparkline(values: Sequence[float], *, width: int = 16) -> str:

@@ -5,7 +5,6 @@ Beside plotly.js, which draws, it holds the sound of the best few; the rest is l
 
 import base64
 import gzip
-import json
 import math
 import os
 import tempfile
@@ -27,7 +26,7 @@ from ampsim.comparing.comparison import best_of, describe, listened, rows, score
 from ampsim.comparing.ranking import Difference, Group, Ranking, Trial, natural
 from ampsim.files import expanded, write_text
 from ampsim.metrics.scores import SCORES, larger_is_better
-from ampsim.report.document import as_data, document, filled, own
+from ampsim.report.document import document, filled, in_script, own
 from ampsim.report.plots import COLOURS, MODEL_COLOURS
 from ampsim.runs.locations import artifacts_of
 from ampsim.runs.tracking import Store, TrackedRun
@@ -44,7 +43,7 @@ PEAK = 0.9  # of the loudest sound
 CURVES = {"validation_esr": "validation ESR", "loss": "training loss"}
 PICTURES = ("fft", "error", "training", "waveforms", "gain")  # of a run's figures, in this order
 # plotly.js makes style elements and attributes of its own; sound and pictures may be files of the store.
-ALLOWED = "style-src 'unsafe-inline'; img-src data: file: 'self'; media-src data: file: 'self'"
+ALLOWED = {"style-src": "'unsafe-inline'", "img-src": "file: 'self'", "media-src": "data: file: 'self'"}
 
 
 def keep(store: Store, parent: TrackedRun, ranking: Ranking) -> None:
@@ -90,9 +89,8 @@ def page(store: Store, ranking: Ranking, *, title: str, place: Path | None) -> s
         "colours": [COLOURS["prediction"], COLOURS["amp"], *MODEL_COLOURS[1:]],
     }
     script, packed = library()
-    text = json.dumps(finite(data), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     islands = [f'<script type="text/plain" class="{kind}">{each}</script>' for kind, each in sound.islands]
-    parts = {"title": escape(title), "data": as_data(text), "islands": "\n".join(islands), "library": packed}
+    parts = {"title": escape(title), "data": in_script(finite(data)), "islands": "\n".join(islands), "library": packed}
     template, style, acts = (own(f"study.{kind}", "ampsim.pages") for kind in ("html", "css", "js"))
     return document(title, filled(template, parts), style=style, scripts=(script, acts), allowed=ALLOWED)
 

@@ -39,7 +39,9 @@ def document(
     """
     style = f"{own('base.css')}\n{style}"
     head = HEAD.format(policy=content_policy(style, scripts, allowed or {}), title=html.escape(title), style=style)
-    return "\n".join([head + body, *(f"<script>{script}</script>" for script in scripts[-1:]), "</body>", "</html>", ""])
+    return "\n".join(
+        [head + body, *(f"<script>{script}</script>" for script in scripts[-1:]), "</body>", "</html>", ""]
+    )
 
 
 def content_policy(style: str, scripts: Sequence[str], allowed: Mapping[str, str]) -> str:

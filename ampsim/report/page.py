@@ -5,7 +5,6 @@ import hashlib
 import html
 import json
 import math
-import re
 import time
 from collections.abc import Mapping, Sequence
 from importlib import resources
