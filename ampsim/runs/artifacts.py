@@ -9,11 +9,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-<<<<<<< HEAD
-import pandas
-=======
 import numpy as np
->>>>>>> 7ba39dc (Curves of loss and validation while training; training.preview keeps how each validation sounds)
+import pandas
 import yaml
 
 from ampsim.metrics import a_weighted_esr, predicted_mushra, waveform_scores
