@@ -286,6 +286,20 @@ class Run:
         """PNG files by name: training, fft, spectrograms, waveforms and more."""
         return {path.stem: path for path in sorted(self.tracked.file("figures").glob("*.png"))}
 
+    def draw(self, folder: str | Path, *, kind: str = "png", overwrite: bool = False) -> list[Path]:
+        """Draw the figures anew from what the run keeps, as `png` or `svg` files in a folder.
+
+        Raises:
+            AmpsimError: a file exists, `kind` is another, or the run's sound is gone.
+        """
+        from ampsim.runs import pictures
+
+        if kind not in ("png", "svg"):
+            raise AmpsimError(f"format={kind}: figures are drawn as png or svg")
+        return pictures.put(
+            pictures.drawn_again(self.store, self.tracked), expanded(folder), kind=kind, overwrite=overwrite
+        )
+
     def play(self, samples: "Signal", sample_rate: int) -> "Signal":
         """What the model makes of a signal.
 

@@ -89,6 +89,16 @@ class Score:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Figures(StoreOptions):
+    """Draw a run's figures again, from the sound and the curves that it keeps."""
+
+    output: str = needed("the folder to write them to")
+    run: str = option("last", "id, name or last")
+    format: str = option("png", "png or svg")
+    overwrite: bool = option(False, "overwrite existing files")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Reproduce(StoreOptions):
     """Train again from a run's saved config, on the same recording, and check how close the result comes."""
 

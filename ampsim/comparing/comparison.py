@@ -31,6 +31,7 @@ from ampsim.metrics import Blocks
 from ampsim.metrics.scores import headlines, is_ratio, larger_is_better, of_test
 from ampsim.report import plots
 from ampsim.report.page import listening_page
+from ampsim.runs.artifacts import gain_db, listened
 from ampsim.runs.tracking import ENDS, Store, TrackedRun
 from ampsim.signals import audio
 
@@ -71,11 +72,6 @@ def trial(run: TrackedRun, *, with_blocks: bool = True) -> Trial:
     blocks = read_blocks(run) if with_blocks and not ended else None
     scores, typed = of_test(run.metrics), run.tags.get("overrides", "")
     return Trial(run.id, run.name, run.params, scores, typed, blocks, ended, gain_db(run))
-
-
-def gain_db(run: TrackedRun) -> float:
-    """With which a run's audio was written."""
-    return float((run.params | run.tags).get("listening_gain_db", 0))  # once a param
 
 
 def read_blocks(run: TrackedRun) -> Blocks | None:
@@ -367,10 +363,3 @@ def best_of(group: Group, metric: str) -> Trial:
     """The run of a config that scored best."""
     values = group.values(metric)
     return group.trials[int(values.argmax() if larger_is_better(metric) else values.argmin())]
-
-
-def listened(run: TrackedRun) -> tuple[dict[str, audio.Signal], int]:
-    """A run's audio artifacts with the gain that they were written with taken back, and their sample rate."""
-    gain = 10 ** (gain_db(run) / 20)
-    files = {name: audio.read(run.file(f"audio/{name}.wav")) for name in ("direct", "amp", "prediction")}
-    return {name: file.channel(0) / gain for name, file in files.items()}, files["amp"].sample_rate

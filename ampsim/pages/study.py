@@ -22,12 +22,13 @@ import numpy as np
 from plotly.offline import get_plotlyjs
 
 from ampsim import AmpsimError, __version__
-from ampsim.comparing.comparison import best_of, describe, listened, rows, scores_of, sentences
+from ampsim.comparing.comparison import best_of, describe, rows, scores_of, sentences
 from ampsim.comparing.ranking import Difference, Group, Ranking, Trial, natural
 from ampsim.files import expanded, write_text
 from ampsim.metrics.scores import SCORES, larger_is_better
 from ampsim.report.document import document, filled, in_script, own
 from ampsim.report.plots import COLOURS, MODEL_COLOURS
+from ampsim.runs.artifacts import listened
 from ampsim.runs.locations import artifacts_of
 from ampsim.runs.tracking import Store, TrackedRun
 from ampsim.signals import audio

@@ -27,6 +27,8 @@ from ampsim.signals import audio
 from ampsim.training.fit import Fit
 from ampsim.training.state import State
 
+PROBES = "probes.json"  # what figures show beside the sound
+
 
 def record_setting(tracked: TrackedRun, folder: Path, fit: Fit) -> None:
     """What the run starts from: config, recording, machine."""
@@ -67,6 +69,7 @@ def record_result(
     # To the last bit, and the sums of blocks beside them, by which `compare` tells two runs apart.
     finite = {name: value if math.isfinite(value) else None for name, value in evaluation.scores.items()}
     write_text(folder / "scores.json", json.dumps({"scores": finite, "blocks": asdict(evaluation.blocks)}))
+    write_text(folder / PROBES, evaluation.probes.to_json())
     if evaluation.settings:
         pandas.DataFrame(evaluation.settings).to_csv(folder / "settings.csv", index=False, lineterminator="\n")
     if state.pace:
@@ -88,6 +91,18 @@ def record_result(
     tracked.log_folder(folder)
     if tracked.place:
         point_to(tracked.place)
+
+
+def gain_db(run: TrackedRun) -> float:
+    """With which a run's audio was written."""
+    return float((run.params | run.tags).get("listening_gain_db", 0))  # once a param
+
+
+def listened(run: TrackedRun) -> tuple[dict[str, audio.Signal], int]:
+    """A run's audio artifacts with the gain that they were written with taken back, and their sample rate."""
+    gain = 10 ** (gain_db(run) / 20)
+    files = {name: audio.read(run.file(f"audio/{name}.wav")) for name in ("direct", "amp", "prediction")}
+    return {name: file.channel(0) / gain for name, file in files.items()}, files["amp"].sample_rate
 
 
 @dataclass(frozen=True)

@@ -1,21 +1,26 @@
 """The figures and the listening page of a run."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ampsim import AmpsimError
+from ampsim.files import atomic, read_json, refuse_existing
 from ampsim.metrics import esr_over_time, gain_curve
-from ampsim.metrics.scores import SCORES
+from ampsim.metrics.scores import SCORES, of_test
 from ampsim.models import AmpModel
 from ampsim.models.packing import playable
 from ampsim.models.rendering import Renderer
 from ampsim.report import plots
 from ampsim.report.page import listening_page
-from ampsim.runs.evaluation import Evaluation
-from ampsim.runs.tracking import TrackedRun
+from ampsim.runs.artifacts import PROBES, listened
+from ampsim.runs.evaluation import Evaluation, Probes
+from ampsim.runs.tracking import Store, TrackedRun
 from ampsim.signals.audio import Signal
 from ampsim.training.state import State
 
@@ -28,7 +33,7 @@ def record_pictures(
 ) -> None:
     """Draw the figures as PNG into `figures/`, and write `listen.html`."""
     about = caption(tracked.name, folder / "recording.json", evaluation.scores["esr"])
-    drawn = figures(evaluation, sample_rate, state.intervals, state.best_step)
+    drawn = figures(evaluation.signals, evaluation.probes, sample_rate, state.intervals, state.best_step)
     if model.controls:
         from ampsim.report import knobs
 
@@ -36,9 +41,7 @@ def record_pictures(
         drawn["settings"] = knobs.error_over_settings(tracked.name, evaluation.settings, names)
         excerpt = evaluation.signals["direct"][: round(RESPONSE_S * sample_rate)]
         drawn["knobs"] = knobs.responses(tracked.name, as_knobs_turn(model, excerpt), sample_rate)
-    (folder / "figures").mkdir()
-    for name, figure in drawn.items():
-        plots.save(plots.named(figure, about), folder / "figures" / f"{name}.png")
+    put({name: plots.named(figure, about) for name, figure in drawn.items()}, folder / "figures")
     record_listening_page(tracked, folder, evaluation, model, sample_rate)
 
 
@@ -51,12 +54,15 @@ def caption(name: str, recording: Path, esr: float) -> str:
 
 
 def figures(
-    evaluation: Evaluation, sample_rate: int, intervals: Sequence[Mapping[str, float]], best_step: int
+    signals: Mapping[str, Signal],
+    probes: Probes | None,
+    sample_rate: int,
+    intervals: Sequence[Mapping[str, float]],
+    best_step: int,
 ) -> dict[str, Any]:
-    """All figures of a run by name; `intervals` are the rows of its training curves."""
-    signals = evaluation.signals
-    return {
-        "training": plots.training_curves(intervals, best_step),
+    """All figures of a run by name; `intervals` are the rows of its training curves, if it has any."""
+    found = {"training": plots.training_curves(intervals, best_step)} if intervals else {}
+    found |= {
         "waveforms": plots.waveforms(signals, sample_rate, at_s=plots.busiest(signals["amp"], sample_rate)),
         "fft": plots.spectra(signals, sample_rate),
         "spectrograms": plots.spectrograms(signals, sample_rate),
@@ -64,10 +70,56 @@ def figures(
         "gain": plots.gain_curves(
             {name: gain_curve(signals["direct"], signals[name], sample_rate) for name in ("amp", "prediction")}
         ),
-        "harmonics": plots.harmonics({"prediction": evaluation.fingerprint}),
-        "aliasing": plots.aliasing(evaluation.aliasing),
-        "hiss": plots.hiss(evaluation.hiss),
     }
+    if probes:
+        found |= {
+            "harmonics": plots.harmonics({"prediction": probes.fingerprint}),
+            "aliasing": plots.aliasing(probes.aliasing),
+            "hiss": plots.hiss(probes.hiss),
+        }
+    return found
+
+
+def drawn_again(store: Store, tracked: TrackedRun) -> dict[str, Any]:
+    """A finished run's figures by name, from what it keeps: neither its recording nor its model is asked for. A run from
+    before it kept its probes has none of these.
+
+    Raises:
+        AmpsimError: its sound is gone.
+    """
+    signals, sample_rate = listened(tracked)
+    probes = None
+    with suppress(AmpsimError, ValueError, TypeError, KeyError, AttributeError):
+        probes = Probes.from_json(read_json(tracked.file(PROBES), "artifact of a run"))
+    rows: dict[int, dict[str, float]] = {}
+    for key in ("epoch", "loss", "validation_loss", "validation_esr"):
+        for step, value in store.history(tracked.id, key):
+            rows.setdefault(step, {"step": step})[key] = value
+    intervals = [row for _, row in sorted(rows.items()) if {"epoch", "loss"} <= row.keys() or "validation_loss" in row]
+    validated = [row for row in intervals if {"epoch", "validation_loss", "validation_esr"} <= row.keys()]
+    best = min(validated, key=lambda row: row["validation_loss"])["step"] if validated else -1
+    about = caption(tracked.name, tracked.file("recording.json"), of_test(tracked.metrics).get("esr", math.nan))
+    drawn = figures(signals, probes, sample_rate, intervals if validated else [], int(best))
+    return {name: plots.named(figure, about) for name, figure in drawn.items()}
+
+
+def put(drawn: Mapping[str, Any], folder: Path, *, kind: str = "png", overwrite: bool = False) -> list[Path]:
+    """Write figures into a folder, each by its name, as `png` or `svg`.
+
+    Raises:
+        AmpsimError: a file exists, or cannot be written.
+    """
+    paths = [folder / f"{name}.{kind}" for name in drawn]
+    for path in paths:
+        refuse_existing(path, overwrite=overwrite)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path, figure in zip(paths, drawn.values(), strict=True):
+            with atomic(path, overwrite=True) as part:
+                plots.save(figure, part)
+    except OSError as error:
+        raise AmpsimError(f"{folder} cannot be written to: {error.strerror}") from error
+    return paths
 
 
 def as_knobs_turn(model: AmpModel, direct: Signal) -> dict[str, dict[str, Signal]]:
