@@ -340,6 +340,20 @@ class Run:
         """PNG files by name: training, fft, spectrograms, waveforms and more."""
         return {path.stem: path for path in sorted(self.tracked.file("figures").glob("*.png"))}
 
+    def draw(self, folder: str | Path, *, kind: str = "png", overwrite: bool = False) -> list[Path]:
+        """Draw the figures anew from what the run keeps, as `png` or `svg` files in a folder.
+
+        Raises:
+            AmpsimError: a file exists, `kind` is another, or the run's sound is gone.
+        """
+        from ampsim.runs import pictures
+
+        if kind not in ("png", "svg"):
+            raise AmpsimError(f"format={kind}: figures are drawn as png or svg")
+        return pictures.put(
+            pictures.drawn_again(self.store, self.tracked), expanded(folder), kind=kind, overwrite=overwrite
+        )
+
     def play(self, samples: "Signal", sample_rate: int) -> "Signal":
         """What the model makes of a signal.
 
@@ -787,7 +801,7 @@ def swept(plan: "Plan", *, command: str, notice: Notice, progress: Callable[["St
     jobs = [job(*each) for each in zip(plan.jobs, plan.configs, strict=True)]
     keep = None
     if plan.folder:
-        from ampsim.comparing import captures
+        from ampsim.pages import captures
 
         found = captures.diagnoses({job.name: job.config["data"] for job in jobs}, notice)
         keep = partial(captures.keep, found=found, notice=notice)
@@ -863,6 +877,17 @@ class Comparison:
         comparison.refuse_existing(folder, overwrite=overwrite)
         comparison.write(self.store, self.ranking, folder, title=self.title)
         return [folder / name for name in comparison.FILES]
+
+    def page(self, path: str | Path, *, overwrite: bool = False) -> Path:
+        """The study page as an HTML file: a table to sort and filter, effects, scores against each other, learning curves, and
+        the sound of the best; that of others is linked to where it lies in the store.
+
+        Raises:
+            AmpsimError: the file exists or cannot be written.
+        """
+        from ampsim.pages import study
+
+        return study.write(self.store, self.ranking, path, title=self.title, overwrite=overwrite)
 
     def _repr_html_(self) -> str:
         notes = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in self.sentences)

@@ -6,26 +6,15 @@ import os
 import shutil
 import stat
 import uuid
-from base64 import b64encode
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from ampsim import AmpsimError
 
 __all__ = [
-    *(
-        "atomic",
-        "atomic_folder",
-        "content_policy",
-        "expanded",
-        "memory_limit",
-        "read_json",
-        "read_text",
-        "refuse_existing",
-    ),
+    *("atomic", "atomic_folder", "expanded", "memory_limit", "read_json", "read_text", "refuse_existing"),
     *("refuse_existing_folder", "refuse_irregular", "refuse_larger", "write_text"),
 ]
 
@@ -111,19 +100,6 @@ def write_text(path: Path, text: str, *, overwrite: bool = False) -> None:
             temporary.write_bytes(text.encode(errors="replace"))
         except OSError as error:
             raise AmpsimError(f"{path} cannot be written: {reason(error)}") from error
-
-
-def content_policy(style: str, script: str = "", *, plays: bool = False) -> str:
-    """The content security policy of a page with this one style and script: no name on it can act or fetch anything.
-
-    `plays` lets the script start a thread, WebAssembly and sound from what it has made itself (`blob:`).
-    """
-    allowed = {"style": style, "script": script}
-    digests = {name: b64encode(sha256(text.encode()).digest()).decode() for name, text in allowed.items() if text}
-    parts = ["default-src 'none'", *(f"{name}-src 'sha256-{digest}'" for name, digest in digests.items())]
-    if plays:
-        parts = [f"{part} blob: 'wasm-unsafe-eval'" if part.startswith("script") else part for part in parts]
-    return "; ".join([*parts, "img-src data:", *(["media-src blob:"] if plays else [])])
 
 
 def refuse_existing(path: Path, *, overwrite: bool, inputs: Iterable[str | Path] = ()) -> None:

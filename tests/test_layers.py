@@ -17,7 +17,7 @@ ROWS = [
     {"training"},
     {"doctor", "report", "export", "testing"},
     {"runs"},
-    {"comparing", "studies"},
+    {"comparing", "pages", "studies"},
     {"judging"},
     {"api", "cli"},  # the same, for a notebook and for a terminal
 ]
@@ -30,6 +30,7 @@ OWNERS = {
     "omegaconf": {"config", "studies", "cli"},
     "optuna": {"studies"},
     "matplotlib": {"report", "doctor", "api", "comparing"},
+    "plotly": {"pages"},
     "rich": {"cli"},
     "soundfile": {"signals", "models"},
 }

@@ -12,13 +12,15 @@ ROOT = Path(__file__).parents[1]
 JUDGING = {"reproduce", "score", "fit-ear"}
 WINGS: dict[str, set[str]] = {
     "doctor": {"doctor"},
-    "report": {"votes", "compare", *JUDGING},
+    "report": {"votes", "compare", "figures", *JUDGING},
     "export": {"export", "register"},
     "comparing": {"compare", *JUDGING},
+    "pages": set(),
     "judging": JUDGING,
     "studies": set(),
 }
-GONE_TOO = {"report": ["comparing", "judging", "studies"], "comparing": ["judging", "studies"]}  # what is built on it
+ABOVE = ["judging", "pages", "studies"]
+GONE_TOO = {"report": ["comparing", *ABOVE], "comparing": ABOVE}  # what is built on it
 SMALL = [
     "model=fir",
     "model.taps=32",
@@ -55,7 +57,7 @@ def test_the_rest_works_without(wing: str, tmp_path: Path):
     assert "ESR" in trained.stdout
     evaluated = run("evaluate", "run=one")
     assert evaluated.returncode == 0, evaluated.stderr
-    for command in ("doctor", "votes", "fit-ear", "compare", "reproduce", "score", "export", "register"):
+    for command in ("doctor", "votes", "fit-ear", "compare", "figures", "reproduce", "score", "export", "register"):
         answer = run(command, "--help")
         there = command not in WINGS[wing]
         assert (answer.returncode == 0) is there, (command, answer.stderr)

@@ -29,6 +29,8 @@ ampsim {version}: learn a guitar amplifier from a recording of its input and out
                                       rank renders of any tool against an amp's recording
   ampsim compare sweep=... | runs=a,b,c
                                       rank runs and show what made the difference
+  ampsim figures [run=last] output=...
+                                      draw a run's figures again, as PNG or SVG
   ampsim reproduce [run=last] | config=config.yaml
                                       train from a saved config and check how close the result comes
   ampsim export [run=last] format=nam output=...
@@ -58,6 +60,7 @@ PLACES = {
     "render": ("ampsim.cli.runs", ()),
     "compare": ("ampsim.cli.studies", ("comparing", "report")),
     "score": ("ampsim.cli.score", ("judging", "comparing", "report")),
+    "figures": ("ampsim.cli.runs", ("report",)),
     "reproduce": ("ampsim.cli.studies", ("judging", "comparing", "report")),
     "export": ("ampsim.cli.runs", ("export",)),
     "loudness": ("ampsim.cli.captures", ()),

@@ -71,7 +71,8 @@ class Compare(StoreOptions):
     runs: str = option("", "or single runs, a,b,c: each an id, a name or last")
     metric: str = option("esr", "the score to rank by, as named by `ampsim evaluate`")
     output: str = option("", "a folder for the table (CSV), the figure (PNG) and a summary (Markdown)")
-    overwrite: bool = option(False, "overwrite the files in that folder")
+    html: str = option("", "write the study page, to sort, filter, draw and listen, to this HTML file")
+    overwrite: bool = option(False, "overwrite these files")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +85,16 @@ class Score:
     channel: int = option(-1, "the channel of the target that holds the amp, counted from 0; required if they differ")
     html: str = option("", "write a listening page with blind tests to this HTML file")
     output: str = option("", "a folder for the scores (CSV and JSON) and the page")
+    overwrite: bool = option(False, "overwrite existing files")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figures(StoreOptions):
+    """Draw a run's figures again, from the sound and the curves that it keeps."""
+
+    output: str = needed("the folder to write them to")
+    run: str = option("last", "id, name or last")
+    format: str = option("png", "png or svg")
     overwrite: bool = option(False, "overwrite existing files")
 
 

@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 from ampsim import AmpsimError, printable
-from ampsim.cli.options import Evaluate, Export, Register, Render, Sync, Ui, parsed, refuse_empty, with_setting
+from ampsim.cli.options import Evaluate, Export, Figures, Register, Render, Sync, Ui, parsed, refuse_empty, with_setting
 from ampsim.cli.terminal import load, new_console, say
 from ampsim.config.targets import nearest
 from ampsim.recordings.controls import named_settings
@@ -25,6 +25,18 @@ def evaluate(words: list[str]) -> None:
     with console.status("rendering ..."):
         scores = run.evaluate(options.split, oversample=options.oversample, notice=lambda text: say(console, text))
     console.print(score_table(scores, f"{run.name} on the {options.split} split", verbose=options.verbose))
+
+
+def figures(words: list[str]) -> None:
+    options = parsed(Figures, words)
+    refuse_empty(options)
+    console = new_console()
+    load(console, "ampsim.runs.pictures")
+    from ampsim import api
+
+    run = api.open(options.run, **options.where())
+    for path in run.draw(options.output, kind=options.format, overwrite=options.overwrite):
+        say(console, f"written: {path}")
 
 
 def render(words: list[str]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from ampsim import AmpsimError
 from ampsim.cli.options import Compare, Reproduce, parsed, refuse_empty
 from ampsim.cli.terminal import new_console, say
-from ampsim.files import expanded
+from ampsim.files import expanded, refuse_existing
 from ampsim.runs.machine import quiet_stderr
 
 MOST_COMMAS = 8  # in a run's name
@@ -38,6 +38,8 @@ def compare(words: list[str]) -> None:
 
         if options.output:
             comparison.refuse_existing(Path(options.output), overwrite=options.overwrite)
+        if options.html:
+            refuse_existing(Path(options.html), overwrite=options.overwrite)
         where = options.where()
         store = Store(where["folder"], uri=where["uri"], experiment=where["experiment"])
         wanted = names_in(options.runs, lambda name: name == "last" or store.named(name))
@@ -52,8 +54,9 @@ def compare(words: list[str]) -> None:
         say(console, f"warning: {note}")
     for name, why in found.ranking.left_out:
         say(console, f"left out: {name} ({why})")
-    if options.output:
-        written = found.write(options.output, overwrite=options.overwrite)
+    written = found.write(options.output, overwrite=options.overwrite) if options.output else []
+    written += [found.page(options.html, overwrite=options.overwrite)] if options.html else []
+    if written:
         say(console, f"written: {', '.join(map(str, written))}")
     if options.sweep:
         say(console, f"kept in MLflow: comparison/ of {found.title}")

@@ -1,11 +1,14 @@
 """How a command speaks: a live line in a terminal, plain lines elsewhere; nothing heavy is loaded for it."""
 
+import math
 import time
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
+from statistics import fmean
 from typing import Any, TypeVar
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
@@ -15,6 +18,7 @@ from ampsim.training.observer import Observer
 from ampsim.training.state import Progress
 
 Line = TypeVar("Line", bound="ProgressLine")
+BLOCKS = "▁▂▃▄▅▆▇█"
 PLAIN_EVERY_S = 10.0  # between two lines where no terminal can redraw one
 
 
@@ -48,7 +52,8 @@ class ProgressLine:
 
     def show(self, line: str) -> None:
         if self.live:
-            self.live.update(worded(line, no_wrap=True, overflow="ellipsis"))
+            lines = [worded(each, no_wrap=True, overflow="ellipsis") for each in line.split("\n")]
+            self.live.update(Group(*lines))
         elif time.monotonic() - self.shown >= PLAIN_EVERY_S and line != self.line:
             self.shown, self.line = time.monotonic(), line
             self.console.print(worded(line), soft_wrap=True)
@@ -62,7 +67,11 @@ class ProgressLine:
 
 
 class TerminalObserver(ProgressLine, Observer):
-    """Prints the notices of a run above its progress line, while entered."""
+    """Prints the notices of a run above its progress line, while entered, and in a terminal its curves below it."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self.values: dict[str, list[float]] = {"loss": [], "validation_esr": []}
 
     def notice(self, text: str) -> None:
         say(self.console, text)
@@ -70,8 +79,30 @@ class TerminalObserver(ProgressLine, Observer):
     def doing(self, what: str) -> None:
         self.show(f"{what} ...")
 
+    def interval(self, row: dict[str, float]) -> None:
+        for key in self.values.keys() & row.keys():
+            self.values[key].append(row[key])
+
     def progress(self, progress: Progress) -> None:
         self.training(progress)
+
+    def show(self, line: str) -> None:
+        long = {key: each for key, each in self.values.items() if len(each) > 1}
+        if self.live and long and not self.console.options.ascii_only:
+            told = (f"{key.replace('_esr', ' ESR')} {sparkline(each)} {each[-1]:.3g}" for key, each in long.items())
+            line += f"\n        {'   '.join(told)}"
+        super().show(line)
+
+
+def sparkline(values: Sequence[float], *, width: int = 16) -> str:
+    """A curve as one line of blocks, the last values at its right, on a logarithmic scale where all are above zero."""
+    size = max(1, math.ceil(len(values) / width))
+    ends = range(len(values), 0, -size)
+    means = [fmean(values[max(0, end - size) : end]) for end in ends][::-1]
+    if min(means) > 0:
+        means = [math.log(value) for value in means]
+    low, high = min(means), max(means)
+    return "".join(BLOCKS[round((len(BLOCKS) - 1) * (value - low) / (high - low or 1.0))] for value in means)
 
 
 def new_console() -> Console:

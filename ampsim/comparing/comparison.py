@@ -31,6 +31,7 @@ from ampsim.metrics import Blocks
 from ampsim.metrics.scores import headlines, is_ratio, larger_is_better, of_test
 from ampsim.report import plots
 from ampsim.report.page import listening_page
+from ampsim.runs.artifacts import gain_db, listened
 from ampsim.runs.tracking import ENDS, Store, TrackedRun
 from ampsim.signals import audio
 
@@ -69,7 +70,8 @@ def trial(run: TrackedRun, *, with_blocks: bool = True) -> Trial:
     ended = "" if run.status == "FINISHED" else ENDED.get(run.status, run.status.lower())
     ended = next((mark for mark in ENDS if mark in run.tags), ended)
     blocks = read_blocks(run) if with_blocks and not ended else None
-    return Trial(run.id, run.name, run.params, of_test(run.metrics), run.tags.get("overrides", ""), blocks, ended)
+    scores, typed = of_test(run.metrics), run.tags.get("overrides", "")
+    return Trial(run.id, run.name, run.params, scores, typed, blocks, ended, gain_db(run))
 
 
 def read_blocks(run: TrackedRun) -> Blocks | None:
@@ -337,8 +339,7 @@ def heard(store: Store, ranking: Ranking, *, most: int = 3) -> Heard:
     """The best run of each of the best configs; those that were tested on another signal than the best are passed over."""
     found, held_out = Heard({}, {}, 0, {}, {}, {}), ""
     for group in ranking.groups:
-        values = group.values(ranking.metric)
-        best = group.trials[int(values.argmax() if larger_is_better(ranking.metric) else values.argmin())]
+        best = best_of(group, ranking.metric)
         tested = best.blocks.target if best.blocks else ""  # a run from before blocks were kept has its length only
         if held_out and tested and tested != held_out:
             continue
@@ -358,8 +359,7 @@ def heard(store: Store, ranking: Ranking, *, most: int = 3) -> Heard:
     return found
 
 
-def listened(run: TrackedRun) -> tuple[dict[str, audio.Signal], int]:
-    """A run's audio artifacts with the gain that they were written with taken back, and their sample rate."""
-    gain = 10 ** (float((run.params | run.tags)["listening_gain_db"]) / 20)  # once a param
-    files = {name: audio.read(run.file(f"audio/{name}.wav")) for name in ("direct", "amp", "prediction")}
-    return {name: file.channel(0) / gain for name, file in files.items()}, files["amp"].sample_rate
+def best_of(group: Group, metric: str) -> Trial:
+    """The run of a config that scored best."""
+    values = group.values(metric)
+    return group.trials[int(values.argmax() if larger_is_better(metric) else values.argmin())]

@@ -7,7 +7,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -21,9 +21,11 @@ from ampsim.metrics import Blocks, Verdict, disagreements
 from ampsim.metrics.scores import compared, current, is_ratio, is_signed, larger_is_better
 
 # What MLflow's parameters hold beside the config, and what of the config does not change what a run comes to.
-NOT_COMPARED = re.compile(r"recording\..*|listening_gain_db|name|seed|training\.(resume|checkpoint_every_s)")
+NOT_COMPARED = re.compile(r"recording\..*|listening_gain_db|name|seed|training\.(resume|checkpoint_every_s|preview)")
 ABSENT = "—"
+MOST_QUARRELS = 200  # configs, the best, of which each two are looked at for metrics that disagree
 LONG = 10.0  # a share that is shown as a factor
+Inverse = Callable[[np.ndarray], np.ndarray]
 EFFECT = 0.1  # of a ratio: for which the seeds that are needed are told
 
 
@@ -31,7 +33,8 @@ EFFECT = 0.1  # of a ratio: for which the seeds that are needed are told
 class Trial:
     """One run: its config flattened, as MLflow keeps it, what was typed for it, and what it scored on the test split.
 
-    `ended` is empty for a run that finished, else it says how the run stands: diverged, failed, ...
+    `ended` is empty for a run that finished, else it says how the run stands: diverged, failed, ... `gain_db` is what its
+    audio was written with.
     """
 
     id: str
@@ -41,6 +44,7 @@ class Trial:
     overrides: str = ""
     blocks: Blocks | None = None
     ended: str = ""
+    gain_db: float = 0.0
 
     @property
     def seed(self) -> str:
@@ -72,6 +76,14 @@ class Group:
     def spread(self, metric: str) -> float:
         """Standard deviation over the seeds; NaN below three, which say next to nothing about it."""
         return float(np.std(self.values(metric), ddof=1)) if len(self.trials) > 2 else math.nan
+
+    def interval(self, metric: str) -> tuple[float, float]:
+        """In which the mean over all seeds lies, 95 %: Student's t of the config's own seeds, on the logarithm of a ratio;
+        NaN of one seed."""
+        (values,), inverse = scaled([self], metric)
+        if len(values) < 2:
+            return math.nan, math.nan
+        return around(float(values.mean()), float(np.var(values, ddof=1)), len(values), len(values) - 1, inverse)
 
 
 @dataclass(frozen=True)
@@ -124,7 +136,8 @@ class Effect:
 
     `by_chance` is the share that as many levels would explain if they did nothing; `p` is how likely the spread of the
     seeds alone would give this share or a larger one, NaN where that is not known. `trend` is Spearman's coefficient of
-    level and metric over the runs, NaN for levels that are no numbers.
+    level and metric over the runs, NaN for levels that are no numbers. `intervals` hold the means with 95 %: Student's t of
+    the spread of all seeds about their configs' means or, of one seed each, of the level's runs.
     """
 
     factor: str
@@ -133,6 +146,7 @@ class Effect:
     by_chance: float
     p: float
     trend: float
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -201,6 +215,7 @@ def quarrels(groups: Sequence[Group], metric: str, known: set[str]) -> Verdict:
     The chosen metric is allowed one false difference in 20 comparisons, and all others together as many. One seed each
     says nothing about noise: then a difference of 5 % counts, and is a hint.
     """
+    groups = groups[:MOST_QUARRELS]
     by = metric if metric in compared() else "mse"
     means = {group.label: {name: group.mean(name) for name in known} for group in groups}
     names = [name for name in compared() if all(math.isfinite(of.get(name, math.nan)) for of in means.values())]
@@ -214,8 +229,7 @@ def quarrels(groups: Sequence[Group], metric: str, known: set[str]) -> Verdict:
 
     def told(better: str, worse: str, name: str) -> bool:
         level = LEVEL if name == by else 1 - (1 - LEVEL) / others
-        found = contests[name].difference(number[better], number[worse], level)
-        return found is not None and found.low > 0
+        return contests[name].larger(number[better], number[worse], level)
 
     return disagreements(means, by=by, told=told)
 
@@ -363,13 +377,22 @@ class Contest:
         chance = self.noise.between(first, second)
         if chance is None:
             return None
-        centre = float(np.mean(self.noise.samples[second].values) - np.mean(self.noise.samples[first].values))
-        limit = critical(len(self.groups), chance.freedom, level)
+        centre, limit = self.centre(first, second), critical(len(self.groups), chance.freedom, level)
         reach, told = limit * chance.error, detectable(limit, chance.freedom) * chance.error
         change, low, high, told = (
             math.expm1(min(x, 700.0)) if self.relative else x for x in (centre, centre - reach, centre + reach, told)
         )
         return Difference(change, low, high, chance.basis, told, self.relative)
+
+    def centre(self, first: int, second: int) -> float:
+        return float(self.noise.samples[second].values.mean() - self.noise.samples[first].values.mean())
+
+    def larger(self, first: int, second: int, level: float) -> bool:
+        """Whether the metric is larger in the second group beyond chance: `difference`, without what takes it long."""
+        chance = self.noise.between(first, second)
+        return chance is not None and self.centre(first, second) > (
+            critical(len(self.groups), chance.freedom, level) * chance.error
+        )
 
     def seeds_needed(self) -> int | None:
         """For a difference of EFFECT to the best to be told in 80 % of cases; None where that is not known, or where no
@@ -425,8 +448,28 @@ def factor_effects(groups: Sequence[Group], metric: str) -> list[Effect]:
         if total and len(names) > 2 and all(natural(name)[0] == 0 for name in names):
             numbers = [float(group.levels[factor]) for group in groups for _ in group.trials]
             trend = float(stats.spearmanr(numbers, every).statistic)
-        found.append(Effect(factor, means, between / total if total else 0.0, more / (len(every) - 1), p, trend))
+        share, noise = between / total if total else 0.0, (within / freedom, freedom) if freedom else None
+        intervals = {name: level_interval(column, noise, inverse) for name, column in zip(names, columns, strict=True)}
+        found.append(Effect(factor, means, share, more / (len(every) - 1), p, trend, intervals))
     return found
+
+
+def level_interval(
+    column: NDArray[np.float64], noise: tuple[float, int] | None, inverse: Inverse
+) -> tuple[float, float]:
+    """Of a level's mean, from its runs and, where it is known, the seeds' variance with its degrees of freedom."""
+    count = len(column)
+    if noise is None and count < 2:
+        return math.nan, math.nan
+    variance, freedom = noise or (float(np.var(column, ddof=1)), count - 1)
+    return around(float(column.mean()), variance, count, freedom, inverse)
+
+
+def around(mean: float, variance: float, count: int, freedom: int, inverse: Inverse) -> tuple[float, float]:
+    """Student's interval of a mean on the scale of `scaled`, put back onto that of the scores."""
+    reach = float(stats.t.ppf((1 + LEVEL) / 2, freedom)) * math.sqrt(variance / count)
+    low, high = (float(inverse(np.asarray(min(end, 700.0)))) for end in (mean - reach, mean + reach))
+    return low, high
 
 
 def seed_share(groups: Sequence[Group], metric: str) -> float:
@@ -443,7 +486,7 @@ def squares(values: NDArray[np.float64]) -> float:
     return float(np.sum(np.square(values - values.mean())))
 
 
-def scaled(groups: Sequence[Group], metric: str) -> tuple[list[np.ndarray], Callable[[np.ndarray], np.ndarray]]:
+def scaled(groups: Sequence[Group], metric: str) -> tuple[list[np.ndarray], Inverse]:
     """The scores of each group on the scale on which effects add up, and the way back."""
     values = [group.values(metric) for group in groups]
     if is_ratio(metric) and min(float(mine.min()) for mine in values) > 0:

@@ -13,7 +13,7 @@ from ampsim.config.targets import RENAMED, assignments, without
 
 # What two runs of one identity may differ in: a resumed run and the one that it goes on with.
 NOT_OF_THE_RUN = (
-    *("training.resume", "training.checkpoint_every_s", "tracking", "name"),
+    *("training.resume", "training.checkpoint_every_s", "training.preview", "tracking", "name"),
     *("data.input_level_dbu", "data.output_level_dbu"),  # which an export tells, and no net hears
 )
 FIRST_NAMES = {new: old for old, new in RENAMED.items()}

@@ -38,6 +38,7 @@ class Training:
     conditioning_parts: int = 8
     checkpoint_every_s: float = 30.0
     resume: bool = False
+    preview: bool = False
 
 
 @dataclass

@@ -15,7 +15,6 @@ from scipy import optimize
 from scipy.special import expit
 
 from ampsim import AmpsimError
-from ampsim.comparing.comparison import listened
 from ampsim.config.targets import build
 from ampsim.report.votes import (
     CONFIDENCE,
@@ -26,6 +25,7 @@ from ampsim.report.votes import (
     indistinct_excerpts,
     why_excluded,
 )
+from ampsim.runs.artifacts import listened
 from ampsim.runs.tracking import Store
 from ampsim.signals.audio import Signal
 

@@ -5,7 +5,6 @@ import hashlib
 import html
 import json
 import math
-import re
 import time
 from collections.abc import Mapping, Sequence
 from importlib import resources
@@ -15,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from ampsim import AmpsimError, __version__
-from ampsim.files import content_policy, expanded, refuse_existing, write_text
+from ampsim.files import expanded, refuse_existing, write_text
 from ampsim.metrics import esr, esr_over_time, loudness
 from ampsim.metrics.scores import SCORES
+from ampsim.report.document import document, filled, in_script, own
 from ampsim.report.plots import COLOURS, MODEL_COLOURS
 from ampsim.signals import audio
 from ampsim.signals.audio import Signal
@@ -25,6 +25,8 @@ from ampsim.signals.audio import Signal
 BYTES_PER_SIGNAL = 1_600_000  # of the page: three models, the amp and the direct signal make 8 MB at most
 CEILING = 0.98  # of the loudest peak that is played
 FULL = CEILING * 2**15  # peaks of what is stored in 16 bits
+# The script starts a thread, WebAssembly and sound from what it has made itself.
+ALLOWED = {"script-src": "blob: 'wasm-unsafe-eval'", "media-src": "blob:"}
 PLAYS = ("dom.js", "engine.js", "play.js")  # a model; the page to listen with adds what compares
 SCRIPTS = (*PLAYS[:2], "player.js", "views.js", "tests.js", PLAYS[2], "page.js")
 Amps = tuple[
@@ -83,7 +85,7 @@ def listening_page(
     data["table"] = table(scored, list(names.values()))
     for signal in data["signals"]:
         signal["run"] = run_of.get(signal["name"])
-    write_text(path, filled(signed(data, islands), islands, held), overwrite=overwrite)
+    write_text(path, whole(signed(data, islands), islands, held), overwrite=overwrite)
     return path
 
 
@@ -91,7 +93,7 @@ def amp_page(title: str, amps: Amps, *, about: str) -> str:
     """The text of a page that plays models and holds nothing else; `about` says what they are."""
     parts = {"about": html.escape(about), "foot": f"ampsim {__version__}, {time.strftime('%Y-%m-%d')}."}
     held = in_script({"models": amps[0], "missing": amps[1], "kernel": kernel()})
-    return assembled("amp.html", PLAYS, parts | {"title": html.escape(title), "amps": held})
+    return assembled("amp.html", PLAYS, title, parts | {"title": html.escape(title), "amps": held})
 
 
 def sounds(
@@ -124,7 +126,7 @@ def excerpted(
     total = len(signals["amp"])
     length = min(total, max(1, round(duration_s * sample_rate)))
     while True:
-        start = busiest(signals["amp"], sample_rate, length) if start_s is None else round(start_s * sample_rate)
+        start = audio.busiest(signals["amp"], sample_rate, length) if start_s is None else round(start_s * sample_rate)
         start = max(0, min(start, total - length))
         excerpt = {name: samples[start : start + length] for name, samples in signals.items()}
         data, islands = recorded(excerpt, sample_rate)
@@ -148,19 +150,6 @@ def audible(given: Mapping[str, Signal]) -> tuple[dict[str, Signal], dict[str, s
             notes[name] = f"{name}: {broken:,} samples are no numbers; they are silent here."
         everything[name] = np.nan_to_num(samples, posinf=0, neginf=0)
     return everything, notes
-
-
-def busiest(amp: Signal, sample_rate: int, length: int, *, frame_s: float = 0.05, floor_db: float = -50.0) -> int:
-    """Where the part of `length` samples begins in which the amp rests least: the highest mean level in dB of 50 ms
-    frames, none of them counted lower than `floor_db` below the loudest."""
-    size = max(1, round(frame_s * sample_rate))
-    powers = np.mean(np.square(amp[: len(amp) // size * size], dtype=np.float64).reshape(-1, size), axis=1)
-    if not powers.any():
-        return 0
-    levels = np.log10(np.maximum(powers / powers.max(), 10 ** (floor_db / 10)))
-    sums = np.concatenate([[0.0], np.cumsum(levels)])
-    frames = min(len(powers), max(1, length // size))
-    return int(np.argmax(sums[frames:] - sums[:-frames])) * size
 
 
 # ---- What the page holds --------------------------------------------------------------------------------------------
@@ -261,34 +250,17 @@ def table(scores: Mapping[str, Mapping[str, float]], models: list[str]) -> list[
 # ---- The file -------------------------------------------------------------------------------------------------------
 
 
-def filled(data: dict[str, Any], islands: list[str], amps: str) -> str:
+def whole(data: dict[str, Any], islands: list[str], amps: str) -> str:
     """The text of a page to listen with."""
     audio = "\n".join(f'<script type="text/plain" class="audio">{island}</script>' for island in islands)
     parts = {"title": html.escape(data["title"]), "data": in_script(data), "audio": audio, "amps": amps}
-    return assembled("page.html", SCRIPTS, parts)
+    return assembled("page.html", SCRIPTS, data["title"], parts)
 
 
-def in_script(data: Mapping[str, Any]) -> str:
-    """Data as JSON inside of a script element, where only `<` can end or open anything."""
-    return json.dumps(data, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
-
-
-def assembled(template: str, scripts: Sequence[str], parts: Mapping[str, str]) -> str:
-    """A template with its parts. The page's policy lets only its own script and style act, so that no name in it can."""
-    script, style = "\n".join(map(packaged, scripts)), packaged("page.css")
-    everything = {
-        "script": script,
-        "style": style,
-        "play": packaged("play.html"),
-        "policy": content_policy(style, script, plays=True),
-        **parts,
-    }
-    return re.sub(r"\{\{(\w+)\}\}", lambda found: everything[found[1]], packaged(template))
-
-
-def packaged(name: str) -> str:
-    """A text that lies beside this module."""
-    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+def assembled(template: str, scripts: Sequence[str], title: str, parts: Mapping[str, str]) -> str:
+    """A page of a template with its parts. Its policy lets only its own script and style act, so that no name in it can."""
+    body = filled(own(template), {"play": own("play.html"), **parts})
+    return document(title, body, style=own("page.css"), scripts=("\n".join(map(own, scripts)),), allowed=ALLOWED)
 
 
 def kernel() -> str:

@@ -3,16 +3,18 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from scipy import signal as dsp
 
 from ampsim.metrics import Aliasing, ErrorCurve, Fingerprint, GainCurve, Hiss
 from ampsim.metrics.hiss import HIGH_HZ, LOW_HZ
+from ampsim.metrics.scores import is_ratio, larger_is_better
 from ampsim.report.pareto import front
 from ampsim.signals.audio import Signal
 from ampsim.signals.filters import a_magnitude
@@ -21,7 +23,17 @@ from ampsim.signals.filters import a_magnitude
 COLOURS = {"direct": "#999999", "amp": "#0072B2", "prediction": "#D55E00", "error": "#CC79A7", "train": "#009E73"}
 # Of several models, in their order.
 MODEL_COLOURS = (COLOURS["prediction"], "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6BB1", "#B8A000")
+# The amp's curve is wide and light, and the prediction's thin on top of it: where both agree, both are seen.
+LINES: dict[str, dict[str, Any]] = {
+    "direct": {"lw": 1.0, "alpha": 0.6, "zorder": 1.8},
+    "amp": {"lw": 4.0, "alpha": 0.4, "zorder": 1.9},
+    "prediction": {"lw": 1.1, "zorder": 2.1},
+}
 FLOOR_DB = -90.0
+WIDTH = 7.2  # inches, so that the letters are large enough for a thumbnail
+DPI = 150
+SPAN = 8.0  # from the least to the largest value, from which an axis is logarithmic
+LOWER = "(lower is better)"
 
 
 @dataclass(frozen=True)
@@ -34,8 +46,14 @@ class Row:
     mean: float
 
 
+def drawn(axes: Axes, name: str, x: Any, y: Any, *, label: str | None = None, **style: Any) -> None:
+    """The line of a signal, in its colour and weight."""
+    axes.plot(x, y, color=COLOURS[name], label=label or name, **(LINES[name] | style))
+
+
 def training_curves(rounds: Sequence[Mapping[str, float]], best_step: int) -> Figure:
-    """Training and validation loss and validation ESR against epochs, with the kept weights marked."""
+    """Training and validation loss and validation ESR against epochs, with the kept weights marked, and with what the
+    model solved for after its last step."""
     figure, (losses, esr) = panels(2, "Training")
     trained = [row for row in rounds if "loss" in row]  # and not solved for, at the end
     epochs = [row["epoch"] for row in trained]
@@ -44,17 +62,22 @@ def training_curves(rounds: Sequence[Mapping[str, float]], best_step: int) -> Fi
     for axes, key, label in ((losses, "validation_loss", "validation loss"), (esr, "validation_esr", "validation ESR")):
         values = [row[key] for row in validated]
         axes.plot([row["epoch"] for row in validated], values, color=COLOURS["prediction"], marker=".", label=label)
-        axes.set_yscale("log")
+        solved = [row for row in validated if "loss" not in row]
+        ends = [row["epoch"] for row in solved]
+        if solved:
+            told = "filter solved by least squares, after the last step"
+            axes.plot(ends, [row[key] for row in solved], "*", color="black", ms=9, label=told)
         for row in validated:
             if row["step"] == best_step:
-                axes.plot(row["epoch"], row[key], "o", mfc="none", mec="black", ms=10, label="weights kept")
-    losses.set_ylabel("loss")
-    esr.set_ylabel("error-to-signal ratio")
+                axes.plot(row["epoch"], row[key], "o", mfc="none", mec="black", ms=12, label="weights kept")
+        every = values + [row["loss"] for row in trained if axes is losses]
+        scale(axes, "y", every)
+        legend(axes)
+    losses.set_ylabel(f"loss\n{LOWER}")
+    esr.set_ylabel(f"ESR\n{LOWER}")
     esr.set_xlabel("epoch")
-    for axes in (losses, esr):
-        axes.legend()
-        if len(epochs) == 1:
-            axes.set_xlim(0, 2 * epochs[0])
+    if len(epochs) == 1:
+        esr.set_xlim(0, 2 * epochs[0])
     return figure
 
 
@@ -66,12 +89,12 @@ def waveforms(signals: Mapping[str, Signal], sample_rate: int, *, at_s: float, d
     shown = {name: samples[part] for name, samples in signals.items()}
     time_ms = 1000 * np.arange(len(shown["amp"])) / sample_rate
     for name, samples in shown.items():
-        close.plot(time_ms, samples, color=COLOURS[name], label=name, lw=1.2, alpha=0.7 if name == "direct" else 1)
+        drawn(close, name, time_ms, samples)
     error.plot(time_ms, shown["prediction"] - shown["amp"], color=COLOURS["error"], label="prediction − amp", lw=1.2)
     for axes in (close, error):
-        axes.set_ylabel("amplitude (full scale 1)")
-        axes.legend(loc="upper right")
-    error.set_xlabel(f"time from {at_s:.2f} s on (ms)")
+        axes.set_ylabel("amplitude")
+        legend(axes)
+    error.set_xlabel(f"time from {at_s:.2f} s on (ms); full scale is 1")
     return figure
 
 
@@ -85,13 +108,13 @@ def spectra(signals: Mapping[str, Signal], sample_rate: int) -> Figure:
     for name, samples in signals.items():
         frequency, density = dsp.welch(samples, sample_rate, nperseg=size, scaling="spectrum")
         levels[name] = power_db(density)
-        power.plot(frequency, levels[name], color=COLOURS[name], label=name, lw=1)
+        drawn(power, name, frequency, levels[name])
         heard = density * np.square(a_magnitude(frequency))
         # Hann spreads a tone over 1.5 bins: without that, a band would read the sum of a tone's side bins.
         inside = np.abs(np.log2(np.maximum(frequency, 1e-3)[:, None] / octaves)) < 0.5
         bands[name] = power_db(heard @ inside / 1.5)
-        weighted.plot(frequency, power_db(heard), color=COLOURS[name], lw=0.7, alpha=0.6)
-        weighted.plot(octaves, bands[name], color=COLOURS[name], lw=1.5, marker="o", label=f"{name}, octave bands")
+        weighted.plot(frequency, power_db(heard), color=COLOURS[name], lw=0.6, alpha=0.35)
+        drawn(weighted, name, octaves, bands[name], marker="o", label=f"{name}, octave bands")
     difference.axhline(0, color="black", lw=0.6)
     fine = levels["prediction"] - levels["amp"]
     difference.plot(frequency, fine, color=COLOURS["error"], lw=0.7, alpha=0.6, label="prediction − amp")
@@ -99,9 +122,9 @@ def spectra(signals: Mapping[str, Signal], sample_rate: int) -> Figure:
     difference.plot(octaves, coarse, color=COLOURS["error"], lw=1.5, marker="o", label="in octave bands, A-weighted")
     for axes in (power, weighted, difference):
         frequency_axis(axes, sample_rate)
-        axes.legend(loc="lower left" if axes is weighted else "upper right")
+        legend(axes)
     power.set_ylabel("level (dBFS)")
-    weighted.set_ylabel("A-weighted level (dBFS)")
+    weighted.set_ylabel("A-weighted (dBFS)")
     weighted.set_ylim(bottom=max(FLOOR_DB - 40, weighted.get_ylim()[0]))
     difference.set_ylabel("difference (dB)")
     difference.set_ylim(-24, 24)
@@ -110,14 +133,22 @@ def spectra(signals: Mapping[str, Signal], sample_rate: int) -> Figure:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a PNG. It is drawn once; `Figure.savefig` would draw it twice."""
-    figure.set_dpi(110)
+    """Write a PNG or, by the ending of its name, an SVG. A PNG is drawn once; `Figure.savefig` would draw it twice."""
+    if path.suffix == ".svg":
+        return figure.savefig(path, format="svg", metadata={"Date": None})
+    figure.set_dpi(DPI)
     FigureCanvasAgg(figure).print_png(path)  # type: ignore[no-untyped-call]
+
+
+def named(figure: Figure, about: str) -> Figure:
+    """With a line below its title that says what it is of: the run, the recording, the score."""
+    figure.suptitle(f"{figure.get_suptitle()}\n{about}", parse_math=False, fontsize="medium")
+    return figure
 
 
 def spectrograms(signals: Mapping[str, Signal], sample_rate: int) -> Figure:
     """One spectrogram under another, on one colour scale."""
-    figure, rows = panels(len(signals), "Spectrograms", height=2.2, share_y=True)
+    figure, rows = panels(len(signals), "Spectrograms", height=1.7, share_y=True)
     size = min(2048, len(next(iter(signals.values()))))
     for axes, (name, samples) in zip(rows, signals.items(), strict=True):
         frequency, time, density = dsp.spectrogram(
@@ -148,12 +179,10 @@ def error_over_time(curve: ErrorCurve) -> Figure:
     worst, at_s = curve.worst
     axes.plot(curve.time_s, curve.esr, color=COLOURS["error"], lw=1.2, label="prediction − amp, one second at a time")
     axes.plot(at_s, worst, "o", mfc="none", mec="black", ms=10, label=f"worst second: {worst:.3g} at {at_s:.1f} s")
-    if np.any(curve.esr > 0):
-        axes.set_yscale("log")
-        axes.margins(y=0.3)
-    axes.set_ylabel("error over mean energy")
+    scale(axes, "y", curve.esr[curve.esr > 0])
+    axes.set_ylabel(f"error over mean energy\n{LOWER}")
     axes.set_xlabel("time (s)")
-    axes.legend(loc="upper right")
+    legend(axes)
     return figure
 
 
@@ -162,15 +191,14 @@ def gain_curves(curves: Mapping[str, GainCurve]) -> Figure:
     figure, (gain, crest) = panels(2, "Gain curve", heights=(2, 1))
     for name, curve in curves.items():
         gain.fill_between(curve.levels_db, curve.low_db, curve.high_db, color=COLOURS[name], alpha=0.2, lw=0)
-        gain.plot(
-            curve.levels_db, curve.gain_db, color=COLOURS[name], marker=".", label=f"{name}, median of 50 ms frames"
-        )
-        crest.plot(curve.levels_db, curve.crest_db, color=COLOURS[name], marker=".", label=name)
+        told = f"{name}, median of 50 ms frames"
+        drawn(gain, name, curve.levels_db, curve.gain_db, marker=".", label=told)
+        drawn(crest, name, curve.levels_db, curve.crest_db, marker=".")
     gain.set_ylabel("gain (dB)")
     crest.set_ylabel("crest factor (dB)")
     crest.set_xlabel("input level (dBFS, RMS)")
     for axes in (gain, crest):
-        axes.legend()
+        legend(axes)
     return figure
 
 
@@ -179,29 +207,40 @@ def harmonics(fingerprints: Mapping[str, Fingerprint], *, shown: int = 6) -> Fig
     pitch_hz = next(iter(fingerprints.values())).pitch_hz
     figure, (spectrum, total) = panels(2, f"Harmonic fingerprint at {pitch_hz:.0f} Hz", heights=(2, 1))
     for name, found in fingerprints.items():
-        for number in range(min(shown, found.harmonics_db.shape[1])):
-            marker = f"${number + 1}$"
-            label = name if number == 0 else None
-            spectrum.plot(
-                found.levels_db, found.harmonics_db[:, number], color=COLOURS[name], marker=marker, lw=0.8, label=label
-            )
+        curves = found.harmonics_db[:, :shown].T
+        for number, curve in enumerate(curves):
+            shade = {"alpha": 1 - 0.11 * number, "lw": 1.8 - 0.2 * number}
+            drawn(spectrum, name, found.levels_db, curve, label=name if not number else "_", marker=".", **shade)
         total.plot(found.levels_db, 100 * found.distortion, color=COLOURS[name], label=f"{name}: harmonics")
+        intermodulation = 100 * found.intermodulation
         total.plot(
-            found.levels_db, 100 * found.intermodulation, color=COLOURS[name], ls="--", label=f"{name}: intermodulation"
+            found.levels_db, intermodulation, color=COLOURS[name], ls="--", label=f"{name}: products of two tones"
         )
     lowest = min(float(found.harmonics_db[:, 0].min()) for found in fingerprints.values())
     spectrum.set_ylim(bottom=max(lowest - 60, FLOOR_DB - 30))
+    numbered(spectrum, found.levels_db[-1], curves[:, -1])
     spectrum.set_ylabel("harmonic's level (dBFS)")
     total.set_ylabel("of the tone (%)")
     total.set_xlabel("input level (dBFS, peak of a sine)")
     for axes in (spectrum, total):
-        axes.legend(loc="upper left")
+        legend(axes)
     return figure
+
+
+def numbered(axes: Axes, x: float, ends_db: np.ndarray) -> None:
+    """The number of each line at its end, moved apart so far that no two overlap."""
+    low, high = axes.get_ylim()
+    room, at = 0.075 * (high - low), -np.inf
+    for place in [each for each in np.argsort(ends_db) if ends_db[each] > low]:
+        at = max(at + room, float(ends_db[place]))
+        axes.annotate(f"{place + 1}.", (x, at), xytext=(6, 0), textcoords="offset points", va="center", fontsize=9)
 
 
 def aliasing(found: Aliasing) -> Figure:
     """Aliasing-to-signal ratio of each test tone: pitch against level."""
-    figure, (axes,) = panels(1, f"Aliasing: mean {found.mean_db:.1f} dB, worst {found.worst_db:.1f} dB", height=4.0)
+    figure, (axes,) = panels(
+        1, f"Aliasing: mean {found.mean_db:.1f} dB, worst {found.worst_db:.1f} dB {LOWER}", height=3.2
+    )
     axes.grid(False)
     image = axes.imshow(found.ratio_db.T, origin="lower", aspect="auto", cmap="magma", vmin=-100, vmax=0)
     for (pitch, level), ratio in np.ndenumerate(found.ratio_db):
@@ -222,9 +261,9 @@ def hiss(found: Hiss) -> Figure:
     figure, (axes,) = panels(1, title)
     if found.duration_s:
         for name, level_db in (("amp", found.amp_db), ("prediction", found.prediction_db)):
-            axes.plot(found.frequencies_hz, level_db, color=COLOURS[name], label=name, lw=1)
+            drawn(axes, name, found.frequencies_hz, level_db)
         axes.axvspan(LOW_HZ, HIGH_HZ, color="black", alpha=0.06, label="where hiss is measured")
-        axes.legend()
+        legend(axes)
     axes.set_xlim(0, found.frequencies_hz[-1])
     axes.xaxis.set_major_formatter(FuncFormatter(kilohertz))
     axes.set_xlabel("frequency (Hz)")
@@ -233,54 +272,60 @@ def hiss(found: Hiss) -> Figure:
 
 
 def comparison(rows: Sequence[Row], metric: str, *, most: int = 40) -> Figure:
-    """Configs, best on top: a dot for each seed, the mean, and the standard deviation of three or more seeds. A bar at the
-    side marks those that the evidence cannot tell from the best."""
+    """Configs, best on top: a dot for each seed, the mean, and the standard deviation of three or more seeds, which for a
+    ratio is one of logarithms, so that no bar reaches zero. A bar at the side marks those that the evidence cannot tell
+    from the best."""
     shown = rows[:most]
-    figure = Figure(figsize=(10, 1.8 + 0.35 * len(shown)), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 1.6 + 0.3 * len(shown)), layout="constrained")
     figure.suptitle(f"Comparison by {metric}" + (f": the best {most} of {len(rows)}" if len(rows) > most else ""))
     axes = figure.subplots()
-    means = np.array([row.mean for row in shown])
-    spreads = np.array([np.std(row.values, ddof=1) if len(row.values) > 2 else 0.0 for row in shown])
-    places = np.arange(len(shown))
-    if means.min() > 0 and means.max() > 8 * means.min():
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.xaxis.set_minor_locator(LogLocator(subs=(3, 4, 6, 7, 8, 9)))
-        axes.xaxis.set_minor_formatter(FuncFormatter(lambda value, _: ""))
-        spreads = np.minimum(spreads, 0.9 * means)  # a bar that reached 0 would have no end
-    axes.errorbar(
-        means,
-        places,
-        xerr=spreads,
-        fmt="D",
-        ms=5,
-        capsize=3,
-        lw=1.2,
-        color=COLOURS["prediction"],
-        label="mean and standard deviation over three or more seeds",
-    )
+    places, means = np.arange(len(shown)), np.array([row.mean for row in shown])
+    bars = np.array([reach(row, ratio=is_ratio(metric)) for row in shown]).T
+    label = "mean and standard deviation over three or more seeds"
+    style: dict[str, Any] = {
+        "fmt": "D",
+        "ms": 5,
+        "capsize": 3,
+        "lw": 1.2,
+        "color": COLOURS["prediction"],
+        "label": label,
+    }
+    axes.errorbar(means, places, xerr=bars, **style)
     for place, row in zip(places, shown, strict=True):
-        label = "one seed" if place == 0 else None
+        label = "one seed" if place == 0 else "_"
         height = np.full(len(row.values), place + 0.22)  # beside the bar, where each can be seen
         axes.plot(row.values, height, "o", ms=4, color=COLOURS["direct"], label=label)
     for number, tied in enumerate(place for place, row in enumerate(shown) if row.tied):
-        ends, label = [tied - 0.35, tied + 0.35], None if number else "not told from the best (right edge)"
+        ends, label = [tied - 0.35, tied + 0.35], "_" if number else "not told from the best (right edge)"
         side = axes.get_yaxis_transform()
         axes.plot([1.012, 1.012], ends, color="black", lw=2.5, transform=side, clip_on=False, label=label)
-    axes.set_yticks(places, [row.label if len(row.label) <= 60 else f"{row.label[:57]}..." for row in shown])
+    labels = [row.label if len(row.label) <= 50 else f"{row.label[:47]}..." for row in shown]
+    axes.set_yticks(places, labels, parse_math=False)
     axes.set_ylim(len(shown) - 0.5, -0.5)
-    axes.set_xlabel(metric)
+    axes.set_xlabel(f"{metric} {'(higher is better)' if larger_is_better(metric) else LOWER}")
     axes.grid(alpha=0.3, axis="x", which="both")
-    figure.legend(loc="outside lower center", ncols=3, fontsize="small", frameon=False)
+    scale(axes, "x", means)
+    figure.legend(loc="outside lower center", ncols=1 if len(shown) > 3 else 2, fontsize="small", frameon=False)
     return figure
+
+
+def reach(row: Row, *, ratio: bool) -> tuple[float, float]:
+    """How far the bar of a config reaches below and above its mean."""
+    values = np.asarray(row.values, np.float64)
+    if len(values) < 3:
+        return 0.0, 0.0
+    if ratio and values.min() > 0:
+        factor = float(np.exp(np.std(np.log(values), ddof=1)))
+        return row.mean * (1 - 1 / factor), row.mean * (factor - 1)
+    spread = float(np.std(values, ddof=1))
+    return min(spread, row.mean) if values.min() >= 0 else spread, spread
 
 
 def sweep(labels: Sequence[str], scores: Mapping[str, Sequence[float | None]], ends: Sequence[str]) -> Figure:
     """ESR of every job of a sweep, a row each; a job without one says what became of it."""
-    figure = Figure(figsize=(10, min(100.0, 1.5 + 0.28 * len(labels))), layout="constrained")
+    figure = Figure(figsize=(WIDTH, min(80.0, 1.3 + 0.24 * len(labels))), layout="constrained")
     axes = figure.subplots()
-    axes.set_title("Error-to-signal ratio of each job")
+    figure.suptitle("Error-to-signal ratio of each job")
     rows = range(len(labels))
     for (name, values), marker in zip(scores.items(), "od^", strict=False):
         found = [(value, row) for value, row in zip(values, rows, strict=True) if value is not None]
@@ -289,16 +334,12 @@ def sweep(labels: Sequence[str], scores: Mapping[str, Sequence[float | None]], e
     for row, end in zip(rows, ends, strict=True):
         if all(values[row] is None for values in scores.values()):
             axes.text(0.01, row, end, transform=axes.get_yaxis_transform(), va="center", color="dimgrey")
-    axes.set_yticks(rows, labels, fontsize=8)
+    axes.set_yticks(rows, labels, fontsize=8, parse_math=False)
     axes.set_ylim(len(labels) - 0.5, -0.5)
-    if any(value is not None for values in scores.values() for value in values):
-        axes.set_xscale("log")  # refuses axes without a point
-        axes.xaxis.set_major_formatter(FuncFormatter(plain_number))
-        axes.xaxis.set_minor_formatter(FuncFormatter(plain_number))
-    axes.tick_params(axis="x", which="both", labelsize=8, rotation=30)
-    axes.set_xlabel("error-to-signal ratio")
+    scale(axes, "x", [value for values in scores.values() for value in values if value is not None])
+    axes.set_xlabel(f"error-to-signal ratio {LOWER}")
     axes.grid(alpha=0.3, which="both")
-    axes.legend()
+    legend(axes)
     return figure
 
 
@@ -307,24 +348,26 @@ def trade_off(
 ) -> Figure:
     """Ear-weighted error against real-time factor, coloured by the number of parameters, and the line of those that none
     is better than in both."""
-    figure, (axes,) = panels(1, "Ear-weighted error against speed and size", height=6.0)
+    figure, (axes,) = panels(1, "Ear-weighted error against speed and size", height=4.6)
     shown = axes.scatter(speeds, errors, c=sizes, norm="log", cmap="viridis", s=45, zorder=3)
     unbeaten = front([(-speed, error) for speed, error in zip(speeds, errors, strict=True)])
     best = sorted((speeds[place], errors[place], labels[place]) for place in unbeaten)
     axes.plot(
         [speed for speed, *_ in best], [error for _, error, _ in best], color="black", lw=0.8, label="Pareto front"
     )
-    for speed, error, label in best[:: max(1, len(best) // 12)]:
-        axes.annotate(label, (speed, error), xytext=(5, 5), textcoords="offset points", fontsize=8)
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(FuncFormatter(plain_number))
-        axis.set_minor_formatter(FuncFormatter(plain_number))
-    axes.tick_params(which="both", labelsize=8)
-    axes.set_xlabel("times faster than real time (on the machine that trained)")
-    axes.set_ylabel("A-weighted error-to-signal ratio, validation")
-    axes.legend()
+    scale(axes, "x", speeds)
+    scale(axes, "y", errors)
+    axes.margins(0.12)
+    last_x, last_y = -1.0, -1.0
+    for speed, error, label in best:
+        x, y = axes.transAxes.inverted().transform(axes.transData.transform((speed, error)))
+        if abs(y - last_y) > 0.05 or x - last_x > 0.3:  # else it would be written over the one before
+            last_x, last_y = x, y
+            above: dict[str, Any] = {"xytext": (0, 7), "textcoords": "offset points", "ha": "center"}
+            axes.annotate(label, (speed, error), fontsize=8, parse_math=False, **above)
+    axes.set_xlabel("times faster than real time, on the machine that trained (higher is better)")
+    axes.set_ylabel(f"A-weighted ESR, validation {LOWER}")
+    legend(axes)
     bar = figure.colorbar(shown, ax=axes, label="parameters", format="{x:,.0f}")
     bar.ax.yaxis.set_minor_formatter("{x:,.0f}")
     return figure
@@ -334,57 +377,24 @@ def plain_number(value: float, _: object) -> str:
     return f"{value:.3g}"
 
 
-def played(levels_db: np.ndarray, pitches: np.ndarray) -> Figure:
-    """How often which level (of frames, dBFS) and which pitch (MIDI numbers) was played."""
-    figure = Figure(figsize=(10, 3), layout="constrained")
-    level, pitch = figure.subplots(1, 2)
-    level.hist(np.maximum(levels_db, FLOOR_DB), bins=np.arange(FLOOR_DB, 1, 3), color=COLOURS["direct"])
-    level.set_xlabel("level of 50 ms (dBFS)")
-    level.set_ylabel("frames")
-    pitch.hist(np.round(pitches), bins=np.arange(34.5, 90), color=COLOURS["train"])
-    pitch.set_xticks(range(36, 90, 12), [f"C{octave}" for octave in range(2, 7)])
-    pitch.set_xlabel("single notes")
-    for axes in (level, pitch):
-        axes.grid(alpha=0.3)
-    return figure
+def scale(axes: Axes, which: str, values: Any) -> None:
+    """A logarithmic axis, with plain numbers, where the values span so much; else one that is linear."""
+    known = np.asarray([value for value in values if np.isfinite(value)], np.float64)
+    if not len(known) or known.min() <= 0 or known.max() < SPAN * known.min():
+        return
+    (axes.set_xscale if which == "x" else axes.set_yscale)("log")
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    subs = (1, 2, 5) if known.max() < 100 * known.min() else (1, 3) if known.max() < 1e4 * known.min() else (1,)
+    axis.set_major_locator(LogLocator(subs=subs))
+    axis.set_major_formatter(FuncFormatter(plain_number))
+    axis.set_minor_formatter(NullFormatter())
 
 
-def lags(time_s: np.ndarray, measured: np.ndarray, line: np.ndarray) -> Figure:
-    """The delay of the amp as it was measured through a take, in samples, and the line through it."""
-    figure, (axes,) = panels(1, "")
-    axes.plot(time_s, measured, ".", color=COLOURS["amp"], label="measured")
-    axes.plot(time_s, line, color=COLOURS["prediction"], lw=1.2, label="clock drift and steps")
-    middle = float(np.median(line))
-    reach = max(3.0, 1.2 * float(np.max(np.abs(line - middle), initial=0.0)))
-    axes.set_ylim(middle - reach, middle + reach)
-    axes.set_xlabel("time (s)")
-    axes.set_ylabel("delay (samples)")
-    axes.legend()
-    return figure
-
-
-def gain_over_time(gains_db: np.ndarray, block_s: float, bands: Sequence[str]) -> Figure:
-    """The amp's gain over what it is expected to do, (num_blocks, num_bands): level where it stays the same."""
-    figure, (axes,) = panels(1, "")
-    time_s = (np.arange(len(gains_db)) + 0.5) * block_s
-    for gain, band, colour in zip(gains_db.T, bands, COLOURS.values(), strict=False):
-        axes.plot(time_s, gain, color=colour, lw=1.2, label=band)
-    axes.set_ylim(-12, 12)
-    axes.set_xlabel("time (s)")
-    axes.set_ylabel("gain (dB)")
-    axes.legend(ncols=2)
-    return figure
-
-
-def filter_lengths(windows: np.ndarray, by_window: np.ndarray, sample_rate: int) -> Figure:
-    """The ESR of the best filter against its length."""
-    figure, (axes,) = panels(1, "")
-    axes.plot(1000 * windows / sample_rate, by_window, color=COLOURS["amp"], marker=".")
-    axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.set_xlabel("length of the filter (ms)")
-    axes.set_ylabel("error-to-signal ratio")
-    return figure
+def legend(axes: Axes) -> None:
+    """A legend above the axes, where it hides nothing."""
+    count = len([label for label in axes.get_legend_handles_labels()[1] if label])
+    style: dict[str, Any] = {"borderaxespad": 0.1, "handlelength": 1.4, "columnspacing": 1.2, "frameon": False}
+    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=min(count, 3), fontsize="small", **style)
 
 
 def power_db(power: np.ndarray) -> np.ndarray:
@@ -392,9 +402,9 @@ def power_db(power: np.ndarray) -> np.ndarray:
 
 
 def panels(
-    number: int, title: str, *, heights: Sequence[float] | None = None, height: float = 3.0, share_y: bool = False
+    number: int, title: str, *, heights: Sequence[float] | None = None, height: float = 2.3, share_y: bool = False
 ) -> tuple[Figure, list[Axes]]:
-    figure = Figure(figsize=(10, height * number), layout="constrained")
+    figure = Figure(figsize=(WIDTH, height * number), layout="constrained")
     figure.suptitle(title)
     grid = figure.subplots(number, 1, sharex=True, sharey=share_y, squeeze=False, height_ratios=heights)
     axes = list(grid[:, 0])

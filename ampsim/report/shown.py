@@ -46,7 +46,7 @@ class ShownRecording(Recording):
         )
         take, length = self.takes[0], int(SHOWN_S * self.sample_rate)
         sounds = {
-            name: audio.flac(to_pcm(samples[:length]), self.sample_rate)
+            name: audio.flac(audio.to_pcm(samples[:length]), self.sample_rate)
             for name, samples in (("direct", take.input), ("amp", take.target))
         }
         file = io.BytesIO()
@@ -59,8 +59,3 @@ class ShownRecording(Recording):
                 notebook.image(file.getvalue(), "spectrograms"),
             ]
         )
-
-
-def to_pcm(samples: audio.Signal) -> np.ndarray:
-    """16-bit samples, (num_samples,), with what is above full scale cut off."""
-    return np.round(np.clip(samples, -1, 1) * 32767).astype(np.int16)

@@ -2,16 +2,19 @@
 
 import json
 import math
+import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas
 import yaml
 
 from ampsim.metrics import a_weighted_esr, predicted_mushra, waveform_scores
+from ampsim.metrics.scores import Pairs
 from ampsim.models import AmpModel
 from ampsim.models.rendering import Renderer
 from ampsim.recordings.pairs import Span
@@ -23,6 +26,8 @@ from ampsim.runs.view import description
 from ampsim.signals import audio
 from ampsim.training.fit import Fit
 from ampsim.training.state import State
+
+PROBES = "probes.json"  # what figures show beside the sound
 
 
 def record_setting(tracked: TrackedRun, folder: Path, fit: Fit) -> None:
@@ -64,6 +69,7 @@ def record_result(
     # To the last bit, and the sums of blocks beside them, by which `compare` tells two runs apart.
     finite = {name: value if math.isfinite(value) else None for name, value in evaluation.scores.items()}
     write_text(folder / "scores.json", json.dumps({"scores": finite, "blocks": asdict(evaluation.blocks)}))
+    write_text(folder / PROBES, evaluation.probes.to_json())
     if evaluation.settings:
         pandas.DataFrame(evaluation.settings).to_csv(folder / "settings.csv", index=False, lineterminator="\n")
     if state.pace:
@@ -85,6 +91,40 @@ def record_result(
     tracked.log_folder(folder)
     if tracked.place:
         point_to(tracked.place)
+
+
+def gain_db(run: TrackedRun) -> float:
+    """With which a run's audio was written."""
+    return float((run.params | run.tags).get("listening_gain_db", 0))  # once a param
+
+
+def listened(run: TrackedRun) -> tuple[dict[str, audio.Signal], int]:
+    """A run's audio artifacts with the gain that they were written with taken back, and their sample rate."""
+    gain = 10 ** (gain_db(run) / 20)
+    files = {name: audio.read(run.file(f"audio/{name}.wav")) for name in ("direct", "amp", "prediction")}
+    return {name: file.channel(0) / gain for name, file in files.items()}, files["amp"].sample_rate
+
+
+@dataclass(frozen=True)
+class Previews:
+    """Keeps the same seconds of the validation split as they sound at each validation, so that one can hear a net learn."""
+
+    sample_rate: int
+    duration_s: float = 5.0
+
+    def keep(self, tracked: TrackedRun, step: int, pairs: Pairs) -> None:
+        """Make FLAC files artifacts: `previews/step_N.flac`, and `previews/amp.flac` beside them, with one gain."""
+        target, prediction = (np.concatenate(signals) for signals in zip(*pairs, strict=True))
+        length = min(round(self.duration_s * self.sample_rate), len(target))
+        start = audio.busiest(target, self.sample_rate, length)
+        gain = 0.5 / max(audio.peak(target), 1e-9)  # room for a prediction that overshoots
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name) / "previews"
+            folder.mkdir()
+            for stem, samples in (("amp", target), (f"step_{step:06d}", prediction)):
+                excerpt = np.nan_to_num(gain * samples[start : start + length]).astype(np.float32)
+                (folder / f"{stem}.flac").write_bytes(audio.flac(audio.to_pcm(excerpt), self.sample_rate))
+            tracked.log_folder(Path(name))
 
 
 def validation_scores(renderers: Mapping[str, Renderer], spans: list[Span], state: State) -> dict[str, float]:

@@ -1,7 +1,10 @@
 """Scores a model on whole held-out signals."""
 
+import json
+import math
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -31,6 +34,42 @@ NEAR_WIRE = 0.05  # ESR below which a recording leaves a model nothing to learn 
 
 
 @dataclass(frozen=True)
+class Probes:
+    """What a model made of test tones, and what it plays while notes decay."""
+
+    fingerprint: Fingerprint
+    aliasing: Aliasing
+    hiss: Hiss
+
+    def to_json(self) -> str:
+        """What `from_json` reads; a number that is not finite becomes null."""
+        parts = {name: {key: plain(value) for key, value in vars(part).items()} for name, part in vars(self).items()}
+        return json.dumps(parts, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, kept: Any) -> "Probes":
+        """Raises ValueError, TypeError, KeyError or AttributeError for what is none."""
+        kinds = {"fingerprint": Fingerprint, "aliasing": Aliasing, "hiss": Hiss}
+        return cls(
+            **{name: kind(**{key: read(value) for key, value in kept[name].items()}) for name, kind in kinds.items()}
+        )
+
+
+def plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return [plain(each) for each in value.tolist()]
+    if isinstance(value, list):
+        return [plain(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def read(value: Any) -> Any:
+    if isinstance(value, list):
+        return np.asarray(value, np.float64)
+    return math.nan if value is None else value if isinstance(value, str) else float(value)
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """Scores by name and the sums of blocks that they come from; the signals that they were taken from, one after
     another: direct, amp, prediction; what the model made of test tones, and what it plays while notes decay; and `notes`,
@@ -44,6 +83,10 @@ class Evaluation:
     hiss: Hiss
     notes: list[str]
     settings: list[dict[str, float | str]]  # of an amp's controls, each with scores of its own
+
+    @property
+    def probes(self) -> Probes:
+        return Probes(self.fingerprint, self.aliasing, self.hiss)
 
 
 def evaluate(model: AmpModel, spans: list[Span], *, oversample: int = 1) -> Evaluation:

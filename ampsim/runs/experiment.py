@@ -9,8 +9,9 @@ from pathlib import Path
 from ampsim.config import plugins
 from ampsim.config.run_config import RunConfig
 from ampsim.config.targets import build
+from ampsim.metrics.scores import Pairs
 from ampsim.recordings.preparing import Recording, prepare, prepare_as_then
-from ampsim.runs.artifacts import record_result, record_setting, validation_scores
+from ampsim.runs.artifacts import Previews, record_result, record_setting, validation_scores
 from ampsim.runs.evaluation import Evaluation, doubts, evaluate, floors, scores_of_others
 from ampsim.runs.lifecycle import asked_to_end, begin, closing
 from ampsim.runs.locks import alone
@@ -87,8 +88,9 @@ def run(
         folder = Path(temporary)
         record_setting(tracked, folder, fit)
         trainer = fit.trainer(checkpoint=checkpoint, resume=config["training"]["resume"], pace=pace)
+        previews = Previews(recording.sample_rate) if config["training"].get("preview") else None
         with asked_to_end(notice, interruptible=interruptible) as asked:
-            state = trainer.fit(Recorder(tracked, observer, asked))
+            state = trainer.fit(Recorder(tracked, observer, asked, previews))
         observer.doing("rendering and scoring the test split")
         fit.model.save(folder / "model.keras")
         evaluation = scored(fit, notice)
@@ -148,6 +150,7 @@ class Recorder(Observer):
     tracked: TrackedRun
     observer: Observer
     asked: Callable[[], bool]  # to end
+    previews: Previews | None = None
 
     def notice(self, text: str) -> None:
         self.observer.notice(text)
@@ -161,6 +164,11 @@ class Recorder(Observer):
     def interval(self, row: dict[str, float]) -> None:
         self.tracked.log_round(row)
         self.observer.interval(row)
+
+    def validated(self, step: int, pairs: Pairs) -> None:
+        if self.previews:
+            self.previews.keep(self.tracked, step, pairs)
+        self.observer.validated(step, pairs)
 
     def stop(self) -> bool:
         return self.asked() or self.observer.stop()

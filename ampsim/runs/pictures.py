@@ -1,20 +1,30 @@
 """The figures and the listening page of a run."""
 
+import json
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from ampsim import AmpsimError
+from ampsim.files import atomic, read_json, refuse_existing
 from ampsim.metrics import esr_over_time, gain_curve
+from ampsim.metrics.scores import SCORES, of_test
 from ampsim.models import AmpModel
 from ampsim.models.packing import playable
 from ampsim.models.rendering import Renderer
 from ampsim.report import plots
 from ampsim.report.page import listening_page
-from ampsim.runs.evaluation import Evaluation
-from ampsim.runs.tracking import TrackedRun
+from ampsim.runs.artifacts import PROBES, listened
+from ampsim.runs.evaluation import Evaluation, Probes
+from ampsim.runs.tracking import Store, TrackedRun
 from ampsim.signals.audio import Signal
 from ampsim.training.state import State
 
+LONGEST = 44  # letters of a name, so that a caption fits
 RESPONSE_S = 5.0  # of the test split, that is played as a knob turns
 
 
@@ -22,9 +32,37 @@ def record_pictures(
     tracked: TrackedRun, folder: Path, state: State, evaluation: Evaluation, model: AmpModel, sample_rate: int
 ) -> None:
     """Draw the figures as PNG into `figures/`, and write `listen.html`."""
-    signals = evaluation.signals
-    figures = {
-        "training": plots.training_curves(state.intervals, state.best_step),
+    about = caption(tracked.name, folder / "recording.json", evaluation.scores["esr"])
+    drawn = figures(evaluation.signals, evaluation.probes, sample_rate, state.intervals, state.best_step)
+    if model.controls:
+        from ampsim.report import knobs
+
+        names = [each.name for each in model.controls]
+        drawn["settings"] = knobs.error_over_settings(tracked.name, evaluation.settings, names)
+        excerpt = evaluation.signals["direct"][: round(RESPONSE_S * sample_rate)]
+        drawn["knobs"] = knobs.responses(tracked.name, as_knobs_turn(model, excerpt), sample_rate)
+    put({name: plots.named(figure, about) for name, figure in drawn.items()}, folder / "figures")
+    record_listening_page(tracked, folder, evaluation, model, sample_rate)
+
+
+def caption(name: str, recording: Path, esr: float) -> str:
+    """What all figures of a run say below their title: run, recording and score."""
+    files = [Path(each["path"]).name for each in json.loads(recording.read_text(encoding="utf-8"))["files"]]
+    told = ", ".join(files[:2]) + (f" and {len(files) - 2} more" if len(files) > 2 else "")
+    parts = (name, told, f"test ESR {SCORES['esr'].text(esr)}")
+    return " · ".join(part if len(part) <= LONGEST else f"{part[: LONGEST - 1]}…" for part in parts if part)
+
+
+def figures(
+    signals: Mapping[str, Signal],
+    probes: Probes | None,
+    sample_rate: int,
+    intervals: Sequence[Mapping[str, float]],
+    best_step: int,
+) -> dict[str, Any]:
+    """All figures of a run by name; `intervals` are the rows of its training curves, if it has any."""
+    found = {"training": plots.training_curves(intervals, best_step)} if intervals else {}
+    found |= {
         "waveforms": plots.waveforms(signals, sample_rate, at_s=plots.busiest(signals["amp"], sample_rate)),
         "fft": plots.spectra(signals, sample_rate),
         "spectrograms": plots.spectrograms(signals, sample_rate),
@@ -32,21 +70,56 @@ def record_pictures(
         "gain": plots.gain_curves(
             {name: gain_curve(signals["direct"], signals[name], sample_rate) for name in ("amp", "prediction")}
         ),
-        "harmonics": plots.harmonics({"prediction": evaluation.fingerprint}),
-        "aliasing": plots.aliasing(evaluation.aliasing),
-        "hiss": plots.hiss(evaluation.hiss),
     }
-    if model.controls:
-        from ampsim.report import knobs
+    if probes:
+        found |= {
+            "harmonics": plots.harmonics({"prediction": probes.fingerprint}),
+            "aliasing": plots.aliasing(probes.aliasing),
+            "hiss": plots.hiss(probes.hiss),
+        }
+    return found
 
-        names = [each.name for each in model.controls]
-        figures["settings"] = knobs.error_over_settings(tracked.name, evaluation.settings, names)
-        excerpt = signals["direct"][: round(RESPONSE_S * sample_rate)]
-        figures["knobs"] = knobs.responses(tracked.name, as_knobs_turn(model, excerpt), sample_rate)
-    (folder / "figures").mkdir()
-    for name, figure in figures.items():
-        plots.save(figure, folder / "figures" / f"{name}.png")
-    record_listening_page(tracked, folder, evaluation, model, sample_rate)
+
+def drawn_again(store: Store, tracked: TrackedRun) -> dict[str, Any]:
+    """A finished run's figures by name, from what it keeps: neither its recording nor its model is asked for. A run from
+    before it kept its probes has none of these.
+
+    Raises:
+        AmpsimError: its sound is gone.
+    """
+    signals, sample_rate = listened(tracked)
+    probes = None
+    with suppress(AmpsimError, ValueError, TypeError, KeyError, AttributeError):
+        probes = Probes.from_json(read_json(tracked.file(PROBES), "artifact of a run"))
+    rows: dict[int, dict[str, float]] = {}
+    for key in ("epoch", "loss", "validation_loss", "validation_esr"):
+        for step, value in store.history(tracked.id, key):
+            rows.setdefault(step, {"step": step})[key] = value
+    intervals = [row for _, row in sorted(rows.items()) if {"epoch", "loss"} <= row.keys() or "validation_loss" in row]
+    validated = [row for row in intervals if {"epoch", "validation_loss", "validation_esr"} <= row.keys()]
+    best = min(validated, key=lambda row: row["validation_loss"])["step"] if validated else -1
+    about = caption(tracked.name, tracked.file("recording.json"), of_test(tracked.metrics).get("esr", math.nan))
+    drawn = figures(signals, probes, sample_rate, intervals if validated else [], int(best))
+    return {name: plots.named(figure, about) for name, figure in drawn.items()}
+
+
+def put(drawn: Mapping[str, Any], folder: Path, *, kind: str = "png", overwrite: bool = False) -> list[Path]:
+    """Write figures into a folder, each by its name, as `png` or `svg`.
+
+    Raises:
+        AmpsimError: a file exists, or cannot be written.
+    """
+    paths = [folder / f"{name}.{kind}" for name in drawn]
+    for path in paths:
+        refuse_existing(path, overwrite=overwrite)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path, figure in zip(paths, drawn.values(), strict=True):
+            with atomic(path, overwrite=True) as part:
+                plots.save(figure, part)
+    except OSError as error:
+        raise AmpsimError(f"{folder} cannot be written to: {error.strerror}") from error
+    return paths
 
 
 def as_knobs_turn(model: AmpModel, direct: Signal) -> dict[str, dict[str, Signal]]:

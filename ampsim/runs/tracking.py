@@ -238,6 +238,12 @@ class Store:
         with answering(self.uri):
             return self.client.get_run(run_id)
 
+    def history(self, run_id: str, key: str) -> list[tuple[int, float]]:
+        """(step, value) of a metric of a run, in the order of the steps."""
+        with answering(self.uri):
+            found = self.client.get_metric_history(run_id, key)
+        return sorted({each.step: each.value for each in found}.items())
+
     def tag(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Set tags of a run at once or not at all: unlike what `TrackedRun` tells, they are not kept for later."""
         with answering(self.uri):

@@ -211,11 +211,29 @@ def write(
         file.write(samples)
 
 
+def to_pcm(samples: Signal) -> NDArray[np.int16]:
+    """16-bit samples, (num_samples,), with what is above full scale cut off."""
+    return np.round(np.clip(samples, -1, 1) * 32767).astype(np.int16)
+
+
 def flac(samples: NDArray[np.int16], sample_rate: int) -> bytes:
     """A mono signal, (num_samples,), as a FLAC file of 16 bits."""
     file = io.BytesIO()
     soundfile.write(file, samples, sample_rate, format="FLAC", subtype="PCM_16", compression_level=1.0)
     return file.getvalue()
+
+
+def busiest(signal: Signal, sample_rate: int, length: int, *, frame_s: float = 0.05, floor_db: float = -50.0) -> int:
+    """Where the part of `length` samples begins in which a signal rests least: the highest mean level in dB of 50 ms
+    frames, none of them counted lower than `floor_db` below the loudest."""
+    size = max(1, round(frame_s * sample_rate))
+    powers = np.mean(np.square(signal[: len(signal) // size * size], dtype=np.float64).reshape(-1, size), axis=1)
+    if not powers.any():
+        return 0
+    levels = np.log10(np.maximum(powers / powers.max(), 10 ** (floor_db / 10)))
+    sums = np.concatenate([[0.0], np.cumsum(levels)])
+    frames = min(len(powers), max(1, length // size))
+    return int(np.argmax(sums[frames:] - sums[:-frames])) * size
 
 
 def refuse_unsound(name: str, samples: Signal, *, at: int = 0, sample_rate: int | None = None) -> None:

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -412,7 +413,11 @@ def conclude(
         keep(store, parent, rows)
     elif sum(row.finished for row in rows) > 1:
         try:
-            comparison.of_sweep(store, parent)
+            ranking = comparison.of_sweep(store, parent)
+            if find_spec("ampsim.pages"):
+                from ampsim.pages import study
+
+                study.keep(store, parent, ranking)
         except AmpsimError as error:
             notice(f"the jobs are not compared: {error}")
     return Result(parent.name, parent.id, rows, outcomes.differing_keys(rows), best, searched=search is not None)

@@ -86,7 +86,7 @@ class Fit:
         options = {
             key: value
             for key, value in self.config["training"].items()
-            if key not in ("resume", "segment_length", "devices", "conditioning", "conditioning_parts")
+            if key not in ("resume", "segment_length", "devices", "conditioning", "conditioning_parts", "preview")
         }
         with self.strategy.scope():
             return Trainer(

@@ -1,6 +1,11 @@
 """The one way to follow a run: subclass `Observer` and override what you want to know."""
 
+from typing import TYPE_CHECKING
+
 from ampsim.training.state import Progress
+
+if TYPE_CHECKING:
+    from ampsim.metrics.scores import Pairs
 
 
 class Observer:
@@ -23,6 +28,9 @@ class Observer:
 
         A model that solves for weights after its training adds a last row, which has no `loss`.
         """
+
+    def validated(self, step: int, pairs: "Pairs") -> None:
+        """The (target, prediction) signals of a validation at an optimizer step, each (num_samples,); not to be changed."""
 
     def stop(self) -> bool:
         """Whether the fit should end with the current interval; it can be resumed as if it had not been stopped."""

@@ -101,6 +101,7 @@ class Trainer:
         self.order: tuple[int, np.ndarray] = (-1, np.empty(0))
         self.stopped = False  # before its budget was spent, because it was asked to
         restored = self.checkpoint.restore(*self.learnt()) if resume and self.checkpoint else None
+        self.heard: list[tuple[np.ndarray, np.ndarray]] = []  # of the last validation, until it is told
         self.state, self.best = restored or (State(), [variable.numpy() for variable in model.variables])
         self.place(segments)
 
@@ -203,6 +204,7 @@ class Trainer:
         row = {"step": self.state.best_step, "epoch": self.state.step / self.epoch_steps, **validation}
         self.state.intervals.append(row | {"elapsed_s": elapsed_s + time.perf_counter() - began})
         observer.interval(self.state.intervals[-1])
+        observer.validated(self.state.best_step, self.heard)
 
     def warm_up(self, observer: Observer) -> None:
         """Compile the training function by a call without a step: the clock of the budget begins after it."""
@@ -354,6 +356,9 @@ class Trainer:
             if not due:
                 self.keep_best(row)
         observer.interval(row)
+        if self.heard:
+            observer.validated(self.state.step, self.heard)
+            self.heard = []
 
     def keep_best(self, row: dict[str, float]) -> None:
         """Validate, add the result to the interval's row, and keep the weights if they are the best."""
@@ -388,6 +393,7 @@ class Trainer:
             losses = [float(self.loss(tf.constant(t[None]), tf.constant(p[None]))[0]) for t, p in pairs]
             row[of_member("validation_loss", name)] = float(np.average(losses, weights=lengths))
             row[of_member("validation_esr", name)] = esr = waveform_scores(pairs)["esr"]
+        self.heard = pairs
         total = sum(row[of_member("validation_loss", name)] for name in self.renderers)
         return row | {"validation_loss": total, "validation_esr": esr}
 

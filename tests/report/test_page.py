@@ -19,7 +19,8 @@ from synthetic import RATE, noise
 
 from ampsim import AmpsimError
 from ampsim.models.packing import LARGEST
-from ampsim.report.page import busiest, listening_page
+from ampsim.report.page import listening_page
+from ampsim.signals.audio import busiest
 
 
 class Scripts(HTMLParser):

@@ -1,6 +1,9 @@
 """What the figures draw, read back from their lines, against what was put in."""
 
 from io import BytesIO
+from itertools import combinations
+from pathlib import Path
+from xml.etree import ElementTree
 
 import matplotlib.image
 import numpy as np
@@ -10,6 +13,7 @@ from matplotlib.figure import Figure
 from numpy.testing import assert_allclose, assert_array_equal
 from synthetic import noise, pair
 
+from ampsim.metrics import fingerprint
 from ampsim.report import plots
 
 RATE = 16000
@@ -168,7 +172,8 @@ def test_a_comparison_shows_each_seed_the_mean_and_the_ties():
     means, _, (bars,) = container.lines
     assert_allclose(means.get_xdata(), [0.15, 0.4, 0.9])
     spans = [segment[1][0] - segment[0][0] for segment in bars.get_segments()]
-    assert_allclose(spans, [0, 0.2, 0], atol=1e-12)
+    factor = np.exp(np.std(np.log([0.3, 0.4, 0.5]), ddof=1))
+    assert_allclose(spans, [0, 0.4 * factor - 0.4 / factor, 0], atol=1e-12)
     (tie,) = [line for line in axes.get_lines() if str(line.get_label()).startswith("not told from the best")]
     assert 0.5 < min(tie.get_ydata()) < 1 < max(tie.get_ydata()) < 1.5
     assert [label.get_text() for label in axes.get_yticklabels()] == ["a=1", "a=2", "a=3"]
@@ -203,3 +208,69 @@ def test_the_trade_off_draws_the_line_of_the_unbeaten():
     (line,) = figure.axes[0].get_lines()
     assert list(zip(*line.get_data(), strict=True)) == [(10, 0.1), (30, 0.3)]
     assert [text.get_text() for text in figure.axes[0].texts] == ["slow", "fast"]
+
+
+@pytest.mark.parametrize(("metric", "values"), [("esr", [0.001, 0.5, 0.9]), ("fluctuation_db", [0.0, 0.1, 3.0])])
+def test_no_bar_of_a_comparison_reaches_below_zero(metric: str, values: list[float]):
+    row = plots.Row("a", values, False, float(np.mean(values)))
+    below, _ = plots.reach(row, ratio=metric == "esr")
+    assert np.std(values, ddof=1) > row.mean / 2  # the test's own eyes: a bar that could
+    assert 0 <= row.mean - below < row.mean
+
+
+def test_what_is_solved_for_after_training_is_marked_as_such():
+    solved = {"step": 41, "epoch": 4.0, "validation_loss": 0.01, "validation_esr": 0.001}
+    losses, esr = plots.training_curves([*ROUNDS, solved], best_step=41).axes
+    told = "filter solved by least squares, after the last step"
+    assert_array_equal(np.ravel(line(losses, told)), [4, 0.01])
+    assert_array_equal(np.ravel(line(esr, told)), [4, 0.001])
+    assert told not in [each.get_label() for each in plots.training_curves(ROUNDS, 20).axes[0].get_lines()]
+
+
+def test_the_amp_is_seen_where_the_prediction_agrees_with_it():
+    """Pixels of both colours are in a picture of two signals that are the same."""
+    same = dict.fromkeys(("amp", "prediction"), TAKE.target)
+    axes = plots.waveforms(same, RATE, at_s=0.5).axes[0]
+    amp, prediction = (next(each for each in axes.get_lines() if each.get_label() == name) for name in same)
+    assert amp.get_linewidth() > 2 * prediction.get_linewidth()
+    assert amp.get_zorder() < prediction.get_zorder()
+
+
+def figures() -> list[Figure]:
+    tones = plots.harmonics({"prediction": fingerprint(np.tanh, RATE, levels_db=(-20, -10, 0))})
+    rows = [(f"k={k}", 0.1 + 0.001 * k, 10.0 - k, 1000.0) for k in range(9)]
+    return [
+        plots.training_curves([*ROUNDS, {**ROUNDS[1], "epoch": 5.0} | {"step": 50}], 20),
+        plots.waveforms(SIGNALS, RATE, at_s=0.5),
+        plots.spectra(SIGNALS, RATE),
+        tones,
+        plots.trade_off(*map(list, zip(*rows, strict=True))),
+    ]
+
+
+def test_no_legend_lies_over_data_and_no_words_over_others():
+    for figure in figures():
+        figure.draw_without_rendering()
+        for axes in figure.axes:
+            legend = axes.get_legend()
+            if legend:
+                assert legend.get_window_extent().y0 >= axes.get_window_extent().y1 - 1
+            boxes = [text.get_window_extent() for text in axes.texts]
+            assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
+
+
+def test_a_figure_is_named_and_a_name_is_no_formula(tmp_path: Path):
+    figure = plots.named(plots.waveforms(SIGNALS, RATE, at_s=0.5), "my_$amp_{2}$ · a.wav")
+    assert figure.get_suptitle() == "Waveforms at 0.50 s\nmy_$amp_{2}$ · a.wav"
+    plots.save(figure, tmp_path / "a.svg")
+    assert ElementTree.parse(tmp_path / "a.svg").getroot().tag.endswith("svg")
+    plots.save(figure, tmp_path / "a.png")
+    assert matplotlib.image.imread(tmp_path / "a.png").shape[1] == round(plots.WIDTH * plots.DPI)
+
+
+def test_an_axis_is_logarithmic_where_its_values_span_a_factor_of_eight():
+    for last, kind in ((0.5, "linear"), (0.9, "log")):
+        axes = Figure().subplots()
+        axes.plot([0.1, last], [0, 1])
+        plots.scale(axes, "x", [0.1, last])
+        assert axes.get_xscale() == kind

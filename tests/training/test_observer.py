@@ -12,6 +12,7 @@ def test_an_observer_that_overrides_nothing_does_nothing_and_never_stops():
     observer.notice("text")
     observer.progress(Progress(done=0.5, epoch=1, loss=0.1, samples_per_s=1e6, remaining_s=3))
     observer.interval({"loss": 0.1})
+    observer.validated(1, [])
     assert observer.stop() is False
 
 

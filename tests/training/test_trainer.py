@@ -17,7 +17,7 @@ from synthetic import pair
 
 from ampsim import AmpsimError, DivergedError
 from ampsim.losses import ESR, MAE, MSE, Balanced, Sum
-from ampsim.metrics import esr
+from ampsim.metrics import esr, waveform_scores
 from ampsim.models import Dense
 from ampsim.recordings.pairs import Span
 from ampsim.training.observer import Observer
@@ -655,3 +655,12 @@ def test_steps_in_one_call_are_no_more_than_are_taken():
         weights.append(fit.model.get_weights())
     for one, other in zip(*weights, strict=True):
         assert_array_equal(one, other)
+
+
+def test_an_observer_hears_each_validation():
+    """What it is given scores what the training curves say of the same step."""
+    told: dict[int, float] = {}
+    fit = trainer(epochs=2, validate_every=1)
+    fit.fit(Watcher(validated=lambda step, pairs: told.update({step: waveform_scores(pairs)["esr"]})))
+    assert told == {row["step"]: row["validation_esr"] for row in fit.state.intervals if "validation_esr" in row}
+    assert len(told) == 2

@@ -5,19 +5,16 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from html import escape
-from importlib import resources
 from pathlib import Path
-from string import Template
 from typing import Any
 
 from ampsim import AmpsimError, __version__
 from ampsim.comparing.outcomes import Row, as_csv
 from ampsim.doctor import Finding, diagnosed, loaded
-from ampsim.files import atomic, content_policy
+from ampsim.files import atomic
 from ampsim.metrics.scores import SCORES
 from ampsim.report import notebook
-from ampsim.report.page import busiest
-from ampsim.report.shown import to_pcm
+from ampsim.report.document import document
 from ampsim.runs.tracking import Store, TrackedRun
 from ampsim.signals import audio
 
@@ -94,24 +91,35 @@ def findings_table(found: dict[str, list[Finding]]) -> str:
 # ---- The page -------------------------------------------------------------------------------------------------------
 
 
+STYLE = """
+:root { --error: #b3261e; --warning: #9a6700; }
+@media (prefers-color-scheme: dark) { :root { --error: #ff8a80; --warning: #ffc857; } }
+h2 { margin: 0; overflow-wrap: anywhere; }
+section p { margin: 0.2rem 0; overflow-wrap: anywhere; }
+ul { margin: 0.3rem 0; padding-left: 1.2rem; }
+.error, section.error > p { color: var(--error); } .warning { color: var(--warning); }
+section { color: var(--ink); }
+tr { display: inline-block; } td { padding-right: 0.7rem; } audio { width: min(20rem, 60vw); vertical-align: middle; }
+"""
+
+
 def page(title: str, rows: Sequence[Row], runs: dict[str, TrackedRun], found: dict[str, list[Finding]]) -> str:
     """Every recording with its scores, its findings, and the amp and the model to listen to; needs no file beside it."""
-    template = resources.files("ampsim.comparing").joinpath("captures.html").read_text(encoding="utf-8")
-    style = template.partition("<style>")[2].partition("</style>")[0]
     sections, spent = [], 0
     for row in rows:
         heard = excerpts(runs[row.run_id]) if row.run_id in runs and spent < PAGE_BYTES else {}
         spent += sum(map(len, heard.values()))
         sections.append(section(row, found.get(row.name, []), heard))
     finished = sum(row.finished for row in rows)
-    return Template(template).substitute(
-        policy=f"{content_policy(style)}; media-src data:",
-        title=escape(title),
-        summary=f"{len(rows)} recordings, {finished} learnt"
-        + (f", {len(rows) - finished} not" if finished < len(rows) else ""),
-        sections="\n".join(sections),
-        version=__version__,
-    )
+    told = f"{len(rows)} recordings, {finished} learnt"
+    told += f", {len(rows) - finished} not" if finished < len(rows) else ""
+    about = "Each player holds the same few seconds of the test part; a run's own page, listen.html, has it all, and blind tests."
+    body = [
+        f'<header class="top"><h1>{escape(title)}</h1><p class="muted">{told}. {about}</p></header>',
+        f"<main>{''.join(sections)}</main>",
+        f'<footer class="muted">ampsim {__version__}</footer>',
+    ]
+    return document(title, "\n".join(body), style=STYLE, allowed={"media-src": "data:"})
 
 
 def section(row: Row, found: Sequence[Finding], heard: dict[str, bytes]) -> str:
@@ -137,8 +145,8 @@ def excerpts(run: TrackedRun) -> dict[str, bytes]:
         return {}
     rate = files["amp"].sample_rate
     length = min(round(EXCERPT_S * rate), len(files["amp"].samples))
-    start = busiest(files["amp"].channel(0), rate, length)
+    start = audio.busiest(files["amp"].channel(0), rate, length)
     return {
-        {"prediction": "model"}.get(name, name): audio.flac(to_pcm(file.channel(0)[start : start + length]), rate)
+        {"prediction": "model"}.get(name, name): audio.flac(audio.to_pcm(file.channel(0)[start : start + length]), rate)
         for name, file in files.items()
     }

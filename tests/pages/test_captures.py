@@ -15,8 +15,8 @@ from synthetic import RATE, amp, guitar, write_pcm
 
 from ampsim import api
 from ampsim.cli import main as cli
-from ampsim.comparing import captures
 from ampsim.comparing.outcomes import Row
+from ampsim.pages import captures
 from ampsim.recordings.findings import Finding
 from ampsim.runs.tracking import Store
 
