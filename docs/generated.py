@@ -55,7 +55,8 @@ class Key:
 
     @property
     def row(self) -> str:
-        return f"| `{self.name}` | {self.type} | {self.unit} | {self.default} | {escaped(self.meaning)} |"
+        kind = f"{self.type}, {self.unit}" if self.unit else self.type
+        return f"| `{self.name}` | {escaped(self.meaning)} | {kind} | {self.default} |"
 
 
 # ---- Config keys ----------------------------------------------------------------------------------------------------
@@ -225,7 +226,7 @@ def written(value: Any) -> str:
         return ""
     if isinstance(value, Enum):
         value = value.value
-    text = yaml.safe_dump(value, default_flow_style=True, width=10_000).removesuffix("\n...\n").strip()
+    text = yaml.safe_dump(value, default_flow_style=True, width=10_000, sort_keys=False).removesuffix("\n...\n").strip()
     return f"`{text}`" if len(text) <= 60 else f"a list of {len(value)}"
 
 
@@ -240,7 +241,7 @@ def escaped(text: str) -> str:
 
 # ---- Pages ----------------------------------------------------------------------------------------------------------
 
-TABLE = "| key | type | unit | default | meaning |\n|---|---|---|---|---|"
+TABLE = "| key | meaning | type, unit | default |\n|---|---|---|---|"
 
 
 def pages() -> dict[str, str]:

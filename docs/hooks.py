@@ -23,6 +23,15 @@ import generated  # noqa: E402 - it lies beside this file
 CHAPTERS = {"Tutorials": "tutorials", "How-to guides": "how-to", "Concepts": "concepts", "Reference": "reference"}
 REPOSITORY = ("CONTRIBUTING.md", "CHANGELOG.md", "examples/**/*", "experiments/**/*")
 KEPT = {".md", ".png", ".csv", ".py", ".yaml", ".toml", ".ipynb"}
+INSTEAD = {
+    "README.md": "index.md",
+    "docs": "index.md",
+    "conf": "reference/config/index.md",
+    "ampsim/cli/options.py": "reference/commands.md",
+    "ampsim/metrics/scores.py": "reference/metrics.md",
+    "ampsim/api.py": "reference/api.md",
+}
+SOUND = re.compile(r'<a href="([^"]+\.ogg)">[^<]*</a>')
 LINK = re.compile(r"(\]\()([^)\s#]+)((?:#[^)\s]*)?\))")
 CODE = re.compile(r"^```.*?^```$|`[^`\n]+`", re.MULTILINE | re.DOTALL)
 
@@ -45,8 +54,14 @@ def beside() -> Iterator[Path]:
 
 
 def chapters(files: Files) -> list[dict[str, object]]:
-    """Which page stands in which chapter."""
-    pages = sorted(file.src_uri for file in files.documentation_pages())
+    """Which page stands in which chapter: in the order in which the home page names them, others behind."""
+    home = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    named = [found[2] for found in LINK.finditer(home)]
+
+    def place(page: str) -> tuple[int, str]:
+        return named.index(page) if page in named else len(named), page
+
+    pages = sorted((file.src_uri for file in files.documentation_pages()), key=place)
 
     def within(folder: str) -> list[str]:
         return [page for page in pages if posixpath.dirname(page) == folder]
@@ -56,9 +71,9 @@ def chapters(files: Files) -> list[dict[str, object]]:
     config_pages = within("reference/config")
     nav[-1]["Reference"] = [*within("reference"), {"Config keys": config_pages}]
     studies = [page for page in pages if page.startswith("experiments/")]
-    more = [page for page in within("") if page != "index.md"]
+    more = [page for page in within("") if page not in ("index.md", "faq.md")]
     examples = [page for page in pages if page.startswith("examples/")]
-    return [*nav, {"Studies": studies}, {"More": [*more, *examples]}]
+    return [*nav, {"FAQ": "faq.md"}, {"Studies": studies}, {"More": [*more, *examples]}]
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
@@ -91,6 +106,10 @@ def in_repository(src_uri: str) -> str:
 
 
 def outside(target: str) -> str:
-    """The page that stands for what the site does not hold: the README and the folders of the repository."""
-    return {"README.md": "index.md", "conf": "reference/config/index.md", "docs": "index.md"}.get(target, target)
+    """The page that stands for a file of the repository that the site does not hold."""
+    return INSTEAD.get(target, target)
 
+
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """A player behind each link to a sound."""
+    return SOUND.sub(r'\g<0> <audio controls preload="none" src="\1"></audio>', html)
