@@ -86,7 +86,9 @@ def section_keys(path: Path, group: str) -> list[Key]:
     return list(keys_of(node, path.read_text(encoding="utf-8").splitlines(), CLOSED.get(group), group))
 
 
-def keys_of(node: yaml.MappingNode, lines: list[str], owner: type | None, group: str, prefix: str = "") -> Iterator[Key]:
+def keys_of(
+    node: yaml.MappingNode, lines: list[str], owner: type | None, group: str, prefix: str = ""
+) -> Iterator[Key]:
     inner = {key.value: (key, value) for key, value in node.value if key.value not in ("defaults", "_target_")}
     named = {key.value: value.value for key, value in node.value}.get("_target_")
     owner = owner_of(named) if isinstance(named, str) else owner
@@ -286,7 +288,9 @@ def group_page(group: str) -> str:
 
 
 def experiment_page() -> str:
-    parts = ["# Config: `experiment`\n\nFiles that choose and override the other groups: whole runs, and studies with their sweep."]
+    parts = [
+        "# Config: `experiment`\n\nFiles that choose and override the other groups: whole runs, and studies with their sweep."
+    ]
     for path in choices("experiment"):
         text = path.read_text(encoding="utf-8")
         body = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
