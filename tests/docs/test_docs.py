@@ -349,5 +349,5 @@ def test_the_site_builds_and_loads_nothing_from_elsewhere(tmp_path: Path):
         parser.feed(page.read_text(encoding="utf-8"))
         assert not [address for address in parser.found if re.match(r"(\w+:)?//", address)], page
     names = {page.relative_to(tmp_path).as_posix() for page in pages}
-    assert {"reference/config/model.html", "reference/metrics.html", "experiments/window/README.html"} <= names
+    assert {"reference/config/model.html", "reference/metrics.html", "experiments/window/index.html"} <= names
     assert "ampsim.train" in (tmp_path / "reference" / "api.html").read_text(encoding="utf-8")
