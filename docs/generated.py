@@ -3,6 +3,7 @@
 import contextlib
 import io
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from enum import Enum
@@ -128,8 +129,9 @@ def arguments(owner: type) -> Mapping[str, Parameter]:
         return {}
     taken = dict(targets.parameters_of(owner)[0])
     if owner.__name__ == "VirtualAmp":
+        types = get_type_hints(VirtualAmpSettings)
         taken |= {
-            each.name: Parameter(each.name, Parameter.KEYWORD_ONLY, annotation=each.type, default=each.default)
+            each.name: Parameter(each.name, Parameter.KEYWORD_ONLY, annotation=types[each.name], default=each.default)
             for each in fields(VirtualAmpSettings)
         }
     return {name: each for name, each in taken.items() if each is not targets.ANYTHING}
@@ -161,8 +163,15 @@ def documented(owner: type | None, name: str) -> str:
             for found in ARGUMENTS.finditer(getdoc(each) or ""):
                 for names, text in ARGUMENT.findall(found[1]):
                     if name in names.split(", "):
-                        return " ".join(text.split())
+                        return of_another(" ".join(text.split()), each, name)
     return ""
+
+
+def of_another(text: str, owner: type, name: str) -> str:
+    """The text itself, or what another class says, where it only refers to it: "as of `WaveNet`"."""
+    referred = re.fullmatch(r"as of `(\w+)`\.?", text)
+    other = getattr(sys.modules[owner.__module__], referred[1], None) if referred else None
+    return documented(other, name) if isinstance(other, type) else text
 
 
 @cache
