@@ -169,8 +169,10 @@ def documented(owner: type | None, name: str) -> str:
 
 def of_another(text: str, owner: type, name: str) -> str:
     """The text itself, or what another class says, where it only refers to it: "as of `WaveNet`"."""
-    referred = re.fullmatch(r"as of `(\w+)`\.?", text)
-    other = getattr(sys.modules[owner.__module__], referred[1], None) if referred else None
+    referred = re.fullmatch(r"as (?:of|in|those of) `([\w.]+)`\.?", text)
+    other: object = sys.modules[owner.__module__] if referred else None
+    for part in referred[1].split(".") if referred else ():
+        other = getattr(other, part, None)
     return documented(other, name) if isinstance(other, type) else text
 
 

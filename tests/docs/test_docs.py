@@ -289,6 +289,15 @@ def test_every_command_has_an_example():
         assert f"ampsim {command} " in told or f"ampsim {command}\n" in told, command
 
 
+def test_every_choice_is_in_the_table_of_choices():
+    text = (ROOT / "docs" / "reference" / "choices.md").read_text(encoding="utf-8")
+    studies = {
+        path.stem for path in (ROOT / "conf" / "experiment").glob("*.yaml") if "MULTIRUN" in path.read_text("utf-8")
+    }
+    for group in settings.groups():
+        assert set(settings.choices(group)) - studies <= set(re.findall(r"`(\w+)`", text)), group
+
+
 def test_the_architecture_lists_the_folders_of_the_package():
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     folders = {path.name for path in (ROOT / "ampsim").iterdir() if (path / "__init__.py").exists()}
