@@ -10,7 +10,7 @@ UV := $(if $(PIP_INDEX_URL),UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX-$$PIP_INDEX_UR
   $(if $(PIP_CERT),SSL_CERT_FILE="$${SSL_CERT_FILE-$$PIP_CERT}") \
   $(BIN)/uv
 
-.PHONY: help install install-dev run test quick lint format lock wheel ui clean
+.PHONY: help install install-dev run test quick lint format docs lock wheel ui clean
 
 help:  ## show this
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /|/' | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -66,6 +66,11 @@ format: install-dev  ## put the code in its usual shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: install-dev  ## check the documentation and build it as a site, in site/
+	$(BIN)/pytest -q -m "not slow" tests/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@echo "site/index.html; with its search: $(BIN)/python -m http.server --bind 127.0.0.1 --directory site"
+
 # No index address is written into a lock, so that it serves behind any mirror.
 LOCK := pip compile --quiet --upgrade --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-header \
   --group install pyproject.toml
@@ -77,4 +82,4 @@ wheel: install-dev  ## build dist/*.whl
 	$(BIN)/python -m build --wheel --no-isolation
 
 clean:  ## remove what was built; runs stay
-	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .coverage .coverage.* node_modules
+	rm -rf $(VENV) dist build site .pytest_cache .mypy_cache .ruff_cache .coverage .coverage.* node_modules

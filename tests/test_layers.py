@@ -1,4 +1,4 @@
-"""The house as the README draws it: who may import whom, read from the source by `ast`."""
+"""The house as docs/architecture.md draws it: who may import whom, read from the source by `ast`."""
 
 import ast
 from pathlib import Path

@@ -33,7 +33,7 @@ Values (KEY=VALUE), for instance:
   training.resume=true                continue a run that was interrupted
   plugins=my_parts                    parts of your own, from a folder with a package that has a conf/ inside
 `ampsim train --cfg job` prints the whole config. -m sweeps: `ampsim train -m model.layers=1,2,3 seed=0,1` trains six runs,
-several at a time with hydra/launcher=joblib; hydra/sweeper=optuna searches. See the README for more.
+several at a time with hydra/launcher=joblib; hydra/sweeper=optuna searches. See docs/ for more.
 """
 
 

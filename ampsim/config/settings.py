@@ -23,7 +23,7 @@ from ampsim import AmpsimError
 from ampsim.config.plugins import config_folder, found
 from ampsim.config.run_config import worded
 from ampsim.config.schema import Sweep, Training, checked
-from ampsim.config.targets import files_of, flattened, nearest
+from ampsim.config.targets import BASES, files_of, flattened, nearest
 from ampsim.files import expanded
 
 FLAGS = (
@@ -190,6 +190,7 @@ def plain(config: Any) -> dict[str, Any]:
     resolved.pop("hydra", None)
     resolved.pop("experiment", None)
     resolved.pop("sweep", None)
+    refuse_incomplete(resolved)
     data = resolved["data"]
     for section in (data, data["recording"]) if isinstance(data.get("recording"), dict) else (data,):
         for key in files_of(section):
@@ -201,6 +202,21 @@ def plain(config: Any) -> dict[str, Any]:
         raise AmpsimError("tracking.folder names no folder")
     resolved["tracking"]["folder"] = absolute(resolved["tracking"]["folder"])
     return resolved
+
+
+def refuse_incomplete(config: dict[str, Any]) -> None:
+    """Refuse a config without what every run needs, as where `~seed` took it away or a plugin's YAML lacks it."""
+    for part in BASES:
+        section = config.get(part)
+        if not isinstance(section, dict) or not isinstance(section.get("_target_"), str):
+            raise AmpsimError(
+                f"the section `{part}` has no `_target_`, the class that it builds: choose one with {part}=NAME, or name it "
+                "in the YAML of yours"
+            )
+    for key in ("seed", "name", "training", "tracking.folder", "tracking.uri", "tracking.experiment"):
+        section, _, name = key.rpartition(".")
+        if name not in (config.get(section, {}) if section else config):
+            raise AmpsimError(f"the config has no `{key}`, and every run needs one: leave `~{key}` out")
 
 
 def named(key: str, value: Any) -> str:

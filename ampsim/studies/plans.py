@@ -65,7 +65,7 @@ def planned(overrides: Sequence[str], *, multirun: bool) -> Plan | None:
         if not multirun and not folder and config.hydra.mode != RunMode.MULTIRUN:
             return None
         sections: Any = OmegaConf.to_container(config)
-        sweep, sweeper = Sweep(**sections["sweep"]), sections["hydra"]["sweeper"]
+        sweep, sweeper = Sweep(**sections.get("sweep", {})), sections["hydra"]["sweeper"]
         launcher = sections["hydra"]["launcher"]
         # What is typed comes after what the study's YAML says, and replaces it.
         typed = [f"{key}={value}" for key, value in (sweeper.get("params") or {}).items()]

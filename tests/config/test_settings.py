@@ -210,6 +210,22 @@ def test_a_typo_is_refused_with_the_nearest_name(override: str, sentence: str):
     assert "\n" not in found
 
 
+@pytest.mark.parametrize(
+    ("word", "missing"),
+    [
+        ("~model", "`model`"),
+        ("~loss._target_", "`loss`"),
+        ("model._target_=null", "`model`"),
+        ("~data", "`data`"),
+        ("~seed", "`seed`"),
+        ("~training", "`training`"),
+        ("~tracking", "`tracking.folder`"),
+    ],
+)
+def test_what_every_run_needs_cannot_be_taken_away(word: str, missing: str):
+    assert missing in refused([word])
+
+
 def test_a_typo_beside_another_choice_is_looked_up_in_that_choice():
     assert "did you mean `optimizer.beta_1`?" in refused(["optimizer=adam", "optimizer.beta1=0.8"])
 
