@@ -1,5 +1,6 @@
 """A `.keras` file, and the same model behind MLflow's generic interface. Neither holds a pickle."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,18 @@ class Keras(Format):
     ending = ".keras"
     start = "as after silence"
     keeps_controls = True
+    keeps_controls = True
     prover = "keras.models.load_model in safe mode (after `import ampsim.models`)"
 
     def write(self, model: AmpModel, path: Path, details: Details) -> None:
         model.save(path)
 
     def load(self, path: Path) -> Play:
+        return self.load_at(path, ())
+
+    def load_at(self, path: Path, setting: Sequence[float]) -> Play:
         model = load(path)
+        model.turn(setting)
 
         def late(signal: Signal) -> Signal:
             silence = np.zeros(model.lookahead, np.float32)

@@ -1,5 +1,6 @@
 """LiteRT (the former TensorFlow Lite): a model as one step with explicit states, for phones and small boards."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ class LiteRT(Format):
     ending = ".tflite"
     start = "as after silence, when every state begins as zeros"
     prover = "ai-edge-litert"
+    keeps_controls = True
 
     def check(self, model: AmpModel) -> None:
         need("ai_edge_litert")
@@ -41,15 +43,24 @@ class LiteRT(Format):
         path.write_bytes(tf.lite.TFLiteConverter.from_concrete_functions([function], module).convert())
 
     def load(self, path: Path) -> Play:
+        return self.load_at(path, ())
+
+    def load_at(self, path: Path, setting: Sequence[float]) -> Play:
+        """The format has no place for the names and ranges of controls: without a setting they stand at 0."""
         from ai_edge_litert.interpreter import Interpreter
 
         interpreter = Interpreter(model_path=str(path), num_threads=1)
         runner = interpreter.get_signature_runner()
         shapes = {name: detail["shape"] for name, detail in runner.get_input_details().items()}
-        states = [f"state_{number}" for number in range(len(shapes) - 1)]
+        controls = [name for name in shapes if name == "controls"]
+        states = [f"state_{number}" for number in range(len(shapes) - 1 - len(controls))]
 
         def run(values: list[Any]) -> list[Any]:
-            found = runner(**dict(zip(["input", *states], values, strict=True)))
+            found = runner(**dict(zip(["input", *controls, *states], values, strict=True)))
             return [found["output"], *(found[f"{name}{AFTER}"] for name in states)]
 
-        return by_blocks(run, int(shapes["input"][1]), [np.zeros(shapes[name], np.float32) for name in states])
+        values = [
+            np.array([setting], np.float32) if setting else np.zeros(shapes[name], np.float32) for name in controls
+        ]
+        start = [np.zeros(shapes[name], np.float32) for name in states]
+        return by_blocks(run, int(shapes["input"][1]), start, *values)

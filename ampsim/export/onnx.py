@@ -5,6 +5,7 @@ and a converted loop would run a node for every gate of every sample.
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from ampsim.models import AmpModel, Gru, Lstm
 from ampsim.models.forms import CannotHoldError
 from ampsim.models.streaming import Step, by_blocks, step
 from ampsim.players.player import Array
+from ampsim.recordings.controls import controls_of, described
 
 OPSET = 18  # of 2022: what runtimes have caught up with
 
@@ -24,6 +26,7 @@ class Onnx(Format):
     ending = ".onnx"
     start = "as after silence, when every state begins as zeros"
     prover = "onnxruntime"
+    keeps_controls = True
 
     def check(self, model: AmpModel) -> None:
         need("onnx", "tf2onnx", "onnxruntime")
@@ -33,7 +36,9 @@ class Onnx(Format):
 
         plain = step(model, details.block_length)
         proto = recurrent(model, plain) if type(model) in (Lstm, Gru) else converted(plain)
-        facts = {"name": details.name, "sample_rate": model.sample_rate, "latency": model.lookahead}
+        facts: dict[str, Any] = {"name": details.name, "sample_rate": model.sample_rate, "latency": model.lookahead}
+        if model.controls:
+            facts["controls"] = described(model.controls)
         onnx.helper.set_model_props(proto, {"ampsim": json.dumps(facts)})
         onnx.checker.check_model(proto)
         onnx.save(proto, path)
@@ -48,13 +53,22 @@ class Onnx(Format):
         return True
 
     def load(self, path: Path) -> Play:
+        return self.load_at(path, ())
+
+    def load_at(self, path: Path, setting: Sequence[float]) -> Play:
         session = one_thread(path)
         inputs, outputs = session.get_inputs(), [each.name for each in session.get_outputs()]
 
         def run(values: list[Any]) -> list[Any]:
             return session.run(outputs, {each.name: value for each, value in zip(inputs, values, strict=True)})
 
-        return by_blocks(run, inputs[0].shape[1], [np.zeros(each.shape, np.float32) for each in inputs[1:]])
+        block, *others = inputs
+        values = []
+        if others and others[0].name == "controls":
+            stated = json.loads(session.get_modelmeta().custom_metadata_map["ampsim"])["controls"]
+            values.append(np.array([setting or [each.middle for each in controls_of(stated)]], np.float32))
+        states = [np.zeros(each.shape, np.float32) for each in others[len(values) :]]
+        return by_blocks(run, block.shape[1], states, *values)
 
 
 def one_thread(path: Path) -> Any:

@@ -114,6 +114,10 @@ class AmpModel(keras.Model):
     def turn(self, setting: Sequence[float]) -> None:
         """Play at this setting of the controls from now on, one value a control; a model without controls stays as it is."""
 
+    def turned(self, values: tf.Tensor) -> AbstractContextManager[None]:
+        """Within it, in a graph, the controls stand at these values, (num_controls,)."""
+        raise NotImplementedError(f"a {type(self).__name__} has no controls")
+
     def build(self, input_shape: Any = None) -> None:
         raise NotImplementedError
 

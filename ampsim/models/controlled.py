@@ -161,6 +161,17 @@ class Controlled(AmpModel):
             self.setting.assign(encoded(self.controls, setting))
         self.placed()
 
+    @contextmanager
+    def turned(self, values: tf.Tensor) -> Iterator[None]:
+        numbers = []
+        for control, value in zip(self.controls, tf.unstack(values), strict=True):
+            if control.positions:
+                numbers += [tf.cast(tf.abs(value - index) < 0.5, tf.float32) for index in range(control.size)]
+            else:
+                numbers.append(2 * (value - control.low) / (control.high - control.low) - 1)
+        with keras.StatelessScope(state_mapping=[(self.setting, tf.stack(numbers))]):
+            yield
+
     def call(self, segment: tf.Tensor, training: bool = False) -> tf.Tensor:
         net = self.learning_net if training else self.net_with
         return self.volume() * net(self.weights_now(), segment, training=training)

@@ -26,6 +26,13 @@ class Step:
     function: Any
     block_length: int
     start: list[Any]  # the states that silence leaves behind
+    num_controls: int = (
+        0  # of the model; where it has some, their values, (1, num_controls), stand between block and states
+    )
+
+    @property
+    def input_names(self) -> list[str]:
+        return ["input", *(["controls"] if self.num_controls else []), *self.state_names()]
 
     def state_names(self, *, after: bool = False) -> list[str]:
         return [f"state_{number}{AFTER if after else ''}" for number in range(len(self.start))]
@@ -41,7 +48,12 @@ def step(model: AmpModel, block_length: int, *, traced: AbstractContextManager[N
     kept = [number for number, part in enumerate(flat) if part.size]  # runtimes stumble over a state of no numbers
     start = [flat[number] for number in kept]
 
-    def function(block: tf.Tensor, *state: tf.Tensor) -> list[tf.Tensor]:
+    def function(block: tf.Tensor, *others: tf.Tensor) -> list[tf.Tensor]:
+        values, state = others[: bool(model.controls)], others[bool(model.controls) :]
+        with model.turned(values[0][0]) if values else nullcontext():
+            return played(block, *state)
+
+    def played(block: tf.Tensor, *state: tf.Tensor) -> list[tf.Tensor]:
         before: list[Any] = list(flat)
         for number, part in zip(kept, state, strict=True):
             before[number] = part + flat[number]
@@ -49,22 +61,28 @@ def step(model: AmpModel, block_length: int, *, traced: AbstractContextManager[N
         ended = tf.nest.flatten(after)
         return [tf.reshape(output, (1, block_length)), *(ended[number] - flat[number] for number in kept)]
 
-    found = Step(function, block_length, start)
-    shapes = zip(["input", *found.state_names()], [(1, block_length), *(part.shape for part in start)], strict=True)
-    compiled = tf.function(function, input_signature=[tf.TensorSpec(shape, tf.float32, name) for name, shape in shapes])
+    count = len(model.controls)
+    found = Step(function, block_length, start, count)
+    shapes = [(1, block_length), *([(1, count)] if count else []), *(part.shape for part in start)]
+    named = zip(found.input_names, shapes, strict=True)
+    compiled = tf.function(function, input_signature=[tf.TensorSpec(shape, tf.float32, name) for name, shape in named])
     with without_fft(), traced or nullcontext():
         compiled.get_concrete_function()
     return replace(found, function=compiled)
 
 
-def by_blocks(run: Run, block_length: int, state: list[Any]) -> Callable[[Signal], Signal]:
-    """What plays a signal of any length through a runtime; `run` maps [block, *state] to the same."""
+def by_blocks(run: Run, block_length: int, state: list[Any], *values: Any) -> Callable[[Signal], Signal]:
+    """What plays a signal of any length through a runtime; `run` maps [block, *values, *state] to block and state.
+
+    Args:
+        values: of the controls, (1, num_controls), where the step has some.
+    """
 
     def play(signal: Signal) -> Signal:
         current, outputs = state, [np.empty(0, np.float32)]
         padded = np.pad(signal, (0, -len(signal) % block_length)).astype(np.float32)
         for block in padded.reshape(-1, 1, block_length):
-            output, *current = run([block, *current])
+            output, *current = run([block, *values, *current])
             outputs.append(np.array(output[0]))
         return np.concatenate(outputs)[: len(signal)]
 

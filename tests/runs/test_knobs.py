@@ -12,6 +12,7 @@ from synthetic import guitar
 import ampsim
 from ampsim import AmpsimError, api
 from ampsim.cli import main as cli
+from ampsim.export import FORMATS
 from ampsim.players import read
 from ampsim.training.observer import Observer
 
@@ -113,6 +114,18 @@ def test_a_setting_that_makes_no_sense_is_refused(
     assert cli.main(["render", *where, *words]) == 2
     assert message in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "out.wav").exists()
+
+
+@pytest.mark.parametrize("format", ["onnx", "litert", "keras"])
+def test_these_formats_keep_the_controls(run: api.Run, riff: Path, tmp_path: Path, format: str):
+    """What a file plays at a setting, given as the numbers on the knobs, against the net of that setting alone."""
+    (made,) = run.export(tmp_path / f"amp{FORMATS[format].ending}", format=format, late=True)
+    assert made.proof.difference < 1e-5
+    play = FORMATS[format].load_at(made.path, [7.5, 3.0, 5.0])
+    signal = soundfile.read(riff, dtype="float32")[0]
+    np.testing.assert_allclose(play(signal)[2000:], at_setting(run, riff)[2000:], atol=1e-5)
+    other = FORMATS[format].load_at(made.path, [2.0, 3.0, 5.0])(signal)
+    assert np.abs(other - play(signal)).max() > 1e-4
 
 
 def test_what_needs_one_setting_says_so(run: api.Run, tmp_path: Path):
