@@ -611,8 +611,9 @@ function engine() {
     }
 
     /**
-     * A block in place; returns the peaks before and after. levels: the gains `input` and `output`, and `wet`, which is 0 for
-     * the input as it came and 1 for the model. A block that is not all numbers becomes silence. What has changed since the last block changes in a straight line.
+     * A block in place; returns the peaks before and after. levels: the gains `input` and `output`, and `wet`, which is 0
+     * for the input as it came and 1 for the model. What has changed since the last block changes in a straight line. A
+     * block that is not all numbers becomes silence.
      */
     play(block, levels) {
       const from = this.levels || levels;
