@@ -239,6 +239,7 @@ function engine() {
   /** The WaveNet of `.nam` files; see ampsim/models/wavenet.py. */
   function waveNet(memory, { config, weights }, input) {
     const of = new Weights(weights);
+    if (config.head || config.condition_dsp) throw new Error("it has parts that this page cannot play");
     const arrays = config.layers.map(stated);
     const widths = arrays.flatMap(({ channels, layers }) => layers.map(({ gated }) => (gated ? 2 : 1) * channels));
     const active = memory.rows(Math.max(...widths));
@@ -610,8 +611,9 @@ function engine() {
     }
 
     /**
-     * A block in place; returns the peaks before and after. levels: the gains `input` and `output`, and `wet`, which is 0 for
-     * the input as it came and 1 for the model. What has changed since the last block changes in a straight line.
+     * A block in place; returns the peaks before and after. levels: the gains `input` and `output`, and `wet`, which is 0
+     * for the input as it came and 1 for the model. What has changed since the last block changes in a straight line. A
+     * block that is not all numbers becomes silence.
      */
     play(block, levels) {
       const from = this.levels || levels;
@@ -625,7 +627,9 @@ function engine() {
         block[t] = wet * at("output", t) * block[t] + (1 - wet) * this.dry[t];
       }
       this.levels = { ...levels };
-      return [entering, peak(block)];
+      const leaving = peak(block);
+      if (!Number.isFinite(leaving)) block.fill(0); // for the sake of ears
+      return [entering, leaving];
     }
   }
 

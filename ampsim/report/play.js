@@ -186,7 +186,7 @@ function ampPlayer({ models: packed, missing, kernel }) {
   function listedSpeed() {
     const { times, fast } = speed(chosenModel());
     return [
-      `This machine plays the model ${times.toFixed(times < 3 ? 1 : 0)} times faster than real time.`,
+      `This machine plays the model at ${times.toFixed(times < 3 ? 1 : 0)} times real time.`,
       times < ENOUGH ? "Live playing will drop out; rendering works." : "",
       fast ? "" : "This browser lacks WebAssembly with SIMD, which is many times faster.",
     ].join(" ");
@@ -199,28 +199,29 @@ function ampPlayer({ models: packed, missing, kernel }) {
     const turn = ++starting;
     document.dispatchEvent(new Event("amp-starts"));
     await attempt(async () => {
-      const played = model();
+      const [played, from] = [model(), source]; // which may be others before all is there
       const context = new AudioContext({ sampleRate: played.sampleRate, latencyHint: "interactive" });
       const made = { context, stream: null };
       context.resume(); // at once, while the browser still knows of the click
       try {
-        await connected(made, played);
+        await connected(made, played, from);
       } catch (error) {
         end(made);
+        if (turn !== starting) return;
         throw error;
       }
-      if (turn !== starting) return end(made);
-      sounding = made;
+      if (turn === starting) sounding = made;
+      else end(made);
     });
     refresh();
   }
 
-  async function connected(made, played) {
+  async function connected(made, played, from) {
     const { context } = made;
     await onAudioThread(made, played).catch(() => onPageThread(made, played));
     made.node.connect(context.destination);
-    if (source.live) await connectInput(made);
-    else connectFile(made, restingAt);
+    if (from.live) await connectInput(made);
+    else connectFile(made, from.buffer, restingAt);
     await context.resume();
   }
 
@@ -301,9 +302,9 @@ function ampPlayer({ models: packed, missing, kernel }) {
     show("amp-channel", (channelCount || 1) > 1);
   }
 
-  function connectFile(made, offset) {
+  function connectFile(made, buffer, offset) {
     if (made.from) made.from.disconnect();
-    made.from = new AudioBufferSourceNode(made.context, { buffer: source.buffer, loop: true });
+    made.from = new AudioBufferSourceNode(made.context, { buffer, loop: true });
     made.from.connect(made.node);
     made.from.start(0, offset);
     made.began = made.context.currentTime - offset;
@@ -332,7 +333,7 @@ function ampPlayer({ models: packed, missing, kernel }) {
 
   function seek(seconds) {
     restingAt = seconds;
-    if (sounding) connectFile(sounding, seconds);
+    if (sounding) connectFile(sounding, source.buffer, seconds);
     placed();
   }
 
@@ -362,7 +363,8 @@ function ampPlayer({ models: packed, missing, kernel }) {
     for (let at = 0; at < total; at += BLOCK) {
       block.fill(0);
       block.set(samples.subarray(at, at + BLOCK));
-      stage.play(block, levels);
+      if (!Number.isFinite(stage.play(block, levels)[1]))
+        throw new Error("The model plays no numbers on this input: lower the input gain.");
       piece.push(block.slice(Math.max(0, lookahead - at), Math.min(BLOCK, total - at)));
       if (piece.length * BLOCK >= sampleRate || at + BLOCK >= total) {
         yield joined(piece);
@@ -423,7 +425,6 @@ function ampPlayer({ models: packed, missing, kernel }) {
         for (const sample of piece) most = Math.max(most, Math.abs(sample));
         $("amp-progress").value = done / samples.length;
       }
-      if (!Number.isFinite(most)) throw new Error("The model plays no numbers on this input: lower the input gain.");
       finished(new Blob(parts, { type: "audio/wav" }), name, played, most);
     });
     if (rendering === own) rendering = null;

@@ -174,7 +174,7 @@ def test_a_file_is_rendered_and_downloaded(
     select(driver, "cab ahead")
     drop(driver, folder / "riff.wav")
     assert text(driver, "amp-source") == f"riff.wav: 0:01.0 at the model's {RATE:,} Hz."
-    assert "times faster than real time" in text(driver, "amp-speed")
+    assert "times real time" in text(driver, "amp-speed")
     path, found, rate = downloaded(driver, tmp_path)
     assert (path.name, rate) == ("riff - cab ahead.wav", RATE)
     assert_allclose(found, expected(trained["cab ahead"]), atol=1e-5)
@@ -227,6 +227,21 @@ def test_what_is_no_audio_or_too_much_is_told_and_the_rest_works(driver: Chrome,
     assert text(driver, "amp-trouble").startswith("long.mp3 is larger than 30 MB: cut it")
     drop(driver, folder / "riff.wav")
     assert driver.execute_script("return $('amp-trouble').hidden && !$('amp-render').disabled")
+
+
+def test_a_model_that_plays_no_numbers_is_silent_and_says_so(driver: Chrome, folder: Path):
+    select(driver, "wavenet_nano")
+    driver.execute_script("amp.model().net.weights[3] = NaN")
+    drop(driver, folder / "riff.wav")
+    driver.find_element(By.ID, "amp-render").click()
+    until(lambda: driver.execute_script("return !$('amp-trouble').hidden"))
+    assert text(driver, "amp-trouble") == "The model plays no numbers on this input: lower the input gain."
+    script = """
+      const { Stage, BLOCK } = engine();
+      const block = new Float32Array(BLOCK).fill(0.5);
+      new Stage(amp.model(), amp.code).play(block, amp.settings());
+      return block.every((sample) => sample === 0);"""
+    assert driver.execute_script(script)
 
 
 def test_ten_minutes_are_rendered_in_pieces_and_can_be_cancelled(driver: Chrome, tmp_path: Path):
