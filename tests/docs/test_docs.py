@@ -23,6 +23,7 @@ from ampsim import AmpsimError, api
 from ampsim.cli import main as cli
 from ampsim.cli import options, train
 from ampsim.config import plugins, settings
+from ampsim.config.run_config import assignment
 from ampsim.config.targets import flattened
 from ampsim.runs import locations
 from ampsim.studies import plans
@@ -221,6 +222,22 @@ def test_python_names_what_is_there(block: Block):
         if isinstance(node, ast.Call) and re.fullmatch(r"ampsim\.\w+", ast.unparse(node.func)):
             call = getattr(api, ast.unparse(node.func).removeprefix("ampsim."))
             signature(call).bind_partial(*node.args, **{str(each.arg): each.value for each in node.keywords})
+            understood_in_python(call, node)
+
+
+def understood_in_python(call: object, node: ast.Call) -> None:
+    """The settings of a run that a call names, composed.
+
+    Raises:
+        AmpsimError: there is no such choice or key.
+    """
+    given = {str(each.arg): ast.literal_eval(each.value) for each in node.keywords}
+    words = given.pop("overrides", [])
+    if call is api.train:
+        settings.composed([*(word for key, value in given.items() for word in assignment(key, value)), *words])
+    elif call is api.sweep:
+        swept = [word for key, value in given.items() for word in api.swept_over(key, value)]
+        assert plans.planned([*swept, *words], multirun=True)
 
 
 def names_in(module: str) -> set[str]:
