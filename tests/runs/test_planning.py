@@ -19,7 +19,9 @@ DATA = {
 
 
 def run(name: str, *, status: str = "FINISHED", **params: str) -> Any:
-    return SimpleNamespace(name=name, status=status, params={"name": name, **params}, file=lambda file: Path(name) / file)
+    return SimpleNamespace(
+        name=name, status=status, params={"name": name, **params}, file=lambda file: Path(name) / file
+    )
 
 
 def test_an_ensemble_is_what_differs_in_nothing_but_the_seed():
