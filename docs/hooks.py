@@ -23,6 +23,7 @@ import generated  # noqa: E402 - it lies beside this file
 CHAPTERS = {"Tutorials": "tutorials", "How-to guides": "how-to", "Concepts": "concepts", "Reference": "reference"}
 REPOSITORY = ("CONTRIBUTING.md", "CHANGELOG.md", "examples/**/*", "experiments/**/*")
 KEPT = {".md", ".png", ".csv", ".py", ".yaml", ".toml", ".ipynb"}
+# Pages that stand for files of the repository that the site does not hold.
 INSTEAD = {
     "README.md": "index.md",
     "docs": "index.md",
@@ -91,10 +92,9 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         target = posixpath.normpath(posixpath.join(posixpath.dirname(place), found[2]))
         if (ROOT / target).is_dir() and (ROOT / target / "README.md").exists():
             target += "/README.md"
-        inside = target.removeprefix("docs/")
-        if inside == target and files.get_file_from_path(target) is None and (ROOT / target).exists():
-            inside = outside(target)
-        return found[1] + posixpath.relpath(inside, posixpath.dirname(page.file.src_uri) or ".") + found[3]
+        inside = INSTEAD.get(target, target.removeprefix("docs/"))
+        end = ")" if target in INSTEAD else found[3]  # another page has other headings
+        return found[1] + posixpath.relpath(inside, posixpath.dirname(page.file.src_uri) or ".") + end
 
     text = LINK.sub(turned, CODE.sub(code, markdown))
     return re.sub("\0(\\d+)\0", lambda found: kept[int(found[1])], text)
@@ -103,11 +103,6 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 def in_repository(src_uri: str) -> str:
     """Where the file of a page lies."""
     return src_uri if (ROOT / src_uri).exists() and not (ROOT / "docs" / src_uri).exists() else f"docs/{src_uri}"
-
-
-def outside(target: str) -> str:
-    """The page that stands for a file of the repository that the site does not hold."""
-    return INSTEAD.get(target, target)
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:

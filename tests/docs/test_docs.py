@@ -23,7 +23,9 @@ from ampsim import AmpsimError, api
 from ampsim.cli import main as cli
 from ampsim.cli import options, train
 from ampsim.config import plugins, settings
+from ampsim.config.run_config import assignment
 from ampsim.config.targets import flattened
+from ampsim.recordings.circuits import CONTROLS
 from ampsim.runs import locations
 from ampsim.studies import plans
 
@@ -35,8 +37,10 @@ else:
 ROOT = Path(__file__).parents[2]
 PAGES = [*ROOT.glob("*.md"), *sorted((ROOT / "docs").rglob("*.md")), ROOT / "examples" / "plugin" / "README.md"]
 FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+INDENTED = re.compile(r"(?:\A|\n)\n((?:    .*\n)+)")
 LINK = re.compile(r"\]\(([^)\s#]*)(#[^)\s]*)?\)")
 HEADING = re.compile(r"^#+ +(.+)$", re.MULTILINE)
+AT_A_SETTING = ("render", "export")  # their other words are values of an amp's controls
 FREE = ("votes", "fit-ear", "loudness")  # their plain words are files
 SHELL = {"mkdir", "touch", ".", "make", "pip"}
 
@@ -54,10 +58,19 @@ class Block:
         return f"{self.page}-{self.number}"
 
 
+def pieces(path: Path) -> list[tuple[str, str]]:
+    """Language and text of each piece of code in a page: between fences, or commands and Python that are indented."""
+    whole = path.read_text(encoding="utf-8")
+    indented = [match[1] for match in INDENTED.finditer(FENCE.sub("", whole))]
+    kinds = {"ampsim ": "sh", "import ": "python"}
+    found = [(kind, text) for text in indented for start, kind in kinds.items() if text.lstrip().startswith(start)]
+    return [*FENCE.findall(whole), *found]
+
+
 def blocks(*languages: str) -> list[Block]:
     found = []
     for path in PAGES:
-        for number, (language, text) in enumerate(FENCE.findall(path.read_text(encoding="utf-8")), 1):
+        for number, (language, text) in enumerate(pieces(path), 1):
             if language in languages:
                 indent = min(len(line) - len(line.lstrip()) for line in text.splitlines() if line.strip())
                 text = "\n".join(line[indent:] for line in text.splitlines())
@@ -101,9 +114,10 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
                 file.write_text(found[2], encoding="utf-8")
     (tmp_path / "my_lab" / "__init__.py").touch()
     record(tmp_path / "riff.wav")
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
     monkeypatch.setattr(sys, "path", list(sys.path))
     yield tmp_path
-    for name in [name for name in sys.modules if name.partition(".")[0] == "my_lab"]:
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("my_lab", "tube_lab")]:
         del sys.modules[name]
     plugins.discovered.cache_clear()
     plugins.imported.cache_clear()
@@ -135,10 +149,10 @@ def understood(words: list[str]) -> None:
     rest = plugins.name_folders(rest)
     if command == "train":
         understood_by_train(rest)
-    elif command not in FREE:
-        options.parsed(getattr(options, command.title().replace("-", "")), rest)
     elif command != "votes":
-        options.parsed(getattr(options, command.title().replace("-", "")), [word for word in rest if "=" in word])
+        kind = getattr(options, command.title().replace("-", ""))
+        rest = [word for word in rest if "=" in word] if command in FREE else rest
+        options.parsed(kind, options.with_setting(kind, rest) if command in AT_A_SETTING else rest)
 
 
 def understood_by_train(words: list[str]) -> None:
@@ -154,6 +168,9 @@ def understood_by_train(words: list[str]) -> None:
 
 def record(path: Path) -> None:
     """A file, or a folder of captures, as the reader of the page has it."""
+    if path.suffix not in ("", ".wav"):
+        path.touch()
+        return
     for name in [""] if path.suffix else ["ac30_di.wav", "ac30_amp.wav"]:
         file = path / name if name else path
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -204,6 +221,7 @@ def known_words() -> set[str]:
     keys |= {key.rpartition(".")[0] for key in keys} | {key for _, section in files for key in section}
     named = [getattr(options, name) for name in vars(options) if isinstance(getattr(options, name), type)]
     keys |= {field.name for kind in named if hasattr(kind, "__dataclass_fields__") for field in fields(kind)}
+    keys |= {control.name for control in CONTROLS}
     variables = re.findall(r"AMPSIM_\w+", (ROOT / "docs" / "reference" / "environment.md").read_text(encoding="utf-8"))
     return {*keys, *settings.groups(), *variables, "hydra/launcher", "hydra/sweeper", "plugins"}
 
@@ -221,6 +239,22 @@ def test_python_names_what_is_there(block: Block):
         if isinstance(node, ast.Call) and re.fullmatch(r"ampsim\.\w+", ast.unparse(node.func)):
             call = getattr(api, ast.unparse(node.func).removeprefix("ampsim."))
             signature(call).bind_partial(*node.args, **{str(each.arg): each.value for each in node.keywords})
+            understood_in_python(call, node)
+
+
+def understood_in_python(call: object, node: ast.Call) -> None:
+    """The settings of a run that a call names, composed.
+
+    Raises:
+        AmpsimError: there is no such choice or key.
+    """
+    given = {str(each.arg): ast.literal_eval(each.value) for each in node.keywords}
+    words = given.pop("overrides", [])
+    if call is api.train:
+        settings.composed([*(word for key, value in given.items() for word in assignment(key, value)), *words])
+    elif call is api.sweep:
+        swept = [word for key, value in given.items() for word in api.swept_over(key, value)]
+        assert plans.planned([*swept, *words], multirun=True)
 
 
 def names_in(module: str) -> set[str]:
