@@ -20,7 +20,7 @@ ampsim {version}: learn a guitar amplifier from a recording of its input and out
   ampsim train [key=value ...]        train a model, score it, and keep everything in MLflow
   ampsim doctor input=... [target=...]
                                       check a recording for faults before you train on it
-  ampsim plan controls='{gain: [0, 10]}' [count=12]
+  ampsim plan controls='{{gain: [0, 10]}}' [count=12]
                                       say which settings of an amp's knobs to record
   ampsim evaluate [run=last]          score a run's model again
   ampsim render run=last input=... output=...
