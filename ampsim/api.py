@@ -52,7 +52,7 @@ def load(
     *,
     direct: Files | None = None,
     amp: Files | None = None,
-    settings: str | os.PathLike[str] | None = None,
+    settings: str | os.PathLike[str] | Sequence[Mapping[str, Any]] | None = None,
     **options: Any,
 ) -> "Recording":
     """Load, check and align a recording.
@@ -60,7 +60,8 @@ def load(
     Args:
         path: stereo files (left: direct, right: amp), one a take; or
         direct, amp: mono files, as many of the one as of the other; or
-        settings: a sheet (CSV or YAML) that names recordings of one amp at several settings of its knobs.
+        settings: a sheet (CSV or YAML) that names recordings of one amp at several settings of its knobs; of
+            `data="virtual_knobs"` the settings themselves.
         options: of the `data` section: `delay=-9`, `splits={"test": "20 s"}`, `checks="warn"`, `drift="correct"`,
             `input_channel=1`. Without any file `data="virtual_amp"` (the default) or another choice of that group.
 
@@ -75,10 +76,13 @@ def load(
     from ampsim.recordings.preparing import prepare
     from ampsim.report.shown import ShownRecording
 
-    if settings is not None and (path is not None or direct is not None or amp is not None):
+    sheet = isinstance(settings, str | os.PathLike)
+    if sheet and (path is not None or direct is not None or amp is not None):
         raise AmpsimError("settings= names a sheet, which itself names the files: without path=, direct= and amp=")
-    if settings is not None:
-        path, options = settings, {"data": "knobs", **options}
+    if sheet:
+        path, options = settings, {"data": "knobs", **options}  # type: ignore[assignment]
+    elif settings is not None:
+        options["settings"] = settings
     words = data_words(path, direct, amp, options)
     source = build(RunConfig.compose(words)["data"], "data")
     recording = prepare(source, notice=lambda text: None)  # what it tells is in `findings`

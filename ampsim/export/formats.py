@@ -59,7 +59,6 @@ class Format:
     start: str
     from_zero_states = False
     keeps_controls = False  # whether it holds an amp's controls; a format that does replaces `load_at`
-    keeps_controls = False  # whether a file of a model with controls is one of any setting
     prover: str  # the implementation that reads it back
 
     def check(self, model: AmpModel) -> None:

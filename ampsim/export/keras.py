@@ -18,7 +18,6 @@ class Keras(Format):
     ending = ".keras"
     start = "as after silence"
     keeps_controls = True
-    keeps_controls = True
     prover = "keras.models.load_model in safe mode (after `import ampsim.models`)"
 
     def write(self, model: AmpModel, path: Path, details: Details) -> None:

@@ -264,6 +264,9 @@ def test_a_notebook_loads_both_by_the_words_of_the_command(tmp_path: Path):
         data="virtual_knobs", controls={"gain": [1, 9]}, count=2, duration_s=1.5, sample_rate=RATE, delay=4
     )
     assert (recording.controls[0].high, len(recording.takes)) == (9, 2)
+    settings = [{"gain": 2, "bright": "off"}, {"gain": 8, "bright": "on"}]
+    recording = load(data="virtual_knobs", settings=settings, duration_s=1.5, sample_rate=RATE, delay=4)
+    assert [take.setting for take in recording.takes] == [(2, 0), (8, 1)]
     path = session(tmp_path, {}, "target,gain\na.wav,1\nb.wav,4\n")
     for name, gain in (("a.wav", 2.0), ("b.wav", 6.0)):
         write(tmp_path / name, amp(DIRECT, gain=gain)[: 3 * RATE // 2])
