@@ -344,8 +344,9 @@ class Run:
         """PNG files by name: training, fft, spectrograms, waveforms and more."""
         return {path.stem: path for path in sorted(self.tracked.file("figures").glob("*.png"))}
 
-    def draw(self, folder: str | Path, *, kind: str = "png", overwrite: bool = False) -> list[Path]:
-        """Draw the figures anew from what the run keeps, as `png` or `svg` files in a folder.
+    def draw(self, folder: str | Path = "", *, kind: str = "png", overwrite: bool = False) -> list[Path]:
+        """Draw the figures anew from what the run keeps, as `png` or `svg` files in a folder; without one they become
+        artifacts of the run, with its listening page.
 
         Raises:
             AmpsimError: a file exists, `kind` is another, or the run's sound is gone.
@@ -354,6 +355,9 @@ class Run:
 
         if kind not in ("png", "svg"):
             raise AmpsimError(f"format={kind}: figures are drawn as png or svg")
+        if not folder:
+            pictures.complete(self.store, self.tracked)
+            return [*self.figures.values(), self.listen().path]
         return pictures.put(
             pictures.drawn_again(self.store, self.tracked), expanded(folder), kind=kind, overwrite=overwrite
         )
@@ -825,6 +829,7 @@ def swept(plan: "Plan", *, command: str, notice: Notice, progress: Callable[["St
         notice=notice,
         progress=progress,
         search=search,
+        figures=None if plan.folder else options.figures,
         export=options.export or ("auto" if plan.folder and options.export is None else ""),
         keep=keep,
     )

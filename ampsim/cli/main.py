@@ -29,8 +29,8 @@ ampsim {version}: learn a guitar amplifier from a recording of its input and out
                                       rank renders of any tool against an amp's recording
   ampsim compare sweep=... | runs=a,b,c
                                       rank runs and show what made the difference
-  ampsim figures [run=last] output=...
-                                      draw a run's figures again, as PNG or SVG
+  ampsim figures [run=last] [output=...]
+                                      draw a run's figures and page, or the figures again as PNG or SVG
   ampsim reproduce [run=last] | config=config.yaml
                                       train from a saved config and check how close the result comes
   ampsim export [run=last] format=nam output=...

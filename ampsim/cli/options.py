@@ -92,7 +92,7 @@ class Score:
 class Figures(StoreOptions):
     """Draw a run's figures again, from the sound and the curves that it keeps."""
 
-    output: str = needed("the folder to write them to")
+    output: str = option("", "the folder to write them to; by default the run, which gets its listening page too")
     run: str = option("last", "id, name or last")
     format: str = option("png", "png or svg")
     overwrite: bool = option(False, "overwrite existing files")

@@ -50,6 +50,7 @@ class Sweep:
     budget_s: float | None = None
     threads: int | None = None
     export: str | None = None
+    figures: int | None = 3
 
 
 LARGEST = 2**63 - 1

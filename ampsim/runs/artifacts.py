@@ -62,9 +62,17 @@ def record_setting(tracked: TrackedRun, folder: Path, fit: Fit) -> None:
 
 
 def record_result(
-    tracked: TrackedRun, folder: Path, state: State, evaluation: Evaluation, model: AmpModel, sample_rate: int
+    tracked: TrackedRun,
+    folder: Path,
+    state: State,
+    evaluation: Evaluation,
+    model: AmpModel,
+    sample_rate: int,
+    *,
+    pictures: bool,
 ) -> None:
-    """What the run came to: scores, sound and pictures; the model lies in the folder already."""
+    """What the run came to: scores, sound and, unless these are left for later, pictures; the model lies in the folder
+    already. Pictures of controls are of the recording too, and never left."""
     signals = evaluation.signals
     # To the last bit, and the sums of blocks beside them, by which `compare` tells two runs apart.
     finite = {name: value if math.isfinite(value) else None for name, value in evaluation.scores.items()}
@@ -79,13 +87,14 @@ def record_result(
     gain = 0.9 / loudest if loudest > 0 else 1.0
     for name, samples in signals.items():
         audio.write(folder / "audio" / f"{name}.wav", samples * gain, sample_rate, subtype="PCM_16")
-    if find_spec("ampsim.report"):
+    pictures = bool(find_spec("ampsim.report")) and (pictures or bool(model.controls))
+    if pictures:
         from ampsim.runs.pictures import record_pictures
 
         record_pictures(tracked, folder, state, evaluation, model, sample_rate)
     # At the step that the run came to and not its best one: those of a run that was stopped and went on come later.
     tracked.log_metrics({f"test_{name}": value for name, value in evaluation.scores.items()}, step=state.step)
-    told = description(tracked.id, tracked.experiment_id, tracked.name, evaluation.scores)
+    told = description(tracked.id, tracked.experiment_id, tracked.name, evaluation.scores, pictures=pictures)
     # The gain is no param, which could not change.
     tracked.log_tags({"listening_gain_db": f"{audio.decibels(gain):.2f}", NOTE: told})
     tracked.log_folder(folder)

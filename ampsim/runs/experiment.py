@@ -61,6 +61,7 @@ def run(
     pace: list[float] | None = None,
     tags: Mapping[str, str] | None = None,
     interruptible: bool = False,
+    pictures: bool = True,
 ) -> Result:
     """Train, evaluate and track the run that a config describes.
 
@@ -70,6 +71,7 @@ def run(
         pace: of an earlier run with a budget in seconds, to be replayed instead of the clock; see `Budget`.
         tags: what else to tag the run with; a sweep names itself so.
         interruptible: the first Ctrl-C while it trains ends the epoch; the best weights so far are scored and kept.
+        pictures: draw figures and write the listening page; `pictures.complete` does it later.
 
     Raises:
         AmpsimError: the recording, the config or the store is at fault. A run that had begun is marked as failed.
@@ -95,8 +97,8 @@ def run(
         fit.model.save(folder / "model.keras")
         evaluation = scored(fit, notice)
         doubtful = record_doubts(tracked, doubts(trainer, evaluation), notice)
-        observer.doing("drawing figures and keeping the results")
-        record_result(tracked, folder, state, evaluation, fit.model, recording.sample_rate)
+        observer.doing("drawing figures and keeping the results" if pictures else "keeping the results")
+        record_result(tracked, folder, state, evaluation, fit.model, recording.sample_rate, pictures=pictures)
         validated = validation_scores(trainer.renderers, fit.splits["validation"], state)
         tracked.log_metrics(validated, step=state.step)
         tracked.finish("KILLED" if trainer.stopped else "FINISHED")

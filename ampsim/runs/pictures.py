@@ -2,6 +2,7 @@
 
 import json
 import math
+import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -16,11 +17,13 @@ from ampsim.metrics.scores import SCORES, of_test
 from ampsim.models import AmpModel
 from ampsim.models.packing import playable
 from ampsim.models.rendering import Renderer
+from ampsim.models.saving import load
 from ampsim.report import plots
 from ampsim.report.page import listening_page
 from ampsim.runs.artifacts import PROBES, listened
 from ampsim.runs.evaluation import Evaluation, Probes
-from ampsim.runs.tracking import Store, TrackedRun
+from ampsim.runs.tracking import NOTE, Store, TrackedRun
+from ampsim.runs.view import description
 from ampsim.signals.audio import Signal
 from ampsim.training.state import State
 
@@ -42,7 +45,7 @@ def record_pictures(
         excerpt = evaluation.signals["direct"][: round(RESPONSE_S * sample_rate)]
         drawn["knobs"] = knobs.responses(tracked.name, as_knobs_turn(model, excerpt), sample_rate)
     put({name: plots.named(figure, about) for name, figure in drawn.items()}, folder / "figures")
-    record_listening_page(tracked, folder, evaluation, model, sample_rate)
+    record_listening_page(tracked, folder, evaluation.signals, evaluation.scores, model, sample_rate)
 
 
 def caption(name: str, recording: Path, esr: float) -> str:
@@ -135,18 +138,39 @@ def as_knobs_turn(model: AmpModel, direct: Signal) -> dict[str, dict[str, Signal
 
 
 def record_listening_page(
-    tracked: TrackedRun, folder: Path, evaluation: Evaluation, model: AmpModel, sample_rate: int
+    tracked: TrackedRun,
+    folder: Path,
+    signals: Mapping[str, Signal],
+    scores: Mapping[str, float],
+    model: AmpModel,
+    sample_rate: int,
 ) -> None:
-    signals, name = evaluation.signals, tracked.name
+    name = tracked.name
     listening_page(
         folder / "listen.html",
         {"direct": signals["direct"], "amp": signals["amp"]},
         {name: signals["prediction"]},
         sample_rate,
         title=tracked.name,
-        scores={name: evaluation.scores},
+        scores={name: scores},
         runs={name: tracked.id},
-        configs={name: (folder / "config.yaml").read_text(encoding="utf-8")},
+        configs={name: tracked.file("config.yaml").read_text(encoding="utf-8")},
         facts={"run": tracked.id, "sample rate": f"{sample_rate:,} Hz"},
         amps=playable({name: model}),
     )
+
+
+def complete(store: Store, tracked: TrackedRun) -> None:
+    """Give a finished run the figures and the page that its job left for later, as artifacts.
+
+    Raises:
+        AmpsimError: its sound or its model is gone.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        put(drawn_again(store, tracked), folder / "figures")
+        signals, sample_rate = listened(tracked)
+        scores, model = of_test(tracked.metrics), load(tracked.file("model.keras"))
+        record_listening_page(tracked, folder, signals, scores, model, sample_rate)
+        tracked.log_folder(folder)
+    tracked.log_tags({NOTE: description(tracked.id, tracked.experiment_id, tracked.name, scores)})

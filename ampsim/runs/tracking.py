@@ -423,7 +423,12 @@ class TrackedRun:
         if self.place or self.artifacts.startswith("file:"):
             found = self.inside(path) if self.place else Path(url2pathname(urlparse(self.artifacts).path)) / path
             if not found.exists():
-                raise AmpsimError(f"run {self.name} holds no {path}: did it finish?")
+                why = (
+                    f"`ampsim figures run={self.name}` draws it"
+                    if path in ("figures", "listen.html")
+                    else "did it finish?"
+                )
+                raise AmpsimError(f"run {self.name} holds no {path}: {why}")
             return found
         try:
             return Path(self.client.download_artifacts(self.id, path))

@@ -82,8 +82,10 @@ def answer(port: int, path: str, body: Any = None) -> Any:
     return json.loads(asked(port, f"{API}/{path}", body, timeout_s=ANSWER_S, most=MOST_BYTES) or b"")
 
 
-def description(run_id: str, experiment_id: str, name: str, scores: Mapping[str, float]) -> str:
-    """What a run's page opens with, in Markdown: what it came to, its spectrum, and what to type."""
+def description(
+    run_id: str, experiment_id: str, name: str, scores: Mapping[str, float], *, pictures: bool = True
+) -> str:
+    """What a run's page opens with, in Markdown: what it came to, its spectrum if that is drawn, and what to type."""
     rows = [
         f"| {score.title} | {score.text(scores[score.name])} | {score.meaning} |"
         for score in SCORES.values()
@@ -91,11 +93,18 @@ def description(run_id: str, experiment_id: str, name: str, scores: Mapping[str,
     ]
     typed = shlex.quote(name).replace("`", "'")  # which would end the code that it stands in
     at = f"#/experiments/{experiment_id}/runs/{run_id}/artifacts"
+    links, picture = (
+        f"[the audio]({at}/audio) · `ampsim figures run={typed}` draws the figures and the listening page",
+        [],
+    )
+    if pictures:
+        links = f"[Listen to it]({at}/listen.html) · [the audio]({at}/audio) · [the figures]({at}/figures)"
+        picture = [f"![FFT comparison](get-artifact?path=figures%2Ffft.png&run_uuid={run_id})"]
     lines = [
         f"**{verdict(scores) or 'scores on the test split'}**",
-        f"[Listen to it]({at}/listen.html) · [the audio]({at}/audio) · [the figures]({at}/figures)",
+        links,
         f"`ampsim render run={typed} input=riff.wav output=out.wav`",
         "\n".join(["| score | | |", "|---|---|---|", *rows]),
-        f"![FFT comparison](get-artifact?path=figures%2Ffft.png&run_uuid={run_id})",
+        *picture,
     ]
     return "\n\n".join(lines)

@@ -84,6 +84,7 @@ class Task:
     Args:
         tags: of every run, which make them children of the sweep.
         export: formats that the model is exported to, with commas between them; "auto" is what plugins play it from.
+        pictures: whether each job draws its figures and page.
         judge: makes, in the job's process, the function that may prune it; see `experiment.run`.
     """
 
@@ -92,6 +93,7 @@ class Task:
     limits: Limits = Limits()
     judge: Callable[[int], Callable[[dict[str, float]], None]] | None = None
     export: str = ""
+    pictures: bool = True
 
     def run(self, number: int, report: Report | None = None) -> Outcome:
         """Train one of the jobs, and see that the store tells of it however it ended."""
@@ -287,6 +289,7 @@ def train_job(sender: Connection, job: Job, task: Task) -> Outcome:
             name=job.name,
             observer=JobObserver(sender, judge),
             tags=task.tags,
+            pictures=task.pictures,
         )
     except PrunedError as error:
         return Outcome("pruned", str(error))
@@ -299,6 +302,20 @@ def train_job(sender: Connection, job: Job, task: Task) -> Outcome:
 
         keep(result.tracked, task.export)
     return Outcome("finished", values=result.scores | result.validated)
+
+
+def draw(sender: Connection, tracking: dict[str, Any], run_ids: list[str]) -> Outcome:
+    """Draw the figures and the page of runs that have none yet."""
+    from ampsim.runs.pictures import complete
+    from ampsim.runs.tracking import Store
+
+    store = Store(**tracking)
+    for run in [store.tracked(store.run(each)) for each in run_ids]:
+        try:
+            run.file("listen.html")
+        except AmpsimError:
+            complete(store, run)
+    return Outcome("finished")
 
 
 def record_failure(sender: Connection, job: Job, task: Task, outcome: Outcome) -> Outcome:

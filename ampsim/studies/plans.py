@@ -164,6 +164,8 @@ def check_sweep(sweep: Sweep) -> None:
         value = getattr(sweep, name)
         if value is not None and not 0 < value < math.inf:
             raise AmpsimError(f"sweep.{name}={value}: it is above 0 and finite")
+    if sweep.figures is not None and sweep.figures < 0:
+        raise AmpsimError(f"sweep.figures={sweep.figures}: it is 0 or more, or null for every job")
 
 
 def combinations(overrides: Sequence[Override]) -> list[list[str]]:

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from ampsim.comparing.outcomes import Row
 from ampsim.config.run_config import RunConfig
 from ampsim.runs.tracking import NOTE, PARENT, SWEEP, Run, Store, TrackedRun, ended_as
 from ampsim.signals.audio import sha256
-from ampsim.studies.jobs import Job, Limits, Outcome, Report, Task, buildable, isolated, start_warm
+from ampsim.studies.jobs import Job, Limits, Outcome, Report, Task, buildable, draw, isolated, start_warm
 from ampsim.studies.search import Search
 
 Notice = Callable[[str], None]
@@ -78,6 +79,7 @@ def run(
     search: Search | None = None,
     export: str = "",
     keep: Keep | None = None,
+    figures: int | None = None,
 ) -> Result:
     """Train the jobs, each as a child of one parent run; those that an unfinished sweep of the same jobs has are skipped.
 
@@ -87,6 +89,7 @@ def run(
         resume: None goes on with the newest unfinished sweep of these jobs, True with a finished one too, False with none.
         progress: told now and then how the sweep stands.
         export, keep: see `jobs.Task`; what puts the outcome on the parent run, in place of a comparison of all jobs.
+        figures: configs, the best, whose best run is drawn at the end; None draws in every job.
 
     Raises:
         AmpsimError: the store does not answer, a job cannot be built, the sweep is running now, or the launcher failed.
@@ -107,10 +110,11 @@ def run(
 
         def train(batch: Sequence[Job]) -> list[Outcome]:
             own = tuple(continued(batch) if earlier else batch), {PARENT: parent.id}, limits
-            return launcher(Task(*own, search.judge() if search else None, export), watch.training)
+            return launcher(Task(*own, search.judge() if search else None, export, figures is None), watch.training)
 
         broken = carried_out(watch, train, left, search, limits.deadline)
-        result = conclude(store, parent, search.jobs if search else jobs, search, notice, keep)
+        drawing = None if figures is None else partial(draw_best, tracking, figures, limits.threads, notice)
+        result = conclude(store, parent, search.jobs if search else jobs, search, notice, keep, drawing)
         refuse_broken(broken, parent.name)
         parent.finish(outcome(result, search))
     return result
@@ -387,7 +391,13 @@ def attempt(run: Any) -> tuple[str, int]:
 
 
 def conclude(
-    store: Store, parent: TrackedRun, jobs: list[Job], search: Search | None, notice: Notice, keep: Keep | None
+    store: Store,
+    parent: TrackedRun,
+    jobs: list[Job],
+    search: Search | None,
+    notice: Notice,
+    keep: Keep | None,
+    drawing: Callable[[list[str]], None] | None = None,
 ) -> Result:
     """Put the sweep's table, figures and comparison on its parent run."""
     store.end_running(parent.id, host=platform.node() if search else None)
@@ -411,13 +421,32 @@ def conclude(
     outcomes.keep(parent, rows)
     if keep:
         keep(store, parent, rows)
-    elif sum(row.finished for row in rows) > 1:
-        try:
-            ranking = comparison.of_sweep(store, parent)
-            if find_spec("ampsim.pages"):
-                from ampsim.pages import study
-
-                study.keep(store, parent, ranking)
-        except AmpsimError as error:
-            notice(f"the jobs are not compared: {error}")
+    else:
+        compare(store, parent, [row.run_id for row in rows if row.finished], notice, drawing)
     return Result(parent.name, parent.id, rows, outcomes.differing_keys(rows), best, searched=search is not None)
+
+
+def compare(
+    store: Store, parent: TrackedRun, finished: list[str], notice: Notice, drawing: Callable[[list[str]], None] | None
+) -> None:
+    """Put a comparison of the runs that finished on their parent, and have the best of them drawn."""
+    ranking = None
+    try:
+        if len(finished) > 1:
+            ranking = comparison.of_sweep(store, parent)
+            finished = [comparison.best_of(group, ranking.metric).id for group in ranking.groups]
+    except AmpsimError as error:
+        notice(f"the jobs are not compared: {error}")
+    if drawing and finished:
+        drawing(finished)
+    if ranking and find_spec("ampsim.pages"):
+        from ampsim.pages import study
+
+        study.keep(store, parent, ranking)
+
+
+def draw_best(tracking: dict[str, Any], most: int, threads: int | None, notice: Notice, run_ids: list[str]) -> None:
+    """Have the first runs drawn, in a process that has TensorFlow."""
+    outcome = isolated(draw, tracking, run_ids[:most], threads=threads)
+    if outcome.status != "finished":
+        notice(f"figures are missing: {outcome.note}; ampsim figures run=... draws those of a run")

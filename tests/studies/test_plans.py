@@ -80,6 +80,7 @@ def test_the_cores_are_shared_out(
         (["model=dense,lstm,gruu"], "there is no model `gruu`; did you mean `gru`?"),
         (["training.epochs=1,2,many"], "training.epochs"),
         (["training.batch_size=2,1,0"], "training.batch_size=0: it is 1 or more"),
+        (["seed=0,1", "sweep.figures=-1"], "sweep.figures=-1: it is 0 or more, or null for every job"),
         (["seed=0,1", "sweep.timeout=3"], "the config has no `sweep.timeout`; did you mean `sweep.job_timeout_s`?"),
         (["seed=0,1", "sweep.job_timeout_s=0"], "sweep.job_timeout_s=0.0: it is above 0"),
         (["seed=0,1", "sweep.threads=-1"], "sweep.threads=-1: it is above 0"),

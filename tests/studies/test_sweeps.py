@@ -314,3 +314,26 @@ def test_failures_decide_the_exit_code():
     assert failure("finished", "pruned", "not begun") is None
     assert failure("finished", "diverged").exit_code == 3
     assert failure("failed", "diverged").exit_code == 2
+
+
+@pytest.mark.slow
+def test_the_best_are_drawn_at_the_end_and_others_when_asked(words: list[str], tmp_path: Path, capsys):
+    assert cli.main([*words, "model.units=2,4,6", "sweep.figures=1"]) == 0
+    assert "figures are missing" not in capsys.readouterr().out
+    found = store(tmp_path)
+    best, *others = sorted(found.children, key=lambda run: run.data.metrics["test_esr"])
+    folder = artifacts(tmp_path, best.info.run_id)
+    assert (folder / "listen.html").is_file()
+    assert {"fft.png", "training.png", "harmonics.png"} <= {path.name for path in (folder / "figures").iterdir()}
+    assert "listen.html" in best.data.tags["mlflow.note.content"]
+    page = (artifacts(tmp_path, found.parents[0].info.run_id) / "study.html").read_text(encoding="utf-8")
+    assert best.info.run_id in page
+    for run in others:
+        folder = artifacts(tmp_path, run.info.run_id)
+        assert (folder / "audio" / "prediction.wav").is_file()
+        assert not (folder / "figures").exists()
+        assert "listen.html" not in run.data.tags["mlflow.note.content"]
+    assert cli.main(["figures", f"run={others[0].info.run_id}"]) == 0
+    folder = artifacts(tmp_path, others[0].info.run_id)
+    assert f"written: {folder / 'listen.html'}" in capsys.readouterr().out
+    assert (folder / "figures" / "aliasing.png").is_file()
