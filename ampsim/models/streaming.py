@@ -43,6 +43,7 @@ def step(model: AmpModel, block_length: int, *, traced: AbstractContextManager[N
 
     `traced` is a context for the tracing of the function alone.
     """
+    model.turn([each.middle for each in model.controls])  # where silence leaves the states
     stream, initial = model.plain_stream(block_length)
     flat = [np.asarray(part) for part in tf.nest.flatten(initial)]
     kept = [number for number, part in enumerate(flat) if part.size]  # runtimes stumble over a state of no numbers
