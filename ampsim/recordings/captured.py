@@ -78,6 +78,10 @@ class Distilled(Source):
     delay: int | Literal["auto"] = 0  # of what `load` returns, which is aligned
 
     def load(self) -> list[AudioPair]:
+        if self.recording.known_controls:
+            raise AmpsimError(
+                "data.recording has several settings of an amp, and a teacher plays one: name a recording of one"
+            )
         recorded = self.recording.load()
         delay = self.recording.delay
         if any(fault for take in recorded for fault in channels.broken(take)):

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
-from itertools import combinations, pairwise
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -111,9 +111,10 @@ class Knobs(Source):
         Raises:
             AmpsimError: two of one setting sound different, and the checks are strict.
         """
-        notes: dict[int, tuple[str, ...]] = {}
-        for one, other in combinations(range(len(takes)), 2):
-            if takes[one].setting != takes[other].setting:
+        notes: dict[int, str] = {}
+        first: dict[Setting, int] = {}
+        for other, take in enumerate(takes):
+            if (one := first.setdefault(take.setting, other)) == other:
                 continue
             rows = f"rows {self.sheet.rows[one].number} and {self.sheet.rows[other].number}"
             text = f"{self.path}: {rows} have one setting ({worded(self.known_controls, takes[one].setting)})"
@@ -129,8 +130,11 @@ class Knobs(Source):
                         f"{text}: one of them has a wrong value or file, or a control that moved has no column; correct it, "
                         "or take one out (data.checks=warn goes on with both)"
                     )
-            notes[other] = (*notes.get(other, ()), text)
-        return [replace(take, notes=(*take.notes, *notes.get(index, ()))) for index, take in enumerate(takes)]
+            notes[other] = text
+        return [
+            replace(take, notes=(*take.notes, notes[index])) if index in notes else take
+            for index, take in enumerate(takes)
+        ]
 
 
 @dataclass(frozen=True)
@@ -187,7 +191,7 @@ def difference(one: AudioPair, other: AudioPair) -> float | None:
     shifted = [np.asarray(other.target[shift : size - 2 * APART + shift], np.float64) for shift in range(2 * APART + 1)]
     rest = reference - max(shifted, key=lambda each: float(np.dot(reference, each)))
     frame = max(round(FRAME_S * one.sample_rate), 1)
-    if len(rest) < frame or not np.any(reference):
+    if len(rest) < frame or not np.any(reference) or not np.isfinite(rest).all():
         return None
     frames = len(rest) // frame
     level, left = (np.mean(np.square(x[: frames * frame].reshape(frames, frame)), axis=1) for x in (reference, rest))

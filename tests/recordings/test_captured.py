@@ -13,7 +13,7 @@ from synthetic import RATE, REMOVED, guitar, noise, write_pcm
 from ampsim import AmpsimError, players
 from ampsim.cli import main as cli
 from ampsim.players.loudness import loudness_db
-from ampsim.recordings import captured
+from ampsim.recordings import VirtualKnobs, captured
 from ampsim.recordings.pairs import aligned
 from ampsim.recordings.preparing import prepare
 from ampsim.recordings.sources import Stereo, VirtualAmp
@@ -185,3 +185,8 @@ def test_a_capture_that_overflows_writes_nothing(tmp_path: Path, capsys: pytest.
 def test_a_virtual_amp_beyond_the_limit_is_not_made():
     with pytest.raises(AmpsimError, match=r"data\.duration_s=3600 at 192,000 Hz would take 31\.8 GB of memory"):
         VirtualAmp(duration_s=3600, sample_rate=192_000).load()
+
+
+def test_an_amp_at_several_settings_has_no_one_teacher():
+    with pytest.raises(AmpsimError, match="several settings of an amp, and a teacher plays one"):
+        captured.Distilled(recording=VirtualKnobs(count=2, duration_s=1.0, sample_rate=8000), teacher="x.nam").load()
