@@ -126,7 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def act_on(command: str, words: list[str]) -> None:
     if command in ("--help", "-h", "help"):
-        print(HELP.replace("{version}", __version__), end="")
+        print(HELP.format(version=__version__), end="")
     elif command == "--version":
         print(__version__)
     elif command in COMMANDS:
