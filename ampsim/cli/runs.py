@@ -2,12 +2,12 @@
 
 import time
 from pathlib import Path
+from typing import Any
 
 from ampsim import AmpsimError, printable
 from ampsim.cli.options import Evaluate, Export, Figures, Register, Render, Sync, Ui, parsed, refuse_empty, with_setting
 from ampsim.cli.terminal import load, new_console, say
 from ampsim.config.targets import nearest
-from ampsim.recordings.controls import named_settings
 from ampsim.runs.machine import quiet_stderr
 
 
@@ -80,8 +80,15 @@ def render(words: list[str]) -> None:
         say(console, f"{source} -> {destination}")
 
 
+def settings_in(text: str) -> Any:
+    """The settings that an option names; one that is None where it names none."""
+    from ampsim.recordings.controls import named_settings  # which loads NumPy and SciPy, for which no typo waits
+
+    return named_settings(text) if text else [None]
+
+
 def one_setting(text: str) -> dict[str, str | float] | None:
-    settings = named_settings(text) if text else [None]
+    settings = settings_in(text)
     if len(settings) > 1:
         raise AmpsimError(f"setting names {len(settings)} settings: one is needed here")
     return settings[0]
@@ -89,7 +96,7 @@ def one_setting(text: str) -> dict[str, str | float] | None:
 
 def export(words: list[str]) -> None:
     options = parsed(Export, with_setting(Export, words))
-    settings = named_settings(options.setting) if options.setting else [None]
+    settings = settings_in(options.setting)
     refuse_empty(options)
     console = new_console()
     load(console, "ampsim.runs.exporting")
