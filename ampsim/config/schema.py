@@ -37,8 +37,8 @@ class Training:
     conditioning: Conditioning = Conditioning.weights
     conditioning_parts: int = 8
     checkpoint_every_s: float = 30.0
-    resume: bool = False
     preview: bool = False
+    resume: bool = False
 
 
 @dataclass

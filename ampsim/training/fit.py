@@ -23,6 +23,10 @@ from ampsim.training.segments import Segments
 from ampsim.training.trainer import Trainer
 
 
+# Keys of `training` that the segments, the model or the run take.
+NOT_OF_TRAINER = ("segment_length", "devices", "conditioning", "conditioning_parts", "preview")
+
+
 @dataclass(frozen=True)
 class Fit:
     """A model with its levels set, the loss prepared for its recording, and what it is trained and scored on.
@@ -84,9 +88,7 @@ class Fit:
     ) -> Trainer:
         """What trains the model within the config's budget; see `Trainer` for the arguments."""
         options = {
-            key: value
-            for key, value in self.config["training"].items()
-            if key not in ("resume", "segment_length", "devices", "conditioning", "conditioning_parts", "preview")
+            key: value for key, value in self.config["training"].items() if key not in ("resume", *NOT_OF_TRAINER)
         }
         with self.strategy.scope():
             return Trainer(

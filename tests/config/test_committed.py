@@ -79,10 +79,12 @@ def test_the_fields_of_training_are_the_keys_of_its_config():
 
 
 def test_the_fields_of_training_are_what_the_trainer_and_the_run_take():
+    from ampsim.training.fit import NOT_OF_TRAINER
     from ampsim.training.trainer import Trainer
 
     taken = set(inspect.signature(Trainer).parameters)
-    assert {each.name for each in fields(schema.Training)} - {"segment_length", "devices"} <= taken
+    assert {each.name for each in fields(schema.Training)} - set(NOT_OF_TRAINER) <= taken
+    assert not taken & set(NOT_OF_TRAINER)
 
 
 def test_the_keys_of_tracking_are_what_the_store_takes():
