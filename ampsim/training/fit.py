@@ -22,7 +22,6 @@ from ampsim.training.devices import distribution
 from ampsim.training.segments import Segments
 from ampsim.training.trainer import Trainer
 
-
 # Keys of `training` that the segments, the model or the run take.
 NOT_OF_TRAINER = ("segment_length", "devices", "conditioning", "conditioning_parts", "preview")
 
