@@ -641,14 +641,12 @@ def render(
     """Play files of any length through a run's model, or through a `.nam` capture, in constant memory.
 
     Args:
-        input: an audio file, or a folder of them.
-        output: the file to write (.wav, .flac, .aiff), or a folder.
+        input, output: an audio file (.wav, .flac, .aiff), or a folder of them.
         slim: which net of a container plays, as a player's knob chooses, from 0 (the smallest) to 1; None is the largest.
         setting: of the amp's controls, where the run has learnt some: {"gain": 7, "treble": 3}.
         automation: or a CSV file with a column `seconds` and one for each control, which turns them meanwhile.
         channel: of the input, counted from 0; needed where it has several.
-        oversample: play the net at so many times its sample rate, which takes as much longer: exactly the same filters, and
-            the harmonics of its curves do not fold back.
+        oversample: play the net at so many times its sample rate, which takes as much longer; see `models.rendering`.
         report: given each file with the seconds done and the seconds in all.
         store: folder, uri and experiment, as of `open`.
 
@@ -656,28 +654,37 @@ def render(
         The files written, each as long as its input and in time with it.
 
     Raises:
-        AmpsimError: the input cannot be read or holds NaN, the output exists, or the capture cannot be played. No partial
-            output is left behind.
+        AmpsimError: the input cannot be read or holds NaN, the output exists, the capture cannot be played, or there is no
+            such control. No partial output is left behind.
     """
     from ampsim.signals.audio import destinations
 
     check_oversample(oversample)
-    if slim not in (None, "") and not capture:
-        raise AmpsimError("slim chooses a net of a container: name it with capture=")
-    if capture and (setting or automation):
-        raise AmpsimError("a capture has no controls: a setting and an automation are for a run that has learnt some")
-    read = [each for each in (capture, automation) if each]
-    planned = destinations(Path(input), Path(output), overwrite=overwrite, inputs=read)
-    renderer = (
+    planned = destinations(
+        Path(input), Path(output), overwrite=overwrite, inputs=[*filter(None, (capture, automation))]
+    )
+    refuse_contradiction(capture, slim, setting, automation)
+    chosen = (
         capture_player(capture, notice, slim) if capture else renderer_of(handle(run, **store), setting, automation)
     )
     from ampsim.models.rendering import render_file
 
-    play = partial(render_file, renderer, channel=channel, oversample=oversample, overwrite=overwrite, notice=notice)
+    options: dict[str, Any] = {"channel": channel, "oversample": oversample, "overwrite": overwrite, "notice": notice}
     for source, destination in planned:
-        for done_s, total_s in play(source, destination):
+        for done_s, total_s in render_file(chosen, source, destination, **options):
             report(source, done_s, total_s)
     return [destination for _, destination in planned]
+
+
+def refuse_contradiction(
+    capture: str, slim: float | str | None, setting: "Mapping[str, str | float] | None", automation: str
+) -> None:
+    if slim not in (None, "") and not capture:
+        raise AmpsimError("slim chooses a net of a container: name it with capture=")
+    if capture and (setting or automation):
+        raise AmpsimError("a capture has no controls: a setting and an automation are for a run that has learnt some")
+    if setting and automation:
+        raise AmpsimError("a setting and an automation are two ways to say one thing: choose one")
 
 
 def renderer_of(run: Run, setting: "Mapping[str, str | float] | None", automation: str) -> Any:
@@ -687,8 +694,6 @@ def renderer_of(run: Run, setting: "Mapping[str, str | float] | None", automatio
     from ampsim.models.rendering import Automated
     from ampsim.recordings.controls import read_automation
 
-    if setting:
-        raise AmpsimError("a setting and an automation are two ways to say one thing: choose one")
     if not run.model.controls:
         raise AmpsimError(f"{run.name} has learnt one setting of its amp: there is no control to automate")
     return Automated(run.model, read_automation(Path(automation), run.model.controls))

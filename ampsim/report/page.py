@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -32,6 +32,8 @@ SCRIPTS = (*PLAYS[:2], "player.js", "views.js", "tests.js", PLAYS[2], "page.js")
 Amps = tuple[
     Sequence[Mapping[str, Any]], Sequence[str]
 ]  # models as `models.packing.playable` has them, and why not others
+
+Told = TypeVar("Told")  # of a model by its name
 
 
 def listening_page(
@@ -72,8 +74,7 @@ def listening_page(
     path = expanded(path)
     refuse_existing(path, overwrite=overwrite)
     names, everything, notes = sounds(signals, models)
-    scored = {names[name]: of for name, of in (scores or {}).items() if name in names}
-    run_of = {names[name]: of for name, of in (runs or {}).items() if name in names}
+    scored, run_of = renamed(scores, names), renamed(runs, names)
     held = in_script({"models": amps[0], "missing": amps[1], "kernel": kernel() if amps[0] else None})
     budget = BYTES_PER_SIGNAL * len(everything) - len(held)
     start, length, data, islands = excerpted(everything, sample_rate, duration_s, start_s, budget)
@@ -81,12 +82,16 @@ def listening_page(
         notes["short"] = f"The excerpt is shorter than {duration_s:g} s, so that this file stays small."
     data |= {"title": title, "from": source, "facts": dict(facts or {}), "configs": dict(configs or {})}
     data |= {"notes": list(notes.values()), "floors": floors(list(scored.values()))}
-    data |= drawn(everything, list(names.values()), sample_rate, start, length)
-    data["table"] = table(scored, list(names.values()))
-    for signal in data["signals"]:
-        signal["run"] = run_of.get(signal["name"])
+    data |= drawn(everything, [*names.values()], sample_rate, start, length) | {
+        "table": table(scored, [*names.values()])
+    }
+    data["signals"] = [each | {"run": run_of.get(each["name"])} for each in data["signals"]]
     write_text(path, whole(signed(data, islands), islands, held), overwrite=overwrite)
     return path
+
+
+def renamed(told: Mapping[str, Told] | None, names: Mapping[str, str]) -> dict[str, Told]:
+    return {names[name]: of for name, of in (told or {}).items() if name in names}
 
 
 def amp_page(title: str, amps: Amps, *, about: str) -> str:

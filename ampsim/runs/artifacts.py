@@ -13,6 +13,7 @@ import numpy as np
 import pandas
 import yaml
 
+from ampsim.config.run_config import RunConfig
 from ampsim.metrics import a_weighted_esr, predicted_mushra, waveform_scores
 from ampsim.metrics.scores import Pairs
 from ampsim.models import AmpModel
@@ -120,6 +121,11 @@ class Previews:
 
     sample_rate: int
     duration_s: float = 5.0
+
+    @classmethod
+    def of(cls, config: RunConfig, sample_rate: int) -> "Previews | None":
+        """What keeps them, where the config asks for it; runs from before it could have no such key."""
+        return cls(sample_rate) if config["training"].get("preview") else None
 
     def keep(self, tracked: TrackedRun, step: int, pairs: Pairs) -> None:
         """Make FLAC files artifacts: `previews/step_N.flac`, and `previews/amp.flac` beside them, with one gain."""

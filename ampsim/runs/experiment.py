@@ -78,11 +78,9 @@ def run(
         DivergedError: the loss became NaN or infinite. The run is tagged `diverged`.
         PrunedError: as the observer raised it. The run is tagged `pruned`.
     """
-    observer = observer or Observer()
-    notice = observer.notice
+    notice = (observer := observer or Observer()).notice
     fit = prepared(config, recording, observer)
-    recording = fit.recording
-    store = Store(**config.tracking)
+    recording, store = fit.recording, Store(**config.tracking)
     tracked, checkpoint = begin(store, config, recording.digests, name=name, tags=tags, notice=notice)
     fit = as_begun(fit, tracked, observer)
     refusal = f"another process has just gone on with {tracked.name}"
@@ -90,9 +88,8 @@ def run(
         folder = Path(temporary)
         record_setting(tracked, folder, fit)
         trainer = fit.trainer(checkpoint=checkpoint, resume=config["training"]["resume"], pace=pace)
-        previews = Previews(recording.sample_rate) if config["training"].get("preview") else None
         with asked_to_end(notice, interruptible=interruptible) as asked:
-            state = trainer.fit(Recorder(tracked, observer, asked, previews))
+            state = trainer.fit(Recorder(tracked, observer, asked, Previews.of(config, recording.sample_rate)))
         observer.doing("rendering and scoring the test split")
         fit.model.save(folder / "model.keras")
         evaluation = scored(fit, notice)

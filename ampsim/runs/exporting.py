@@ -44,10 +44,6 @@ def take_out(
     """
     plugins.load()  # which may bring formats
     chosen = formats_named(formats)
-    metrics = renamed(tracked.metrics)
-    scores = {name: value for name, value in metrics.items() if name.startswith("test_")}
-    # Of the weights that were kept, and not of the last epoch.
-    scores |= {key.removeprefix("best_"): value for key, value in metrics.items() if key.startswith("best_validation_")}
     model = load_model(tracked, setting)
     if not all(format.keeps_controls for format in chosen):
         refuse_unset(model)
@@ -56,12 +52,27 @@ def take_out(
         model,
         chosen,
         output,
-        Details(**{"name": name, "scores": scores, **stated_levels(tracked), **details}),
+        Details(**{"name": name, "scores": kept_scores(tracked), **stated_levels(tracked), **details}),
         overwrite=overwrite,
         inputs=[tracked.file("model.keras"), *recorded(tracked)],
         excerpt=None if setting or model.controls else excerpt(tracked),  # which is of many settings
         late=late,
     )
+    keep_with(tracked, exports)
+    return exports
+
+
+def kept_scores(tracked: TrackedRun) -> dict[str, float]:
+    """On the test and the validation split, of the weights that were kept and not of the last epoch."""
+    metrics = renamed(tracked.metrics)
+    tested = {name: value for name, value in metrics.items() if name.startswith("test_")}
+    return tested | {
+        name.removeprefix("best_"): value for name, value in metrics.items() if name.startswith("best_validation_")
+    }
+
+
+def keep_with(tracked: TrackedRun, exports: list[Export]) -> None:
+    """Log what was exported with its run: the files, how they were proven, and when they answer."""
     with tempfile.TemporaryDirectory() as folder:
         for made in exports:
             kept = Path(folder) / "exports" / made.format.name  # two formats may give their files the same name
@@ -75,7 +86,6 @@ def take_out(
     tracked.log_metrics({f"export_{made.format.name}_settled": made.proof.settled_difference for made in exports})
     tracked.log_tags({f"export.{made.format.name}": made.told() for made in exports})
     tracked.log_tags({f"alignment.{made.format.name}": made.probe.told() for made in exports if made.probe})
-    return exports
 
 
 def places(output: Path, formats: str, settings: Sequence[Setting | None]) -> list[tuple[Setting | None, Path]]:

@@ -85,9 +85,8 @@ def run(
 
     Args:
         jobs: of a search, one that stands for all.
-        launcher: called with the jobs that are left, or with each batch of a search.
+        launcher, progress: called with the jobs that are left, or with each batch of a search; and with how it stands.
         resume: None goes on with the newest unfinished sweep of these jobs, True with a finished one too, False with none.
-        progress: told now and then how the sweep stands.
         export, keep: see `jobs.Task`; what puts the outcome on the parent run, in place of a comparison of all jobs.
         figures: configs, the best, whose best run is drawn at the end; None draws in every job.
 
@@ -96,28 +95,31 @@ def run(
     """
     start_warm(limits.threads)  # it imports TensorFlow while this process imports MLflow
     store = Store(**tracking)
-    refuse_unbuildable(jobs, limits.threads, export)
-    jobs = list({job.key: job for job in jobs}.values())
-    identity = search.identity(jobs[0].key) if search else hashed([job.key for job in jobs])
+    jobs = once_each(jobs, limits.threads, export)
     lease = Lease(store, notice, shared=search is not None)
+    identity = search.identity(jobs[0].key) if search else hashed([job.key for job in jobs])
     parent, earlier = begin(store, identity, name, command, resume, lease)
     with closing(store, parent, lease):
         if search:
             parent.log_tags({STUDY: search.open(identity, earlier.get(STUDY), parent.id, alone=not lease.joined)})
         left = [] if search else unsettled(jobs, store, parent, earlier, notice)
-        counts = (search.options.n_trials, search.done) if search else (len(jobs), len(jobs) - len(left))
-        watch = Watch(store, parent, *counts, progress)
+        watch = Watch(store, parent, *counted(jobs, left, search), progress)
 
         def train(batch: Sequence[Job]) -> list[Outcome]:
             own = tuple(continued(batch) if earlier else batch), {PARENT: parent.id}, limits
             return launcher(Task(*own, search.judge() if search else None, export, figures is None), watch.training)
 
         broken = carried_out(watch, train, left, search, limits.deadline)
-        drawing = None if figures is None else partial(draw_best, tracking, figures, limits.threads, notice)
-        result = conclude(store, parent, search.jobs if search else jobs, search, notice, keep, drawing)
+        draw = partial(draw_best, tracking, figures, limits.threads, notice)
+        result = conclude(store, parent, search.jobs if search else jobs, search, notice, keep, draw)
         refuse_broken(broken, parent.name)
         parent.finish(outcome(result, search))
     return result
+
+
+def counted(jobs: list[Job], left: list[Job], search: Search | None) -> tuple[int, int]:
+    """How many jobs there are, and how many are done."""
+    return (search.options.n_trials, search.done) if search else (len(jobs), len(jobs) - len(left))
 
 
 def outcome(result: Result, search: Search | None) -> str:
@@ -150,11 +152,16 @@ def carried_out(
     return None
 
 
-def refuse_unbuildable(jobs: Sequence[Job], threads: int | None, export: str) -> None:
-    """Raises AmpsimError for the first job whose parts cannot be built; TensorFlow is loaded in another process for it."""
+def once_each(jobs: Sequence[Job], threads: int | None, export: str) -> list[Job]:
+    """The jobs without repetitions.
+
+    Raises:
+        AmpsimError: the parts of one cannot be built; TensorFlow is loaded in another process for that.
+    """
     built = isolated(buildable, [job.config for job in jobs], export, threads=threads)
     if built.status != "finished":
         raise AmpsimError(f"{built.note} (no job was begun)")
+    return [*{job.key: job for job in jobs}.values()]
 
 
 def unsettled(
@@ -445,8 +452,12 @@ def compare(
         study.keep(store, parent, ranking)
 
 
-def draw_best(tracking: dict[str, Any], most: int, threads: int | None, notice: Notice, run_ids: list[str]) -> None:
-    """Have the first runs drawn, in a process that has TensorFlow."""
+def draw_best(
+    tracking: dict[str, Any], most: int | None, threads: int | None, notice: Notice, run_ids: list[str]
+) -> None:
+    """Have the first runs drawn, in a process that has TensorFlow; none where each job drew its own."""
+    if most is None:
+        return
     outcome = isolated(draw, tracking, run_ids[:most], threads=threads)
     if outcome.status != "finished":
         notice(f"figures are missing: {outcome.note}; ampsim figures run=... draws those of a run")
