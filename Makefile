@@ -78,8 +78,9 @@ lock: install-dev  ## find current releases of everything and lock them
 	$(UV) $(LOCK) --extra dev --output-file requirements-dev.lock
 	$(UV) $(LOCK) --constraint requirements-dev.lock --output-file requirements.lock
 
-wheel: install-dev  ## build dist/*.whl
-	$(BIN)/python -m build --wheel --no-isolation
+wheel: install-dev  ## build dist/*.whl and the sdist, and check both
+	$(BIN)/python -m build --no-isolation
+	$(BIN)/twine check --strict dist/*
 
 clean:  ## remove what was built; runs stay
 	rm -rf $(VENV) dist build site .pytest_cache .mypy_cache .ruff_cache .coverage .coverage.* node_modules

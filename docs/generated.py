@@ -312,7 +312,7 @@ def experiment_page() -> str:
 
 
 def commands_page() -> str:
-    parts = [f"# Every command\n\n```text\n{cli.HELP.format(version=cli.__version__)}```"]
+    parts = [f"# Every command\n\n```text\n{cli.overview()}```"]
     parts += [f"## `ampsim {name}`\n\n```text\n{told(name)}```" for name in cli.COMMANDS]
     return "\n\n".join(parts) + "\n"
 

@@ -28,7 +28,7 @@ INSTEAD = {
     "README.md": "index.md",
     "docs": "index.md",
     "conf": "reference/config/index.md",
-    "ampsim/cli/options.py": "reference/commands.md",
+    "ampsim/commands/options.py": "reference/commands.md",
     "ampsim/metrics/scores.py": "reference/metrics.md",
     "ampsim/api.py": "reference/api.md",
 }

@@ -19,15 +19,16 @@ ROWS = [
     {"runs"},
     {"comparing", "pages", "studies"},
     {"judging"},
-    {"api", "cli"},  # the same, for a notebook and for a terminal
+    {"commands"},
+    {"api", "cli", "desk"},  # the same, for a notebook, for a terminal, and for editors and shells
 ]
 HEIGHT = {room: number for number, row in enumerate(ROWS) for room in row}
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 # Who alone may import a library.
 OWNERS = {
     "mlflow": {"runs"},
-    "hydra": {"config", "studies", "cli"},
-    "omegaconf": {"config", "studies", "cli"},
+    "hydra": {"config", "studies", "commands", "cli"},
+    "omegaconf": {"config", "studies", "commands", "cli"},
     "optuna": {"studies"},
     "matplotlib": {"report", "doctor", "api", "comparing"},
     "plotly": {"pages"},
@@ -85,7 +86,7 @@ def test_a_library_is_imported_where_it_belongs_and_nowhere_else(library: str):
 
 
 def test_what_answers_at_once_does_not_load_tensorflow_at_its_top():
-    light = {"config", "signals", "players", "recordings", "metrics", "studies", "cli"}
+    light = {"config", "signals", "players", "recordings", "metrics", "studies", "cli", "commands", "desk"}
     for path in SOURCES:
         if room(path) in light and path.name != "sweeps.py":
             tops = ast.parse(path.read_text(encoding="utf-8")).body

@@ -10,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 JUDGING = {"reproduce", "score", "fit-ear"}
+DESK = {"completion", "schema", "init", "import-config"}
 WINGS: dict[str, set[str]] = {
     "doctor": {"doctor"},
     "report": {"votes", "compare", "figures", *JUDGING},
@@ -18,6 +19,7 @@ WINGS: dict[str, set[str]] = {
     "pages": set(),
     "judging": JUDGING,
     "studies": set(),
+    "desk": DESK,
 }
 ABOVE = ["judging", "pages", "studies"]
 GONE_TOO = {"report": ["comparing", *ABOVE], "comparing": ABOVE}  # what is built on it
@@ -57,7 +59,8 @@ def test_the_rest_works_without(wing: str, tmp_path: Path):
     assert "ESR" in trained.stdout
     evaluated = run("evaluate", "run=one")
     assert evaluated.returncode == 0, evaluated.stderr
-    for command in ("doctor", "votes", "fit-ear", "compare", "figures", "reproduce", "score", "export", "register"):
+    told = ("doctor", "votes", "fit-ear", "compare", "figures", "reproduce", "score", "export", "register", *DESK)
+    for command in told:
         answer = run(command, "--help")
         there = command not in WINGS[wing]
         assert (answer.returncode == 0) is there, (command, answer.stderr)

@@ -1,34 +1,19 @@
 """`ampsim loudness` and `ampsim calibrate`: how loud captures are, and what full scale is in volts."""
 
-from ampsim import AmpsimError
-from ampsim.cli.options import Calibrate, Loudness, parsed, print_options
 from ampsim.cli.terminal import new_console, say
-
-LOUDNESS_HELP = """\
-ampsim loudness a.nam b.nam ... [output=folder] [level=-18] shows how loud captures are: the RMS of what they play of the
-format's reference input, in dB full scale, and what their files state.
-
-With output= it writes copies that are equally loud, as loud as the median or as level= says: the gain goes into the numbers of
-the last layer, and the metadata state it. The captures themselves stay as they are.
-"""
+from ampsim.commands.options import Calibrate, Loudness
+from ampsim.commands.words import parsed
 
 
 def loudness(words: list[str]) -> None:
-    if any(word in ("--help", "-h") for word in words):
-        print(LOUDNESS_HELP)
-        print_options(Loudness)
-        raise SystemExit(0)
-    options = parsed(Loudness, [word for word in words if "=" in word])
-    paths = [word for word in words if "=" not in word]
-    if not paths:
-        raise AmpsimError("name the captures: ampsim loudness a.nam b.nam")
+    options = parsed(Loudness, words)
     from ampsim import api
     from ampsim.cli.display import loudness_table
     from ampsim.players.levelling import spread_db
 
     console = new_console()
     with console.status("playing ..."):
-        found = api.loudness(*paths, output=options.output, level=options.level, overwrite=options.overwrite)
+        found = api.loudness(*options.files, output=options.output, level=options.level, overwrite=options.overwrite)
     console.print(loudness_table(found))
     say(console, f"from the softest to the loudest: {spread_db([each.measured_db for each in found]):.1f} dB")
     for each in found:

@@ -1,8 +1,9 @@
 """`ampsim doctor`: what is wrong with a recording."""
 
 from ampsim import AmpsimError
-from ampsim.cli.options import Doctor, parsed
 from ampsim.cli.terminal import new_console, say
+from ampsim.commands.options import Doctor
+from ampsim.commands.words import parsed
 from ampsim.files import expanded, refuse_existing, write_text
 
 

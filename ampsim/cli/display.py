@@ -16,9 +16,18 @@ FOREMOST = ("esr", "a_weighted_esr", "predicted_mushra", "hiss_db", "real_time_f
 MARKS = {"error": ("✗", "bold red"), "warning": ("!", "bold yellow"), "note": ("·", "cyan"), "ok": ("✓", "green")}
 
 
+def new_table(title: str = "", *headers: str, **options: Any) -> Table:
+    """A table without lines; the first column is to the left, the others, which hold numbers, to the right."""
+    table = Table(title=worded(title) if title else None, box=None, **{"padding": (0, 2, 0, 0), **options})
+    table.title_justify = table.caption_justify = "left"
+    for number, header in enumerate(headers):
+        table.add_column(header, justify="right" if number else "left")
+    return table
+
+
 def findings_table(findings: Sequence[Any]) -> Table:
     """What the doctor found, a row each, with the remedy below it."""
-    table = Table(show_header=False, box=None, padding=(0, 1, 0, 0))
+    table = new_table(show_header=False, padding=(0, 1, 0, 0))
     for each in findings:
         mark, style = MARKS[each.severity]
         text = worded(each.text)
@@ -30,9 +39,7 @@ def findings_table(findings: Sequence[Any]) -> Table:
 
 def loudness_table(found: Sequence[Any]) -> Table:
     """How loud captures are, `levelling.Loudness`, a row each."""
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for column in ("capture", "loudness", "stated", "off by", "smaller nets"):
-        table.add_column(column, justify="left" if column == "capture" else "right")
+    table = new_table("", "capture", "loudness", "stated", "off by", "smaller nets")
     for each in found:
         off = "" if each.stated_db is None else f"{each.stated_db - each.measured_db:+.2f} dB"
         stated = "nothing" if each.stated_db is None else f"{each.stated_db:.2f} dB"
@@ -45,7 +52,7 @@ def score_table(scores: Mapping[str, float], title: str, *, verbose: bool = Fals
     """A verdict and the scores that matter most, with those of plugins, or all; a column for each net of several."""
     nets = [key.removesuffix("_parameters") for key in scores if key.endswith("_parameters")]
     told = f"{title}: {verdict(scores)}" if verdict(scores) else title
-    table = Table(title=worded(told), title_justify="left", show_header=bool(nets), box=None, padding=(0, 2, 0, 0))
+    table = new_table(told, show_header=bool(nets))
     table.add_column("", style="bold", no_wrap=True)
     for net in [*nets, "model"]:
         table.add_column(net, justify="right", no_wrap=True)
@@ -64,7 +71,7 @@ def ranking_table(ranking: Any, title: str, *, told: Any, spread: Any, width: in
     others = [name for name in headlines() if name not in ("esr", metric)]
     kept = {name for group in ranking.groups for trial in group.trials for name in trial.scores}
     others = [name for name in others if name in kept] if width >= 130 else []
-    table = Table(title=worded(title), title_justify="left", box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table = new_table(title, header_style="bold")
     columns = [("", "right"), ("config", "left"), ("seeds", "right"), (named(metric), "right"), ("± SD", "left")]
     for header, side in [*columns, ("to the best (95 %)", "right"), *((named(name), "right") for name in others)]:
         table.add_column(header, justify=side)  # type: ignore[arg-type]
@@ -79,8 +86,7 @@ def scorecard_table(card: Any) -> Table:
     """A `scorecard.Scorecard`, best first: the score that it is ordered by, ties, and how each candidate lay."""
     title = f"{card.part}, {card.sample_rate:,} Hz"
     caption = "delay: in samples, taken out; gain: at which the ESR would be least, not applied"
-    table = Table(title=worded(title), caption=caption, box=None, padding=(0, 1, 0, 0), header_style="bold")
-    table.title_justify = table.caption_justify = "left"
+    table = new_table(title, caption=caption, padding=(0, 1, 0, 0), header_style="bold")
     table.add_column("")
     table.add_column("candidate", overflow="fold", min_width=12)
     for header in (named(card.metric), "to the best (95 %)", "delay", "gain"):
@@ -108,7 +114,7 @@ def scores_tables(card: Any, *, width: int) -> list[Table]:
     tables = []
     for first in range(0, len(columns), fit):
         here = columns[first : first + fit]
-        table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
+        table = new_table(padding=(0, 1, 0, 0), header_style="bold")
         table.add_column("")
         for number in range(first, first + len(here)):
             table.add_column(f"{number + 1} ", justify="right", no_wrap=True)
@@ -136,7 +142,7 @@ def sweep_columns() -> list[tuple[str, Score, str]]:
 
 def sweep_table(result: Any) -> Table:
     """The jobs of a `sweeps.Result`: what differs between them and what they came to."""
-    table = Table(title=worded(result.name), title_justify="left", box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table = new_table(result.name, header_style="bold")
     for key in result.keys:
         table.add_column(f"\n{key.rpartition('.')[2]}")
     table.add_column("")
@@ -170,9 +176,7 @@ def abx_table(found: Any) -> Table:
     from ampsim.report.votes import chance
 
     title = f"ABX: {found.pair[0]} against {found.pair[1]} ({found.title})"
-    table = Table(title=worded(title), title_justify="left", box=None, padding=(0, 2, 0, 0))
-    for heading in ("", "right", "trials", "p, one-sided", "share right, 95 %"):
-        table.add_column(heading, justify="right" if heading else "left")
+    table = new_table(title, "", "right", "trials", "p, one-sided", "share right, 95 %")
     for name, (correct, trials) in found.listeners.items():
         table.add_row(
             worded(name), f"{correct}", f"{trials}", f"{chance(correct, trials):.2g}", f"{correct / trials:.0%}"
@@ -186,9 +190,7 @@ def mushra_table(found: Any) -> Table:
     """A `votes.Mushra`: a line a stimulus, best first."""
     count = len(found.listeners)
     title = f"MUSHRA: mean ratings of {count} listener{'' if count == 1 else 's'} ({found.title})"
-    table = Table(title=worded(title), title_justify="left", box=None, padding=(0, 2, 0, 0))
-    for heading in ("", "mean", "95 %"):
-        table.add_column(heading, justify="right" if heading else "left")
+    table = new_table(title, "", "mean", "95 %")
     words = {"reference": "{} (hidden reference)", "model": "{}"} | dict.fromkeys(
         ("anchor", "mid_anchor"), "{} (low-pass)"
     )
@@ -202,9 +204,7 @@ def mushra_table(found: Any) -> Table:
 def ear_table(ear: Any) -> Table:
     """A `judging.ear.Ear`: a line a term."""
     title = f"shares of the gradient, from {ear.comparisons:,} comparisons of {ear.listeners} listeners"
-    table = Table(title=worded(title), title_justify="left", box=None, padding=(0, 2, 0, 0))
-    for heading in ("", "share", "95 %"):
-        table.add_column(heading, justify="right" if heading else "left")
+    table = new_table(title, "", "share", "95 %")
     for term in ear.terms:
         table.add_row(term.name, f"{term.share:.0%}", f"{term.low:.0%} to {term.high:.0%}")
     return table
@@ -215,9 +215,7 @@ def mushra_pairs_table(found: Any) -> Table:
     number = len(found.pairs)
     note = f", corrected for {number} pairs" if number > 1 else ""
     title = f"rated by the same listener, one model above another (paired t{note})"
-    table = Table(title=worded(title), title_justify="left", box=None, padding=(0, 2, 0, 0))
-    for heading in ("", "difference", "95 %", "p", "listeners"):
-        table.add_column(heading, justify="right" if heading else "left")
+    table = new_table(title, "", "difference", "95 %", "p", "listeners")
     for each in found.pairs:
         alone = math.isnan(each.low)
         interval = "one listener" if alone else f"{each.low:+.0f} to {each.high:+.0f}"

@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.util import find_spec
+from textwrap import fill
 
 from ampsim import AmpsimError, __version__, printable
 from ampsim.config.plugins import name_folders, set_aside
@@ -17,40 +18,19 @@ from ampsim.runs.machine import TerminatedError, on_termination
 HELP = """\
 ampsim {version}: learn a guitar amplifier from a recording of its input and output
 
-  ampsim train [key=value ...]        train a model, score it, and keep everything in MLflow
-  ampsim doctor input=... [target=...]
-                                      check a recording for faults before you train on it
-  ampsim plan controls='{{gain: [0, 10]}}' [count=12]
-                                      say which settings of an amp's knobs to record
-  ampsim evaluate [run=last]          score a run's model again
-  ampsim render run=last input=... output=...
-                                      play a recording through a run's model, or through capture=amp.nam
-  ampsim score target=... candidates=[a.wav,b.wav]
-                                      rank renders of any tool against an amp's recording
-  ampsim compare sweep=... | runs=a,b,c
-                                      rank runs and show what made the difference
-  ampsim figures [run=last] [output=...]
-                                      draw a run's figures and page, or the figures again as PNG or SVG
-  ampsim reproduce [run=last] | config=config.yaml
-                                      train from a saved config and check how close the result comes
-  ampsim export [run=last] format=nam output=...
-                                      export a run's model: nam, rig, rtneural, aidax, onnx, ...
-  ampsim loudness a.nam b.nam ...     show how loud captures are; output=folder evens them out
-  ampsim calibrate input=... volts=...
-                                      measure what full scale is in dBu, by a recorded test tone
-  ampsim register [run=last] name=... add a run's model to MLflow's registry
-  ampsim sync                         send results that were kept on disk while the MLflow server was down
-  ampsim ui                           serve MLflow's page of the runs on 127.0.0.1
-  ampsim votes file.json ...          summarise the answers of listeners
-  ampsim fit-ear file.json ... output=...
-                                      weigh the terms of a loss by the answers of listeners
-
-Run `ampsim COMMAND --help` for the options of a command. Start with `ampsim train`: it needs no recording.
+{commands}
+`ampsim COMMAND --help` tells of a command. Begin with `ampsim train`: it needs no recording.
 Name a run by its id, its name, or `last`. Set AMPSIM_DEBUG=1 to see where an error came from.
-Exit codes: 0 success, 2 something for you to fix (the message says what), 3 training diverged, 4 a reproduction
-came out different, 130 interrupted, 1 any other failure. SIGTERM and SIGHUP end a command cleanly, with 143 and 129.
+Exit codes: 0 success, 2 something for you to fix (the message says what), 3 training diverged,
+4 a reproduction came out different, 130 interrupted, 143 and 129 ended by SIGTERM and SIGHUP,
+1 any other failure.
 """
 
+PYTHONS = (3, 10), (3, 13)  # the first and the last that TensorFlow and Hydra run on
+UNINSTALLED = (
+    "`{name}` cannot be loaded ({reason}): this environment is not whole; in a clone, `make install` completes it, elsewhere "
+    "pip install --force-reinstall ampsim"
+)
 # Where each command is, and the folders that it cannot do without: without one of these there is no such command.
 PLACES = {
     "train": ("ampsim.cli.train", ()),
@@ -70,9 +50,24 @@ PLACES = {
     "ui": ("ampsim.cli.runs", ()),
     "votes": ("ampsim.cli.listeners", ("report",)),
     "fit-ear": ("ampsim.cli.listeners", ("judging", "comparing", "report")),
+    "completion": ("ampsim.desk.completion", ("desk",)),
+    "schema": ("ampsim.desk.commands", ("desk",)),
+    "init": ("ampsim.desk.commands", ("desk",)),
+    "import-config": ("ampsim.desk.commands", ("desk",)),
 }
 OVERLONG = re.compile(r"(\S{200})\S{800,}")  # thousands of digits, which nobody needs to read again
 COMMANDS = [name for name, (_, wings) in PLACES.items() if all(find_spec(f"ampsim.{wing}") for wing in wings)]
+
+
+def overview() -> str:
+    """The help of all: a line for each command."""
+    from ampsim.commands.options import of_command
+    from ampsim.commands.words import WIDTH, paragraphs
+
+    width = max(map(len, COMMANDS)) + 4
+    told = {name: paragraphs(kind)[0] for name in COMMANDS if (kind := of_command(name))}
+    lines = [fill(f"  {name:<{width - 2}}{text}", WIDTH, subsequent_indent=" " * width) for name, text in told.items()]
+    return HELP.format(version=__version__, commands="".join(f"{line}\n" for line in lines))
 
 
 def found(command: str) -> Callable[[list[str]], None]:
@@ -88,14 +83,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
+        if not PYTHONS[0] <= tuple(sys.version_info[:2]) <= PYTHONS[1]:
+            this, first, last = (".".join(map(str, each[:2])) for each in (sys.version_info, *PYTHONS))
+            raise AmpsimError(
+                f"this is Python {this}, and ampsim runs on {first} to {last}: in a clone, make PYTHON=python{last} install"
+            )
         with on_termination():
             act_on(command, rest)
     except AmpsimError as error:
-        if os.environ.get("AMPSIM_DEBUG"):
-            traceback.print_exc()
-        sentences = (printable(OVERLONG.sub(r"\1...", str(sentence))) for sentence in error.args)
-        print("ampsim: " + "\n".join(sentences), file=sys.stderr)
-        return error.exit_code
+        return told(error, *error.args, code=error.exit_code)
     except TerminatedError as error:
         print(f"\nampsim: {error}", file=sys.stderr)
         return error.exit_code
@@ -104,32 +100,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         return 1
+    except ImportError as error:  # of a library: an environment that was installed by halves, or has other releases
+        name = (error.name or "").partition(".")[0]
+        if name == "ampsim":
+            raise
+        return told(error, UNINSTALLED.format(name=name or "a library", reason=" ".join(str(error).split())[:200]))
     except OSError as error:  # a disk, a folder or a name that the system refuses, wherever that comes up
-        if os.environ.get("AMPSIM_DEBUG"):
-            traceback.print_exc()
-        print(printable(f"ampsim: {error.filename or 'the system'}: {error.strerror or error}"), file=sys.stderr)
-        return AmpsimError.exit_code
+        return told(error, f"{error.filename or 'the system'}: {error.strerror or error}")
     except Exception as error:
         # NumPy's and TensorFlow's, wherever memory ends; TensorFlow may not be imported to ask for its own.
-        if os.environ.get("AMPSIM_DEBUG") or not (
-            isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"
-        ):
+        if not isinstance(error, MemoryError) and type(error).__name__ != "ResourceExhaustedError":
             raise
-        print(
-            "ampsim: the memory does not suffice: a shorter recording, a smaller model or training.batch_size, "
-            "or a machine with more",
-            file=sys.stderr,
+        return told(
+            error,
+            "the memory does not suffice: a shorter recording, a smaller model or training.batch_size, or a machine with more",
         )
-        return AmpsimError.exit_code
     return 0
+
+
+def told(error: Exception, *sentences: object, code: int = AmpsimError.exit_code) -> int:
+    """Tell of an error in sentences, a line each, and where it came from if that is asked for; returns the exit code."""
+    if os.environ.get("AMPSIM_DEBUG"):
+        traceback.print_exception(error)
+    lines = (printable(OVERLONG.sub(r"\1...", str(sentence))) for sentence in sentences)
+    print("ampsim: " + "\n".join(lines), file=sys.stderr)
+    return code
 
 
 def act_on(command: str, words: list[str]) -> None:
     if command in ("--help", "-h", "help"):
-        print(HELP.format(version=__version__), end="")
+        print(overview(), end="")
     elif command == "--version":
         print(__version__)
     elif command in COMMANDS:
+        if command == "completion":  # in the middle of typing, nothing is at fault yet
+            found(command)(words)
+            return
         words = name_folders(words)
         if command == "train" or not {"--help", "-h"} & set(words):  # the help of `train` lists what plugins offer
             for fault in set_aside():

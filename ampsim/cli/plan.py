@@ -3,8 +3,9 @@
 import yaml
 
 from ampsim import AmpsimError
-from ampsim.cli.options import Plan, parsed, refuse_empty
 from ampsim.cli.terminal import load, new_console, say
+from ampsim.commands.options import Plan, refuse_empty
+from ampsim.commands.words import parsed
 from ampsim.files import expanded, refuse_existing
 
 

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from ampsim import AmpsimError, printable
-from ampsim.cli.options import Evaluate, Export, Figures, Register, Render, Sync, Ui, parsed, refuse_empty, with_setting
 from ampsim.cli.terminal import load, new_console, say
+from ampsim.commands.options import Evaluate, Export, Figures, Register, Render, Sync, Ui, refuse_empty
+from ampsim.commands.words import parsed, with_setting
 from ampsim.config.targets import nearest
 from ampsim.runs.machine import quiet_stderr
 
@@ -159,7 +160,9 @@ def ui(words: list[str]) -> None:
     def ready() -> None:
         from ampsim.runs.view import opened_at
 
-        told = f"{opened_at(options.port, options.experiment)} shows the runs in {options.folder}; Ctrl-C ends it"
+        told = (
+            f"{opened_at(options.port, options.mlflow_experiment)} shows the runs in {options.folder}; Ctrl-C ends it"
+        )
         print(printable(told), flush=True)
 
     code = serve_page(options.folder, options.uri or None, options.port, ready=ready)

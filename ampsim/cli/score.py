@@ -4,8 +4,9 @@ import csv
 import os
 
 from ampsim import AmpsimError
-from ampsim.cli.options import Score, parsed
 from ampsim.cli.terminal import ProgressLine, new_console, say
+from ampsim.commands.options import Score
+from ampsim.commands.words import parsed
 from ampsim.files import expanded
 
 

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ampsim import AmpsimError
-from ampsim.cli.options import Compare, Reproduce, parsed, refuse_empty
 from ampsim.cli.terminal import new_console, say
+from ampsim.commands.options import Compare, Reproduce, refuse_empty
+from ampsim.commands.words import parsed
 from ampsim.files import expanded, refuse_existing
 from ampsim.runs.machine import quiet_stderr
 

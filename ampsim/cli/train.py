@@ -1,15 +1,19 @@
 """`ampsim train`: one run, or with -m many."""
 
 import shlex
+import shutil
 import sys
 import time
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from ampsim import AmpsimError, __version__
 from ampsim.cli.terminal import load, new_console, say, short
+from ampsim.commands.options import Train
+from ampsim.commands.words import KEYS, WIDTH, as_typed, help_of, of_today, with_keys
 from ampsim.config.run_config import RunConfig
 from ampsim.files import expanded
 from ampsim.runs.locations import refuse_unreachable
@@ -18,22 +22,22 @@ from ampsim.runs.machine import TerminatedError
 if TYPE_CHECKING:
     from ampsim.studies.plans import Plan
 
+HYDRAS_INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")  # which --info may name
 HELP = """\
-ampsim train [key=value ...] trains the run that the config describes.
-
+{head}
 Choices (GROUP=NAME):
 {choices}
 Values (KEY=VALUE), for instance:
-  my_amp.wav                          your own recording: left direct, right amp (data=stereo data.path=my_amp.wav)
-  direct.wav amp.wav                  two mono files (data=pair); a folder is data=folder
-  settings.csv                        one amp at several settings of its knobs (data=knobs); see `ampsim plan`
-  model.layers=2 optimizer=adam       another net, another optimizer
-  training.epochs=50 seed=1           longer, from other random numbers
-  training.seconds=60                 a budget in seconds instead
-  training.resume=true                continue a run that was interrupted
-  plugins=my_parts                    parts of your own, from a folder with a package that has a conf/ inside
-`ampsim train --cfg job` prints the whole config. -m sweeps: `ampsim train -m model.layers=1,2,3 seed=0,1` trains six runs,
-several at a time with hydra/launcher=joblib; hydra/sweeper=optuna searches. See docs/ for more.
+  model.layers=2 optimizer=adam  another net, another optimizer
+  training.epochs=50 seed=1      longer, from other random numbers; training.seconds=60 is a budget
+  training.resume=true           continue a run that was interrupted
+  input=di.wav target=amp.wav    two mono files; a folder of captures is named like a stereo file,
+                                 and so is a sheet of an amp's settings (`ampsim plan` writes one)
+  folder=/mnt/runs               where to keep the runs; with uri= and mlflow_experiment= in MLflow
+  plugins=my_parts               parts of your own, from a folder with a package that has a conf/
+
+--cfg job prints the whole config, --info where each value comes from. -m sweeps: one run for each
+combination, several at a time with hydra/launcher=joblib; hydra/sweeper=optuna searches.
 """
 
 
@@ -41,13 +45,22 @@ def train(words: list[str]) -> None:
     from ampsim.config import settings
 
     if any(word in ("--help", "-h") for word in words):
-        lines = [f"  {group:<11}{', '.join(settings.choices(group))}\n" for group in settings.groups()]
-        print(HELP.format(choices="".join(lines)), end="")
+        lines = [f"  {group:<11}{', '.join(settings.choices(group))}" for group in settings.groups()]
+        folded = "".join(f"{fill(line, WIDTH, subsequent_indent=' ' * 13)}\n" for line in lines)
+        print(HELP.format(head=help_of(Train), choices=folded), end="")
         return
     if "--version" in words:
         print(__version__)  # and not Hydra's
         return
-    words = [settings.as_meant(word) for word in with_recording(words)]
+    of_today(words, {key: word for word, key in KEYS.items()})  # which tells of them: a key is understood as it stands
+    shown = "--info" in words and not set(words) & set(HYDRAS_INFO)
+    words = [word for word in words if word != "--info"] if shown else words
+    words = [settings.as_meant(word) for word in with_keys(with_recording(words))]
+    if shown:
+        from ampsim.commands.origins import table
+
+        print(table(settings.split_flags(words)[0], shutil.get_terminal_size((100, 24)).columns), end="")
+        return
     overrides, multirun = settings.split_flags(words)
     plan = planned(overrides, multirun)
     config = plan.configs[0] if plan else settings.composed(overrides)
@@ -157,7 +170,7 @@ def train_many(plan: "Plan", words: list[str]) -> None:
     console.print()
     say(console, f"{duration(time.perf_counter() - started)} in all; see it all: ampsim ui{store_words(tracking)}")
     for number in result.best:
-        say(console, f"best: ampsim train {shlex.join(result.rows[number].overrides)}")
+        say(console, f"best: ampsim train {shlex.join(as_typed(result.rows[number].overrides))}")
     if waiting := sum(row.status == "not begun" for row in result.rows):
         say(console, f"{waiting} jobs have not begun; the same command goes on with them")
     if result.failure:
@@ -172,7 +185,7 @@ def train_one(config: dict[str, Any], overrides: list[str]) -> None:
     started = time.perf_counter()
     console = new_console()
     load(console, "ampsim.runs.experiment")
-    going_on = shlex.join(["ampsim", "train", *drop_resume(overrides), "training.resume=true"])
+    going_on = shlex.join(["ampsim", "train", *drop_resume(as_typed(overrides)), "training.resume=true"])
     try:
         with TerminalObserver(console) as observer:
             run = api.trained(RunConfig(config, tuple(overrides)), observer=observer, interruptible=True)
@@ -192,7 +205,7 @@ def train_one(config: dict[str, Any], overrides: list[str]) -> None:
         console.print(worded(f"this run may have learnt nothing: {doubt}", style="bold yellow"), soft_wrap=True)
     where = store_words(tracking)
     of = f"{shlex.quote(run.name)}{where}" + (
-        f" experiment={shlex.quote(tracking['experiment'])}" if tracking["experiment"] != "ampsim" else ""
+        f" mlflow_experiment={shlex.quote(tracking['experiment'])}" if tracking["experiment"] != "ampsim" else ""
     )
     say(console, f"every score:    ampsim evaluate run={of} verbose=true")
     say(console, f"rendered audio: {short(run.audio['prediction'])}")

@@ -17,15 +17,8 @@ from importlib.machinery import PathFinder
 from importlib.util import find_spec
 from pathlib import Path
 
-from packaging.requirements import InvalidRequirement, Requirement
-
 from ampsim import AmpsimError, __version__
 from ampsim.files import expanded, read_text
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 GROUP = "ampsim.plugins"  # of entry points
 VARIABLE = "AMPSIM_PLUGINS"  # folders, separated as in PATH; a sweep's processes inherit what the command line named
@@ -92,6 +85,11 @@ def config_folder() -> Path:
     return here / "conf" if (here / "conf").is_dir() else here.parent / "conf"
 
 
+def config_folders() -> list[Path]:
+    """ampsim's own `conf/`, and those of the plugins."""
+    return [config_folder(), *(plugin.conf for plugin in found().plugins if plugin.conf.is_dir())]
+
+
 def offered(conf: Path) -> set[str]:
     return {path.relative_to(conf).with_suffix("").as_posix() for path in conf.rglob("*.yaml")}
 
@@ -138,6 +136,11 @@ def named_folders() -> tuple[Path, ...]:
 
 
 def in_settings(path: Path) -> list[str]:
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+
     try:
         section = tomllib.loads(read_text(path, "settings file", LARGEST_SETTINGS)).get("plugins", {})
     except (ValueError, RecursionError) as error:  # TOMLDecodeError is of the former
@@ -199,6 +202,8 @@ def installed() -> Iterator[Plugin | tuple[str, str]]:
             yield package, f"{told}: its package `{package}` is not there; install the plugin again"
             continue
         folder = Path(next(iter(spec.submodule_search_locations))).resolve()
+        from packaging.requirements import Requirement  # not where there is no plugin: completion in a shell waits
+
         requires = required(distribution.requires or []) if distribution else ""
         if requires and not Requirement(f"ampsim{requires}").specifier.contains(__version__, prereleases=True):
             yield (
@@ -211,6 +216,8 @@ def installed() -> Iterator[Plugin | tuple[str, str]]:
 
 def required(requirements: Sequence[str]) -> str:
     """The releases of ampsim that a distribution's `Requires-Dist` asks for."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
     for line in requirements:
         try:
             requirement = Requirement(line)

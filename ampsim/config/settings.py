@@ -5,7 +5,6 @@ import re
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -20,7 +19,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue, OmegaConfBaseException
 
 from ampsim import AmpsimError
-from ampsim.config.plugins import config_folder, found
+from ampsim.config.plugins import config_folder, config_folders
 from ampsim.config.run_config import worded
 from ampsim.config.schema import Sweep, Training, checked
 from ampsim.config.targets import BASES, files_of, flattened, nearest
@@ -40,11 +39,6 @@ FLAGS = (
 
 # Launchers that come with a library, and the extra of ours that installs it.
 LAUNCHERS = {"joblib": "joblib", "submitit_local": "slurm", "submitit_slurm": "slurm"}
-
-
-def config_folders() -> list[Path]:
-    """ampsim's own `conf/`, and those of the plugins."""
-    return [config_folder(), *(plugin.conf for plugin in found().plugins if plugin.conf.is_dir())]
 
 
 def groups() -> list[str]:
@@ -188,7 +182,8 @@ def plain(config: Any) -> dict[str, Any]:
     works from any folder."""
     resolved: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True, enum_to_str=True)
     resolved.pop("hydra", None)
-    resolved.pop("experiment", None)
+    if resolved.pop("experiment", None):  # its file's keys, in a section of their own, where nothing would heed them
+        raise AmpsimError("the file of this experiment has to begin with the line `# @package _global_`")
     resolved.pop("sweep", None)
     refuse_incomplete(resolved)
     data = resolved["data"]

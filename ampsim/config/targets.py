@@ -102,7 +102,10 @@ def located(path: Any, part: str, bases: dict[str, tuple[str, ...]]) -> type:
     try:
         loaded = importlib.import_module(module)
     except (Exception, SystemExit) as error:
-        if (isinstance(error, ModuleNotFoundError) and module.startswith(str(error.name))) or not plugin:
+        absent = isinstance(error, ModuleNotFoundError) and module.startswith(str(error.name))
+        if isinstance(error, ImportError) and not absent and not plugin:
+            raise  # a library that ampsim itself needs, which `main` tells of
+        if absent or not plugin:
             raise AmpsimError(
                 f"the config asks for `_target_: {path}`{of_plugin}, which does not exist ({error})"
             ) from error

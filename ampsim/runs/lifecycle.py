@@ -55,7 +55,7 @@ def begin(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         tracked.finish("FAILED", note=str(error))
-        raise AmpsimError(f"{folder} cannot be made ({error.strerror}): set tracking.folder") from error
+        raise AmpsimError(f"{folder} cannot be made ({error.strerror}): say folder=...") from error
     return tracked, folder / "checkpoint.npz"
 
 

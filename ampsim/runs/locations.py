@@ -120,7 +120,7 @@ def refuse_unreachable(uri: str | None) -> None:
     except OSError as error:
         raise AmpsimError(
             f"the MLflow store {uri} does not answer ({error.strerror or error}): is its server running there? "
-            "Without tracking.uri the runs are kept in tracking.folder"
+            "Without uri= the runs are kept in folder="
         ) from error
 
 

@@ -39,6 +39,9 @@ def on_termination(
     Args:
         nested: only signals that something in Python handles already.
     """
+    if not hasattr(signal, "SIGALRM"):  # Windows, where nothing but Ctrl-C asks a process to end
+        yield
+        return
     before: dict[int, Any] = {}
     asked = False
 

@@ -83,7 +83,7 @@ class Store:
                 self.client = MlflowClient(self.uri)
                 self.experiment_id = self.find_experiment()
         except OSError as error:
-            raise AmpsimError(f"{self.folder} cannot be written to ({error.strerror}): set tracking.folder") from error
+            raise AmpsimError(f"{self.folder} cannot be written to ({error.strerror}): say folder=...") from error
 
     def find_experiment(self) -> str:
         """The id of the experiment, which is made if need be.

@@ -2,8 +2,11 @@
 
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +14,10 @@ import pytest
 from synthetic import RATE, guitar, write_pcm
 
 from ampsim import AmpsimError, __version__, printable
-from ampsim.cli import display, options, terminal, train
+from ampsim.cli import display, terminal, train
 from ampsim.cli import main as cli
+from ampsim.commands import options
+from ampsim.commands.words import KEYS, as_typed, examples_of, parsed, with_keys
 from ampsim.config import settings
 from ampsim.config.run_config import RunConfig, titled
 from ampsim.recordings.findings import Finding
@@ -20,7 +25,7 @@ from ampsim.recordings.findings import Finding
 LIGHT = """
 import contextlib, io, json, sys
 from ampsim.cli import main as cli
-from ampsim.cli import options, train
+from ampsim.cli import train
 from ampsim.config.run_config import RunConfig, titled
 found = []
 for words in json.loads(sys.argv[1]):
@@ -61,6 +66,14 @@ QUICK = {
     "help of sync": ["sync", "--help"],
     "help of ui": ["ui", "--help"],
     "help of votes": ["votes", "--help"],
+    "help of fit-ear": ["fit-ear", "--help"],
+    "help of loudness": ["loudness", "--help"],
+    "help of calibrate": ["calibrate", "--help"],
+    "help of completion": ["completion", "--help"],
+    "help of schema": ["schema", "--help"],
+    "help of import-config": ["import-config", "--help"],
+    "help of init": ["init", "--help"],
+    "where values come from": ["train", "--info", "experiment=founding"],
     "typo in a command": ["trian"],
     "typo in a key": ["train", "model.layrs=2"],
     "typo in a choice": ["train", "model=dens"],
@@ -93,7 +106,8 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list]:
     """Exit code, output, errors and what was loaded, for each of QUICK in one process of its own."""
     folder = tmp_path_factory.mktemp("cli")
     command = [sys.executable, "-c", LIGHT, json.dumps(list(QUICK.values())), HEAVY]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
     assert list(folder.iterdir()) == []  # and nothing is written
     return dict(zip(QUICK, json.loads(done.stdout.splitlines()[-1]), strict=True))
 
@@ -164,8 +178,33 @@ def test_answers_and_exit_codes(answers: dict[str, list], name: str, code: int, 
 
 def test_help_of_train_lists_every_choice(answers: dict[str, list]):
     for group in ("data", "model", "loss", "optimizer", "schedule"):
-        (line,) = [line for line in answers["help of train"][1].splitlines() if line.strip().startswith(f"{group} ")]
-        assert line.split(maxsplit=1)[1].split(", ") == settings.choices(group)
+        _, _, behind = answers["help of train"][1].partition(f"\n  {group} ")
+        assert " ".join(re.split(r"\n  ?\w|\n\n", behind)[0].split()).split(", ") == settings.choices(group)
+
+
+@pytest.mark.parametrize("name", [name for name in QUICK if name.startswith("help")])
+def test_help_fits_a_screen(answers: dict[str, list], name: str):
+    lines = answers[name][1].splitlines()
+    assert len(lines) <= 40
+    assert [line for line in lines if len(line) > 100] == []
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_a_command_has_three_examples_which_are_understood(command: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(options.locations, "refuse_unreachable", lambda uri: None)  # there is no http://host
+    kind = options.of_command(command)
+    assert kind is not None
+    examples = [shlex.split(line) for line in examples_of(kind)]
+    assert len(examples) == 3
+    for start, said, *rest in examples:
+        assert (start, said) == ("ampsim", command)
+        if command != "train":
+            parsed(kind, [word for word in rest if not word.startswith("plugins=")])
+
+
+def test_the_help_of_all_names_every_command(answers: dict[str, list]):
+    told = [line.split()[0] for line in answers["help"][1].splitlines() if re.match(r"  [a-z]", line)]
+    assert told == cli.COMMANDS
 
 
 def test_the_installed_command_is_this_one():
@@ -228,7 +267,7 @@ def test_each_sentence_of_an_error_has_a_line(monkeypatch: pytest.MonkeyPatch, c
 
 def test_a_tilde_is_the_home_where_there_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("HOME", str(tmp_path))
-    found = options.parsed(options.Render, ["input=~/a.wav", "output=~x.wav", "run=~", "folder=~/runs"])
+    found = parsed(options.Render, ["input=~/a.wav", "output=~x.wav", "run=~", "folder=~/runs"])
     assert (found.input, found.output, found.run) == (str(tmp_path / "a.wav"), "~x.wav", "~")
     assert found.folder == str(tmp_path / "runs")
 
@@ -243,9 +282,9 @@ def test_files_with_a_tilde_and_no_home_are_told_of(tmp_path: Path, monkeypatch:
 
 
 def test_options_are_read_with_their_types():
-    found = options.parsed(options.Render, ["input=a=b.wav", "output=o.wav", "channel=1", "overwrite=True"])
+    found = parsed(options.Render, ["input=a=b.wav", "output=o.wav", "channel=1", "overwrite=True"])
     assert found == options.Render(input="a=b.wav", output="o.wav", channel=1, overwrite=True)
-    assert options.parsed(options.Evaluate, []) == options.Evaluate(folder="runs", uri="", run="last", split="test")
+    assert parsed(options.Evaluate, []) == options.Evaluate(folder="runs", uri="", run="last", split="test")
 
 
 @pytest.mark.parametrize(
@@ -259,7 +298,7 @@ def test_options_are_read_with_their_types():
 )
 def test_options_of_a_wrong_type_are_refused(words: list[str], sentence: str):
     with pytest.raises(AmpsimError) as caught:
-        options.parsed(options.Render, words)
+        parsed(options.Render, words)
     assert sentence in str(caught.value)
 
 
@@ -291,6 +330,61 @@ def test_a_resumed_command_has_the_name_of_the_first():
     config = RunConfig({"model": {"_target_": "ampsim.models.Dense"}})
     words = ["model.units=8", "training.epochs=2"]
     assert titled(config, [*words, "training.resume=true"]) == titled(config, words)
+
+
+# ---- one word for one thing ----
+
+
+def test_a_word_means_the_same_in_every_command():
+    """What a command takes and `ampsim train` sets as a key of the config has one name; `experiment` is no store's."""
+    names = {each.name for command in cli.COMMANDS for each in fields(options.of_command(command))}
+    assert "experiment" not in names
+    assert set(KEYS) <= names
+
+
+def test_former_words_are_understood_and_told_of(capsys: pytest.CaptureFixture):
+    found = parsed(options.Evaluate, ["experiment=losses", "tracking.folder=x", "tracking.uri="])
+    assert (found.mlflow_experiment, found.folder) == ("losses", "x")
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.splitlines() == [
+        "ampsim: notice: experiment= is now mlflow_experiment=, in every command",
+        "ampsim: notice: tracking.folder= is now folder=, in every command",
+        "ampsim: notice: tracking.uri= is now uri=, in every command",
+    ]
+    parsed(options.Evaluate, ["folder=x"])
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (["folder=x", "seed=1"], ["tracking.folder=x", "seed=1"]),
+        (["mlflow_experiment=y", "uri=z"], ["tracking.experiment=y", "tracking.uri=z"]),
+        (["input=a.wav"], ["data=stereo", "data.path=a.wav"]),
+        (["input=a.wav", "target=b.wav", "-m"], ["data=pair", "-m", "data.input=a.wav", "data.target=b.wav"]),
+        (["input=."], ["data=folder", "data.path=."]),
+        (["data=stereo", "input=a.wav"], ["data=stereo", "data.path=a.wav"]),
+        (["data=folder", "data.path=x", "input=a.wav"], ["data=folder", "data.path=x", "data.input=a.wav"]),
+        (["data=pair", "target=b", "input=a"], ["data=pair", "data.input=a", "data.target=b"]),
+        (["experiment=distil", "input=a"], ["experiment=distil", "data.input=a"]),
+        (["experiment=losses", "input=a"], ["data=stereo", "experiment=losses", "data.path=a"]),
+    ],
+)
+def test_train_takes_the_words_of_the_other_commands(words: list[str], meant: list[str]):
+    assert with_keys(words) == meant
+
+
+def test_train_tells_of_keys_that_have_a_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["train", "--info", "tracking.folder=x"]) == 0
+    told = capsys.readouterr()
+    assert told.err == "ampsim: notice: tracking.folder= is now folder=, in every command\n"
+    assert cli.main(["train", "--info", "folder=x"]) == 0
+    assert capsys.readouterr() == (told.out, "")
+    assert as_typed(["tracking.folder=x", "data.input=y", "seed=1"]) == ["folder=x", "data.input=y", "seed=1"]
 
 
 # ---- Hydra's own flags ----

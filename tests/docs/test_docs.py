@@ -21,7 +21,9 @@ import yaml
 import ampsim
 from ampsim import AmpsimError, api
 from ampsim.cli import main as cli
-from ampsim.cli import options, train
+from ampsim.cli import train
+from ampsim.commands import options
+from ampsim.commands.words import parsed, with_keys, with_setting
 from ampsim.config import plugins, settings
 from ampsim.config.run_config import assignment
 from ampsim.config.targets import flattened
@@ -41,7 +43,6 @@ INDENTED = re.compile(r"(?:\A|\n)\n((?:    .*\n)+)")
 LINK = re.compile(r"\]\(([^)\s#]*)(#[^)\s]*)?\)")
 HEADING = re.compile(r"^#+ +(.+)$", re.MULTILINE)
 AT_A_SETTING = ("render", "export")  # their other words are values of an amp's controls
-FREE = ("votes", "fit-ear", "loudness")  # their plain words are files
 SHELL = {"mkdir", "touch", ".", "make", "pip"}
 
 
@@ -149,19 +150,21 @@ def understood(words: list[str]) -> None:
     rest = plugins.name_folders(rest)
     if command == "train":
         understood_by_train(rest)
-    elif command != "votes":
-        kind = getattr(options, command.title().replace("-", ""))
-        rest = [word for word in rest if "=" in word] if command in FREE else rest
-        options.parsed(kind, options.with_setting(kind, rest) if command in AT_A_SETTING else rest)
+    else:
+        kind = options.of_command(command)
+        parsed(kind, with_setting(kind, rest) if command in AT_A_SETTING else rest)
 
 
 def understood_by_train(words: list[str]) -> None:
+    words = [word for word in words if word != "--info"]
     if "--help" in words:
         return
     for word in words:
         if "=" not in word and not word.startswith("-") and word != "job":
             record(Path(word))
-    overrides, multirun = settings.split_flags([settings.as_meant(word) for word in train.with_recording(words)])
+    overrides, multirun = settings.split_flags(
+        [settings.as_meant(word) for word in with_keys(train.with_recording(words))]
+    )
     if not plans.planned(overrides, multirun=multirun):
         settings.composed(overrides)
 
