@@ -25,7 +25,7 @@ FLAGS = ("-m", "--multirun", "--cfg", "--info", "--help", "--version")  # of `am
 SHELLS = ("bash", "zsh", "fish")
 SOUNDS = (".wav", ".flac", ".aiff", ".aif")
 PLAIN_FILES = {  # of words without `=`, by command
-    "train": SOUNDS,
+    "train": (*SOUNDS, ".csv"),
     "votes": (".json",),
     "fit-ear": (".json",),
     "loudness": (".nam",),
