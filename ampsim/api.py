@@ -654,19 +654,16 @@ def render(
         The files written, each as long as its input and in time with it.
 
     Raises:
-        AmpsimError: the input cannot be read or holds NaN, the output exists, the capture cannot be played, or there is no
-            such control. No partial output is left behind.
+        AmpsimError: the input cannot be read or holds NaN, the output exists, or a capture or setting cannot be played.
     """
     from ampsim.signals.audio import destinations
 
     check_oversample(oversample)
-    planned = destinations(
-        Path(input), Path(output), overwrite=overwrite, inputs=[*filter(None, (capture, automation))]
-    )
+    read = [each for each in (capture, automation) if each]
+    planned = destinations(Path(input), Path(output), overwrite=overwrite, inputs=read)
     refuse_contradiction(capture, slim, setting, automation)
-    chosen = (
-        capture_player(capture, notice, slim) if capture else renderer_of(handle(run, **store), setting, automation)
-    )
+    play = partial(renderer_of, setting=setting, automation=automation)
+    chosen = capture_player(capture, notice, slim) if capture else play(handle(run, **store))
     from ampsim.models.rendering import render_file
 
     options: dict[str, Any] = {"channel": channel, "oversample": oversample, "overwrite": overwrite, "notice": notice}

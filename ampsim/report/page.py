@@ -82,9 +82,8 @@ def listening_page(
         notes["short"] = f"The excerpt is shorter than {duration_s:g} s, so that this file stays small."
     data |= {"title": title, "from": source, "facts": dict(facts or {}), "configs": dict(configs or {})}
     data |= {"notes": list(notes.values()), "floors": floors(list(scored.values()))}
-    data |= drawn(everything, [*names.values()], sample_rate, start, length) | {
-        "table": table(scored, [*names.values()])
-    }
+    shown = [*names.values()]
+    data |= drawn(everything, shown, sample_rate, start, length) | {"table": table(scored, shown)}
     data["signals"] = [each | {"run": run_of.get(each["name"])} for each in data["signals"]]
     write_text(path, whole(signed(data, islands), islands, held), overwrite=overwrite)
     return path
