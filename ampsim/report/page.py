@@ -71,8 +71,7 @@ def listening_page(
     Raises:
         AmpsimError: the file exists or cannot be written, there is no model, or the signals are not of one length.
     """
-    path = expanded(path)
-    refuse_existing(path, overwrite=overwrite)
+    refuse_existing(path := expanded(path), overwrite=overwrite)
     names, everything, notes = sounds(signals, models)
     scored, run_of = renamed(scores, names), renamed(runs, names)
     held = in_script({"models": amps[0], "missing": amps[1], "kernel": kernel() if amps[0] else None})
