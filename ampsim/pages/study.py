@@ -38,6 +38,7 @@ MOST_RUNS = 2000  # on the page, of the best configs
 MOST_CURVES = 200  # runs whose learning curves are on it: each is a question to the store
 POINTS = 80  # of a curve
 MOST_HEARD = 8  # runs whose sound is inside the page
+MOST_ASKED = 40  # that are asked for it, where the sound of some is gone
 EMBEDDED_BYTES = 3_000_000  # of sound and pictures inside the page
 EXCERPT_S = 5.0
 PEAK = 0.9  # of the loudest sound
@@ -254,7 +255,7 @@ def runs(store: Store, trials: Sequence[Trial], sound: Sound) -> dict[str, Any]:
         "seed": [trial.seed for trial in trials],
         "target": [order[trial.blocks.target if trial.blocks else ""] for trial in trials],
         "gain": [round(10 ** (trial.gain_db / 20), 4) for trial in trials],
-        "audio": [int(audio) for audio, *_ in files],
+        "audio": [int(sounds) for sounds, *_ in files],
         "page": [int(page) for _, page, _ in files],
         "figures": [drawn for *_, drawn in files],
         "inside": {str(place): sound.of[trial.id] for place, trial in enumerate(trials) if trial.id in sound.of},
@@ -282,7 +283,7 @@ def embedded(store: Store, groups: Sequence[Group], metric: str) -> Sound:
     """The same seconds of the amp and of the best run of each of the best configs, then their pictures."""
     sound, taken = Sound(), list[tuple[Trial, TrackedRun]]()
     parts, rate, start, target = dict[str, audio.Signal](), 0, 0, ""
-    for group in groups:
+    for group in groups[:MOST_ASKED]:
         if len(taken) == MOST_HEARD:
             break
         best = best_of(group, metric)

@@ -4,6 +4,7 @@ import json
 import math
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -28,6 +29,7 @@ from ampsim.signals import audio
 from ampsim.training.fit import Fit
 from ampsim.training.state import State
 
+LOUDEST_DB = 200.0  # a gain beyond which none is
 PROBES = "probes.json"  # what figures show beside the sound
 
 
@@ -104,8 +106,11 @@ def record_result(
 
 
 def gain_db(run: TrackedRun) -> float:
-    """With which a run's audio was written."""
-    return float((run.params | run.tags).get("listening_gain_db", 0))  # once a param
+    """With which a run's audio was written; 0 where it does not say."""
+    with suppress(ValueError):
+        stated = float((run.params | run.tags).get("listening_gain_db", 0))  # once a param
+        return stated if abs(stated) < LOUDEST_DB else 0.0
+    return 0.0
 
 
 def listened(run: TrackedRun) -> tuple[dict[str, audio.Signal], int]:

@@ -449,7 +449,10 @@ def compare(
     if ranking and find_spec("ampsim.pages"):
         from ampsim.pages import study
 
-        study.keep(store, parent, ranking)
+        try:
+            study.keep(store, parent, ranking)
+        except AmpsimError as error:
+            notice(f"the study page is missing: {error}")
 
 
 def draw_best(

@@ -5,10 +5,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 import soundfile
 from synthetic import RATE, amp, guitar
 
-from ampsim.runs.artifacts import Previews
+from ampsim.runs.artifacts import Previews, gain_db
 
 
 def test_previews_are_the_same_seconds_of_amp_and_net_with_one_gain(tmp_path: Path):
@@ -26,3 +27,9 @@ def test_previews_are_the_same_seconds_of_amp_and_net_with_one_gain(tmp_path: Pa
     assert start >= 3 * RATE - RATE // 20
     for step, gain in (("step_000010", 0.5), ("step_000200", 0.9)):
         np.testing.assert_allclose(heard[step][0], gain * kept, atol=1e-4)
+
+
+@pytest.mark.parametrize(("stated", "gain"), [("-6.02", -6.02), ("loud", 0.0), ("nan", 0.0), ("1e9", 0.0), (None, 0.0)])
+def test_a_gain_of_someone_elses_store_may_say_anything(stated: str | None, gain: float):
+    tags = {} if stated is None else {"listening_gain_db": stated}
+    assert gain_db(SimpleNamespace(params={}, tags=tags)) == gain
