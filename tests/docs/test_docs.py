@@ -98,7 +98,7 @@ def generated() -> ModuleType:
 
 
 @pytest.fixture
-def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder with the package that the tutorials write, and no process that begins to import TensorFlow."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("AMPSIM_PLUGINS", "")
@@ -131,7 +131,7 @@ def commands(block: Block) -> Iterator[list[str]]:
 
 
 @each("sh")
-def test_a_command_is_one_that_ampsim_understands(block: Block, workplace: Path):
+def test_a_command_is_one_that_ampsim_understands(block: Block, own_folder: Path):
     for program, *words in commands(block):
         if program != "ampsim":
             assert program in SHELL, program
@@ -180,7 +180,7 @@ def record(path: Path) -> None:
         soundfile.write(file, np.zeros((8, 1 if name else 2)), 44100)
 
 
-def test_what_is_wrong_with_a_command_is_found(workplace: Path):
+def test_what_is_wrong_with_a_command_is_found(own_folder: Path):
     """The test's own eyes: a key, a choice, an option and a command that do not exist."""
     for wrong in (
         "train my_amp.wav model.chanels=8",
