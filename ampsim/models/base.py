@@ -4,7 +4,7 @@ import inspect
 import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -15,6 +15,14 @@ from ampsim.signals.audio import Signal
 
 LARGEST_NUMBER = 2**31 - 1
 PlainStream = Callable[[tf.Tensor, Any], tuple[tf.Tensor, Any]]  # (1, block_length) and a state to the next of both
+
+
+class Example(NamedTuple):
+    """A piece of a recording: input with `history` samples before and `lookahead` after it, target, (n,), and setting."""
+
+    input: Signal
+    target: Signal
+    setting: tuple[float, ...] = ()
 
 
 class AmpModel(keras.Model):
@@ -140,12 +148,8 @@ class AmpModel(keras.Model):
             self.input_gain, self.output_gain = 1 / input_rms, target_rms
             self._arguments.update(input_gain=self.input_gain, output_gain=self.output_gain)
 
-    def solve(self, examples: Sequence[tuple[Signal, Signal]]) -> bool:
-        """After training: find those weights that have a closed form once the others are learnt; whether there are any.
-
-        Args:
-            examples: input with `history` samples before and `lookahead` after it, and target, (n,).
-        """
+    def solve(self, examples: Sequence[Example]) -> bool:
+        """After training: find those weights that have a closed form once the others are learnt; whether there are any."""
         return False
 
     def adam_layers(self) -> list[keras.layers.Layer]:

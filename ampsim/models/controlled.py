@@ -11,8 +11,9 @@ import numpy as np
 import tensorflow as tf
 
 from ampsim.config.targets import build
-from ampsim.models.base import AmpModel, PlainStream
+from ampsim.models.base import AmpModel, Example, PlainStream
 from ampsim.models.layers import check_sizes
+from ampsim.models.wavenet_cab import WaveNetCab
 from ampsim.recordings.controls import controls_of, encoded
 
 RIDGE = 0.1  # of the fit of volumes, whose features are at most 1
@@ -216,6 +217,26 @@ class Controlled(AmpModel):
         self.level.assign(
             np.linalg.solve(features.T @ features + RIDGE * np.eye(features.shape[1]), features.T @ wanted)
         )
+
+    def solve(self, examples: Sequence[Example]) -> bool:
+        """The filter that all settings share is solved for together, from what is left at each."""
+        found = []
+        for setting in dict.fromkeys(each.setting for each in examples):
+            self.turn(setting)
+            volume = float(self.volume())
+            levelled = [each._replace(target=each.target / volume) for each in examples if each.setting == setting]
+            found.append(self.net.equations(levelled) if isinstance(self.net, WaveNetCab) else None)
+        told = [each for each in found if each]
+        if not told:
+            return False
+        autocorrelation, cross_correlation = (np.sum(parts, axis=0) for parts in zip(*told, strict=True))
+        (base,) = (
+            own
+            for own, place in zip(self.base, self.net.trainable_variables, strict=True)
+            if place is self.net.cabinet.kernel
+        )
+        base.assign_add(self.net.filter_for(autocorrelation, cross_correlation))
+        return True
 
     def adam_layers(self) -> list[keras.layers.Layer]:
         return [self, self.hidden, self.mixing]

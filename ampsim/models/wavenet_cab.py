@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from scipy import linalg
 
-from ampsim.models.base import PlainStream
+from ampsim.models.base import Example, PlainStream
 from ampsim.models.forms import Array, Rig
 from ampsim.models.layers import Fir, check_sizes
 from ampsim.models.past import Past, with_pasts
@@ -118,36 +118,46 @@ class WaveNetCab(WaveNet):
     def as_rig(self) -> Rig:
         return Rig(self.nam_net(*super().nam_arrays()), self.cabinet.kernel.numpy()[::-1].astype(np.float64))
 
-    def solve(self, examples: Sequence[tuple[Signal, Signal]]) -> bool:
+    def solve(self, examples: Sequence[Example]) -> bool:
         """The filter, tail included, by least squares: what is added to it is that of the error that is left.
 
         Two errors are made small at once, each over what it is now: that of the waveform, and with the weight `treble` that
         behind a filter that whitens the target. The first is nearly all bass: by itself it leaves whatever the net plays
         above a cabinet's range, which is heard as hiss.
         """
-        if not (self.tail or self.treble):
+        if not (found := self.equations(examples)):
             return False
-        takes = [self.played(input, target) for input, target in examples]
+        self.cabinet.kernel.assign_add(self.filter_for(*found))
+        return True
+
+    def equations(self, examples: Sequence[Example]) -> tuple[Array, Array] | None:
+        """The normal equations of what to add to the filter, (taps + tail,) each: autocorrelation and cross-correlation.
+
+        Those of several sets of examples may be added. None where there is nothing to solve for.
+        """
+        if not (self.tail or self.treble):
+            return None
+        takes = [self.played(each.input, each.target) for each in examples]
         criteria = [(1.0, np.ones(1))]
         if self.treble:
-            criteria.append((self.treble, whitening([target for _, target in examples])))
+            criteria.append((self.treble, whitening([each.target for each in examples])))
         autocorrelation, cross_correlation = np.zeros(self.cabinet.taps), np.zeros(self.cabinet.taps)
         for weight, taps in criteria:
             heard = [tuple(np.convolve(each, taps, "valid") for each in take) for take in takes]
             energy = sum(float(error @ error) for _, error in heard)
             if not energy > 0:
-                return False
+                return None
             # What is played begins earlier than the error by what the filter remembers.
             late = [(net, np.pad(error, (self.cabinet.taps - 1, 0))) for net, error in heard]
             found = correlations(late, self.cabinet.taps, 1)
             autocorrelation += weight / energy * found[0]
             cross_correlation += weight / energy * found[1]
-        autocorrelation[0] *= 1 + REGULARISATION
-        if not autocorrelation[0] > 0:
-            return False
-        change = linalg.solve_toeplitz(autocorrelation, cross_correlation)[::-1]
-        self.cabinet.kernel.assign_add(change.astype(np.float32))
-        return True
+        return (autocorrelation, cross_correlation) if autocorrelation[0] > 0 else None
+
+    def filter_for(self, autocorrelation: Array, cross_correlation: Array) -> np.ndarray:
+        """What these equations say, oldest tap first."""
+        damped = autocorrelation * np.r_[1 + REGULARISATION, np.ones(self.cabinet.taps - 1)]
+        return linalg.solve_toeplitz(damped, cross_correlation)[::-1].astype(np.float32)
 
     def played(self, input: Signal, target: Signal) -> tuple[Array, Array]:
         """What the filter hears of an example, (taps + tail - 1 + n,), and the error that it leaves, (n,)."""

@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 
 from ampsim import AmpsimError
+from ampsim.models.base import Example
 from ampsim.recordings.pairs import Span
 from ampsim.signals.audio import Signal
 
@@ -61,15 +62,17 @@ class Segments:
         chosen = starts[np.linspace(0, len(starts) - 1, min(most, len(starts))).astype(int)]
         return np.stack([self.target[start : start + self.segment_length] for start in chosen])
 
-    def stretches(self, length: int, most: int) -> list[tuple[Signal, Signal]]:
-        """Up to `most` contiguous stretches of about `length` samples, spread evenly: input with its context, and target."""
+    def stretches(self, length: int, most: int) -> list[Example]:
+        """Contiguous stretches of about `length` samples, spread evenly: up to `most`, and one a setting at least."""
         pieces = []
-        for first, room in self.starts:
+        for (first, room), setting in zip(self.starts, self.settings, strict=True):
             end = first + room + self.segment_length
             edges = np.linspace(first, end, max(1, round((end - first) / length)) + 1).astype(int)
-            pieces += [*pairwise(edges)]
-        chosen = np.linspace(0, len(pieces) - 1, min(most, len(pieces))).astype(int)
-        return [(self.input[a : b + self.context], self.target[a:b]) for a, b in (pieces[n] for n in chosen)]
+            pieces += [(*edge, setting) for edge in pairwise(edges)]
+        chosen = [pieces[number] for number in np.linspace(0, len(pieces) - 1, min(most, len(pieces))).astype(int)]
+        seen = {setting for _, _, setting in chosen}
+        chosen += {setting: (a, b, setting) for a, b, setting in pieces if setting not in seen}.values()
+        return [Example(self.input[a : b + self.context], self.target[a:b], setting) for a, b, setting in chosen]
 
     def epoch(self, number: int, *, batch_size: int, seed: int) -> np.ndarray:
         """Start positions of one epoch, (num_steps, batch_size): every segment once, in an order of its own.

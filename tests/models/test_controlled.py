@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from ampsim import AmpsimError
 from ampsim.models import Controlled
+from ampsim.models.base import Example
 from ampsim.models.rendering import Automated, Renderer
 from ampsim.models.saving import load
 from ampsim.recordings.controls import Automation
@@ -155,6 +156,26 @@ def test_it_starts_as_the_plain_net_does_whatever_the_setting():
         played.append(model(segment).numpy())
     assert_array_equal(played[0], played[1])
     assert_array_equal(played[0], played[2])
+
+
+def test_the_filter_is_solved_for_from_all_settings_together():
+    """An amp that is the model with another filter at every setting alike: found again from pieces at four settings."""
+    model, amp = (
+        made(net=NETS["wavenet_cab"] | {"taps": 30, "tail": 10}),
+        made(net=NETS["wavenet_cab"] | {"taps": 30, "tail": 10}),
+    )
+    amp.set_weights(model.get_weights())
+    number = next(n for n, each in enumerate(amp.net.trainable_variables) if each is amp.net.cabinet.kernel)
+    amp.base[number].assign_add(0.2 * random.normal(size=40) * np.exp(np.arange(-39, 1) / 20))
+    examples = []
+    for setting in ((0.0, 0.0), (4.0, 1.0), (7.0, 0.0), (10.0, 1.0)):
+        amp.turn(setting)
+        heard = random.normal(size=(1, amp.receptive_field - 1 + 8000)).astype(np.float32)
+        examples.append(Example(heard[0], amp(heard).numpy()[0], setting))
+    for _ in range(2):
+        assert model.solve(examples)
+    assert_allclose(model.base[number].numpy(), amp.base[number].numpy(), atol=1e-3)
+    assert not made("tcn").solve(examples)
 
 
 def test_a_saved_model_comes_back_with_its_controls(tmp_path):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from ampsim.models import WaveNet, WaveNetCab
+from ampsim.models.base import Example
 from ampsim.signals.linear import whitening
 
 
@@ -90,13 +91,13 @@ def test_the_filter_that_is_solved_for_is_the_one_that_made_the_target() -> None
     amp.cabinet.kernel.assign_add(0.2 * np.random.default_rng(1).normal(size=120) * np.exp(np.arange(-119, 1) / 60))
     random = np.random.default_rng(2)
     heard = [random.normal(size=(1, model.receptive_field - 1 + n)).astype(np.float32) for n in (20_000, 5_000)]
-    examples = [(samples[0], amp(samples).numpy()[0]) for samples in heard]
+    examples = [Example(samples[0], amp(samples).numpy()[0]) for samples in heard]
     assert model.solve(examples)
     np.testing.assert_allclose(model.cabinet.kernel, amp.cabinet.kernel, atol=5e-3)
     assert model.solve(examples)  # what is left of the error, by its ends
     np.testing.assert_allclose(model.cabinet.kernel, amp.cabinet.kernel, atol=1e-4)
     plain = with_tail(0)
-    examples = [(samples[-len(target) - plain.receptive_field + 1 :], target) for samples, target in examples]
+    examples = [Example(samples[-len(target) - plain.receptive_field + 1 :], target) for samples, target, _ in examples]
     assert not plain.solve(examples)
     plain.treble = 1.0  # for which there is something to solve for without a tail too
     assert plain.solve(examples)
@@ -114,7 +115,7 @@ def test_the_treble_is_solved_for_beside_the_waveform() -> None:
         model.treble = treble
         model.cabinet.kernel.assign(0.2 * np.hanning(81)[:80])
         target = dull[model.history : len(dull) - model.lookahead]
-        assert model.solve([(dull, target)])
+        assert model.solve([Example(dull, target)])
         error = model(dull[None]).numpy()[0] - target
         white = np.convolve(error, whitening([target]), "valid")
         found[treble] = np.mean(error**2), np.mean(white**2)
@@ -125,4 +126,5 @@ def test_the_treble_is_solved_for_beside_the_waveform() -> None:
 def test_silence_leaves_the_filter_as_it_is() -> None:
     model = with_tail(30)
     model.set_weights([0 * weight for weight in model.get_weights()])
-    assert not model.solve([(np.zeros(model.receptive_field + 99, np.float32), np.zeros(100, np.float32))])
+    silence = np.zeros(model.receptive_field + 99, np.float32)
+    assert not model.solve([Example(silence, np.zeros(100, np.float32))])

@@ -140,13 +140,13 @@ def test_targets_are_spread_over_all_spans():
 def test_stretches_are_spread_over_all_spans_and_bring_their_context():
     take = ramp(5000)
     found = segments(Span(take, 1000, 2000), Span(take, 2500, 4500)).stretches(500, 4)
-    assert [(-target[[0, -1]]).astype(int).tolist() for _, target in found] == [
+    assert [(-target[[0, -1]]).astype(int).tolist() for _, target, _ in found] == [
         [1001, 1500],
         [1501, 2000],
         [3001, 3500],
         [4001, 4500],
     ]
-    for heard, target in found:
+    for heard, target, _ in found:
         assert_array_equal(heard[HISTORY : HISTORY + len(target)], -target)
         assert len(heard) == len(target) + HISTORY + LOOKAHEAD
 
@@ -167,3 +167,10 @@ def test_every_batch_is_of_one_setting_and_an_epoch_sees_every_segment_of_each()
         assert len(seen) == found.num_segments == 8 + 6 + 1
     order = [-found.target[batch[0]] // 10_000 for batch in found.epoch(0, batch_size=1, seed=0)]
     assert order != sorted(order)  # settings follow each other at random
+
+
+def test_every_setting_has_a_stretch_however_few_there_are():
+    takes = [replace(ramp(size), setting=(float(number),)) for number, size in enumerate((5000, 200, 3000, 150))]
+    found = segments(*(Span(take, 0, len(take.input)) for take in takes)).stretches(500, 2)
+    assert {each.setting for each in found} == {(0.0,), (1.0,), (2.0,), (3.0,)}
+    assert all(np.array_equal(each.input[HISTORY : HISTORY + len(each.target)], -each.target) for each in found)
