@@ -1,11 +1,10 @@
 """`ampsim plan`: which settings of an amp's knobs to record."""
 
-import yaml
-
 from ampsim import AmpsimError
 from ampsim.cli.terminal import load, new_console, say
 from ampsim.commands.options import Plan, refuse_empty
 from ampsim.commands.words import parsed
+from ampsim.config.saved import words_of
 from ampsim.files import expanded, refuse_existing
 
 
@@ -47,10 +46,7 @@ def read(text: str) -> dict[str, list[str]]:
     Raises:
         AmpsimError: it is no mapping.
     """
-    try:
-        found = yaml.load(text, Loader=yaml.BaseLoader)
-    except (yaml.YAMLError, RecursionError):
-        found = None
+    found = words_of(text)
     if not isinstance(found, dict):
         raise AmpsimError(f"controls={text[:100]} is not understood: '{{gain: [0, 10], bright: [off, on]}}' would be")
     return found

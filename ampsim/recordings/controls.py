@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ampsim import AmpsimError
+from ampsim.config.saved import words_of
 from ampsim.files import read_text
 
 NAME = re.compile(r"[^\W\d_][\w -]{0,39}")  # of a control, as a command and a column can say it
@@ -160,10 +159,7 @@ def named_settings(text: str) -> list[dict[str, str | float]]:
     """
     if len(text) > SETTING_BYTES:
         raise AmpsimError(f"setting has {len(text):,} letters: {SETTING_BYTES:,} at most")
-    try:
-        found = yaml.load(text, yaml.BaseLoader)  # which leaves every word a word, also on and off
-    except yaml.YAMLError:
-        found = None
+    found = words_of(text)
     listed = found if isinstance(found, list) else [found]
     if not listed or not all(
         isinstance(each, dict) and each and all(isinstance(value, str) for value in each.values()) for each in listed

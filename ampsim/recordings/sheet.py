@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ampsim import AmpsimError
+from ampsim.config.saved import words_of
 from ampsim.config.targets import nearest
 from ampsim.files import expanded, read_text, write_text
 from ampsim.recordings.controls import Control, control_of, finite
@@ -104,10 +103,7 @@ def as_point(match: re.Match[str]) -> str:
 
 def from_yaml(path: Path, text: str) -> tuple[list[str], list[Row]]:
     """As `from_csv`, of `recordings: [{target: ..., gain: 3}]` and perhaps `controls: {gain: [0, 10]}`."""
-    try:
-        content = yaml.load(text, Loader=yaml.BaseLoader)  # text of all, also of `on` and `off`
-    except (yaml.YAMLError, RecursionError) as error:
-        raise AmpsimError(f"{path} is no {KIND}: {' '.join(str(error).split())[:200]}") from error
+    content = words_of(text)
     listed = content.get("recordings") if isinstance(content, dict) else None
     if not isinstance(listed, list) or not listed or not all(isinstance(each, dict) for each in listed):
         raise AmpsimError(f"{path} is no {KIND}: it needs `recordings:` with a list of files and settings")

@@ -13,15 +13,15 @@ from ampsim.signals.audio import Signal
 SPREAD = 0.02  # of a knob's range: equal settings do not hide each other
 
 
-def error_over_settings(title: str, rows: Sequence[Mapping[str, float | str]], controls: Sequence[str]) -> Figure:
+def error_over_settings(rows: Sequence[Mapping[str, float | str]], controls: Sequence[str]) -> Figure:
     """The ESR at each setting, over each control: where the net is least sure.
 
     Args:
         rows: a setting each, with its ESR; see `runs.evaluation.by_setting`.
         controls: their names.
     """
-    figure = Figure(figsize=(10, 3.2), layout="constrained")
-    figure.suptitle(f"{title}: ESR at each of {len(rows)} settings (lower is better)")
+    figure = Figure(figsize=(10, 3.6), layout="constrained")
+    figure.suptitle(f"ESR at each of {len(rows)} settings (lower is better)")
     esr = np.array([float(row["esr"]) for row in rows])
     for axes, name in zip(figure.subplots(1, len(controls), sharey=True, squeeze=False)[0], controls, strict=True):
         values = [row[name] for row in rows]
@@ -40,14 +40,14 @@ def error_over_settings(title: str, rows: Sequence[Mapping[str, float | str]], c
     return figure
 
 
-def responses(title: str, played: Mapping[str, Mapping[str, Signal]], sample_rate: int) -> Figure:
+def responses(played: Mapping[str, Mapping[str, Signal]], sample_rate: int) -> Figure:
     """The long-term spectrum of what a net plays as each control is turned and the others stand in the middle.
 
     Args:
         played: for each control, what is played at each of its positions, (num_samples,).
     """
     figure = Figure(figsize=(10, 3.0 * len(played)), layout="constrained")
-    figure.suptitle(f"{title}: the response as a knob turns")
+    figure.suptitle("The response as a knob turns, the others in the middle")
     for axes, (name, signals) in zip(figure.subplots(len(played), 1, squeeze=False)[:, 0], played.items(), strict=True):
         colours = matplotlib.colormaps["viridis"](np.linspace(0.0, 0.9, len(signals)))
         for colour, (position, samples) in zip(colours, signals.items(), strict=True):

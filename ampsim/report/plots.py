@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont, get_font
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from scipy import signal as dsp
 
@@ -142,6 +143,8 @@ def save(figure: Figure, path: Path) -> None:
 
 def named(figure: Figure, about: str) -> Figure:
     """With a line below its title that says what it is of: the run, the recording, the score."""
+    drawn = get_font(findfont("DejaVu Sans")).get_charmap()  # a name may hold what the font does not
+    about = "".join(letter if ord(letter) in drawn else "□" for letter in about)
     figure.suptitle(f"{figure.get_suptitle()}\n{about}", parse_math=False, fontsize="medium")
     return figure
 

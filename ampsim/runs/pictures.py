@@ -41,9 +41,9 @@ def record_pictures(
         from ampsim.report import knobs
 
         names = [each.name for each in model.controls]
-        drawn["settings"] = knobs.error_over_settings(tracked.name, evaluation.settings, names)
+        drawn["settings"] = knobs.error_over_settings(evaluation.settings, names)
         excerpt = evaluation.signals["direct"][: round(RESPONSE_S * sample_rate)]
-        drawn["knobs"] = knobs.responses(tracked.name, as_knobs_turn(model, excerpt), sample_rate)
+        drawn["knobs"] = knobs.responses(as_knobs_turn(model, excerpt), sample_rate)
     put({name: plots.named(figure, about) for name, figure in drawn.items()}, folder / "figures")
     record_listening_page(tracked, folder, evaluation.signals, evaluation.scores, model, sample_rate)
 
