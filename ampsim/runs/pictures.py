@@ -45,7 +45,8 @@ def record_pictures(
         excerpt = evaluation.signals["direct"][: round(RESPONSE_S * sample_rate)]
         drawn["knobs"] = knobs.responses(as_knobs_turn(model, excerpt), sample_rate)
     put({name: plots.named(figure, about) for name, figure in drawn.items()}, folder / "figures")
-    record_listening_page(tracked, folder, evaluation.signals, evaluation.scores, model, sample_rate)
+    config = folder / "config.yaml"  # where it is although the store may not answer
+    record_listening_page(tracked, folder, evaluation.signals, evaluation.scores, model, sample_rate, config)
 
 
 def caption(name: str, recording: Path, esr: float) -> str:
@@ -144,6 +145,7 @@ def record_listening_page(
     scores: Mapping[str, float],
     model: AmpModel,
     sample_rate: int,
+    config: Path,
 ) -> None:
     name = tracked.name
     listening_page(
@@ -154,7 +156,7 @@ def record_listening_page(
         title=tracked.name,
         scores={name: scores},
         runs={name: tracked.id},
-        configs={name: tracked.file("config.yaml").read_text(encoding="utf-8")},
+        configs={name: config.read_text(encoding="utf-8")},
         facts={"run": tracked.id, "sample rate": f"{sample_rate:,} Hz"},
         amps=playable({name: model}),
     )
@@ -171,6 +173,6 @@ def complete(store: Store, tracked: TrackedRun) -> None:
         put(drawn_again(store, tracked), folder / "figures")
         signals, sample_rate = listened(tracked)
         scores, model = of_test(tracked.metrics), load(tracked.file("model.keras"))
-        record_listening_page(tracked, folder, signals, scores, model, sample_rate)
+        record_listening_page(tracked, folder, signals, scores, model, sample_rate, tracked.file("config.yaml"))
         tracked.log_folder(folder)
     tracked.log_tags({NOTE: description(tracked.id, tracked.experiment_id, tracked.name, scores)})

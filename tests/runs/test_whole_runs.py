@@ -94,6 +94,7 @@ def test_its_artifacts(trained: SimpleNamespace):
         "recording.json",
         "environment.json",
         "scores.json",
+        "probes.json",
         "model.keras",
         "listen.html",
         "figures/training.png",
