@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ from ampsim.export import rtneural as chain_format
 from ampsim.export.formats import Details, Format, Play
 from ampsim.models import AmpModel
 from ampsim.models.forms import CannotHoldError, ChainLayer, NamNet
-from ampsim.models.packing import floats, packed, playable
+from ampsim.models.packing import floats, packed, playable, text
 from ampsim.players import nam, rtneural
+from ampsim.players.player import Array
 from ampsim.signals.audio import Signal
 
 HELD = re.compile(r'<script type="application/json" id="amps">(.*?)</script>')
@@ -33,7 +35,7 @@ class Page(Format):
         if not find_spec("ampsim.report"):
             raise CannotHoldError("it is made by ampsim.report, which is not installed")
         for member in model.members().values():
-            player(packed(member))
+            player(packed(member))  # of one with controls, in their middle
 
     def write(self, model: AmpModel, path: Path, details: Details) -> None:
         from ampsim.report.page import amp_page
@@ -50,9 +52,44 @@ class Page(Format):
         return "open the page in a browser: it plays files and live input, and needs no network connection"
 
     def load(self, path: Path) -> Play:
-        held = HELD.search(path.read_text(encoding="utf-8"))
-        assert held
-        return player(json.loads(held[1])["models"][0])
+        return self.load_at(path, ())
+
+    def load_at(self, path: Path, setting: Sequence[float]) -> Play:
+        found = HELD.search(path.read_text(encoding="utf-8"))
+        assert found
+        held = json.loads(found[1])["models"][0]
+        if "controls" not in held:
+            return player(held)
+        turned, volume = at(held, setting or [each["value"] for each in held["controls"]])
+        play = player(turned)
+        return lambda heard: volume * play(heard)
+
+
+def at(held: dict[str, Any], setting: Sequence[float]) -> tuple[dict[str, Any], float]:
+    """A model at a setting of its controls: its weights, and the factor on what it plays. See `packing.turnable`."""
+    parts, function = len(held["directions"]), floats(held["function"]).astype(np.float64)
+
+    def told(values: Sequence[float]) -> tuple[Array, float]:
+        seen = list[float]()
+        for control, value in zip(held["controls"], values, strict=True):
+            low, high = control["low"], control["high"]
+            places = range(len(control["positions"]))
+            seen += [float(value == place) for place in places] if places else [2 * (value - low) / (high - low) - 1]
+        units = (len(function) - parts - 2 * len(seen)) // (len(seen) + parts + 2)
+        sizes = [len(seen) * units, units, units * parts, parts, units]
+        kernel, bias, mixing, offset, trim, level = np.split(function, np.cumsum(sizes))
+        hidden = np.tanh(seen @ kernel.reshape(-1, units) + bias)
+        mix = (hidden @ mixing.reshape(units, parts) + offset) / math.sqrt(parts)
+        return mix, math.exp(hidden @ trim + level @ [*seen, *np.square(seen)])
+
+    before, _ = told([each["value"] for each in held["controls"]])
+    now, volume = told(setting)
+
+    def moved(name: str, middle: str) -> str:
+        return text(floats(middle) + (now - before) @ [floats(each[name]) for each in held["directions"]])
+
+    net = held["net"] and held["net"] | {"weights": moved("weights", held["net"]["weights"])}
+    return held | {"net": net, "response": held["response"] and moved("response", held["response"])}, volume
 
 
 def player(held: dict[str, Any]) -> Play:

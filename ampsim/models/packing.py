@@ -57,7 +57,8 @@ def packed(model: AmpModel) -> Packed:
 
 def turnable(model: Controlled) -> Packed:
     """A net with its controls in the middle, and with what else makes it one of any setting: the function of the controls
-    (`Controlled`), and how far each part of its result moves weights and response, which follow it in a straight line."""
+    (`Controlled`: hidden layer, mix, trim and level), and how far each part of the mix moves weights and response, which
+    follow it in a straight line. What is played is turned up or down by the volume at the setting, also in the middle."""
     middle = [each.middle for each in model.controls]
     model.turn(middle)
     found, mix = packed(model.net), model.mix().numpy()
@@ -71,10 +72,10 @@ def turnable(model: Controlled) -> Packed:
         directions.append({"weights": weights, "response": response})
     model.turn(middle)
     check_size((1 + model.parts) * len((found["net"] or {}).get("weights", "") + (found["response"] or "")))
-    function = [weight for layer in (model.hidden, model.mixing) for weight in layer.get_weights()]
+    function = [weight for layer in (model.hidden, model.mixing, model.trim) for weight in layer.get_weights()]
     return found | {
         "controls": [asdict(each) | {"value": each.middle} for each in model.controls],
-        "function": text(*function),
+        "function": text(*function, model.level.numpy()),
         "directions": directions,
     }
 

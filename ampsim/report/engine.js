@@ -530,20 +530,21 @@ function engine() {
 
   /** What another model of the same shape has to hand to `Amp.become`. */
   function contents(model) {
-    return { contents: laid(model).memory.contents, response: model.response };
+    return { contents: laid(model).memory.contents, response: model.response, volume: model.volume };
   }
 
   /**
    * A model at a setting, one value a control: a number, or the index of a switch's position. See ampsim/models/packing.py:
-   * weights are those in the middle, and what the controls' function gives beyond its value there of each direction.
+   * weights are those in the middle, and what the controls' function gives beyond its value there of each direction; and
+   * there is a volume.
    */
   function turned(model, setting) {
     if (!model.controls) return model;
-    const [before, now] = [model.controls.map(({ value }) => value), setting].map((values) => mixOf(model, values));
+    const [before, now] = [model.controls.map(({ value }) => value), setting].map((values) => told(model, values));
     const at = (middle, name) => {
       const moved = Float64Array.from(middle);
       model.directions.forEach((direction, k) => {
-        const by = now[k] - before[k];
+        const by = now.mix[k] - before.mix[k];
         for (let n = 0; n < moved.length; n++) moved[n] += by * direction[name][n];
       });
       return Float32Array.from(moved);
@@ -551,43 +552,51 @@ function engine() {
     const { net, response } = model;
     return {
       ...model,
+      volume: now.volume,
       net: net && { ...net, weights: at(net.weights, "weights") },
       response: response && at(response, "response"),
     };
   }
 
-  /** What a net of one hidden layer makes of a setting: how much of each direction. */
-  function mixOf({ controls, directions, function: weights }, setting) {
+  /** What the controls' function makes of a setting: how much of each direction, and the volume. */
+  function told({ controls, directions, function: weights }, setting) {
     const seen = controls.flatMap(({ low, high, positions }, k) =>
       positions.length
         ? positions.map((_, place) => Number(place === setting[k]))
         : [(2 * (setting[k] - low)) / (high - low) - 1],
     );
     const parts = directions.length;
-    const units = (weights.length - parts) / (seen.length + 1 + parts);
+    const units = (weights.length - parts - 2 * seen.length) / (seen.length + parts + 2);
     const of = new Weights(weights);
+    const dot = (one, other) => one.reduce((sum, value, k) => sum + value * other[k], 0);
     const layer = (inputs, outputs) => {
       const [kernel, bias] = [of.take(inputs.length * outputs), of.take(outputs)];
       return range(outputs, (o) => inputs.reduce((sum, x, k) => sum + x * kernel[k * outputs + o], bias[o]));
     };
-    return layer(layer(seen, units).map(Math.tanh), parts).map((value) => value / Math.sqrt(parts));
+    const hidden = layer(seen, units).map(Math.tanh);
+    const mix = layer(hidden, parts).map((value) => value / Math.sqrt(parts));
+    const [trim, level] = [of.take(units), of.take(2 * seen.length)];
+    const features = [...seen, ...seen.map((value) => value * value)];
+    return { mix, volume: Math.exp(dot(hidden, trim) + dot(features, level)) };
   }
 
   /** A model, as after silence. Its output lags by its `lookahead`. */
   class Amp {
     /** model: its net and its filter, of which one may be null, with weights as Float32Arrays; code: kernel.wasm. */
-    constructor({ net, response, silence }, code) {
+    constructor({ net, response, silence, volume = 1 }, code) {
       const { memory, ...own } = laid({ net });
       Object.assign(this, own);
       this.kernel = memory.open(code);
       this.filter = response && new Filter(response);
+      this.volume = this.loud = volume; // where it goes, and where the last block ended
       const block = new Float32Array(BLOCK);
       for (let played = 0; played < silence; played += BLOCK) this.play(block.fill(0));
     }
 
     /** Another model of the same shape (`contents`), which goes on from what this one has heard. */
-    become({ contents, response }) {
+    become({ contents, response, volume = 1 }) {
       written(contents, this.kernel);
+      this.volume = volume;
       if (this.filter) this.filter.become(response);
     }
 
@@ -599,6 +608,9 @@ function engine() {
       const at = this.output.now / FLOAT;
       block.set(kernel.heap.subarray(at, at + BLOCK));
       if (this.filter) this.filter.play(block);
+      const step = (this.volume - this.loud) / BLOCK;
+      for (let t = 0; t < BLOCK; t++) block[t] *= this.loud + (t + 1) * step;
+      this.loud = this.volume;
     }
   }
 

@@ -128,7 +128,7 @@ def test_an_activation_that_a_format_does_not_know(family: str, more: dict, sent
         export_one(model, name, tmp_path)
 
 
-def test_a_page_keeps_the_controls_of_a_model_and_is_proven_in_their_middle(tmp_path: Path):
+def test_a_page_keeps_the_controls_of_a_model_and_is_proven_at_several_settings(tmp_path: Path):
     kind, arguments = FAMILIES["wavenet_cab"]
     net = {"_target_": f"ampsim.models.{kind.__name__}", **arguments}
     model = models.Controlled(net=net, controls={"gain": [0, 10], "bright": ["off", "on"]}, parts=2, sample_rate=RATE)
@@ -136,10 +136,15 @@ def test_a_page_keeps_the_controls_of_a_model_and_is_proven_in_their_middle(tmp_
     random = np.random.default_rng(3)
     for direction in model.directions:
         direction.assign(random.normal(scale=0.2, size=direction.shape))
+    model.level.assign(random.normal(scale=0.4, size=model.level.shape))  # a master volume
+    model.trim.kernel.assign(random.normal(scale=0.2, size=model.trim.kernel.shape))
     found = export_one(model, "page", tmp_path / "amp.html")
     assert found.proof.difference < 2e-6
     plain = formats.played(model.at([5, 0]), guitar(RATE))
     np.testing.assert_allclose(found.format.load(found.path)(guitar(RATE))[5:], plain[:-5], atol=1e-5)
+    other = formats.played(model.at([8, 1]), guitar(RATE))
+    assert np.abs(other - plain).max() > 1e-3
+    np.testing.assert_allclose(found.format.load_at(found.path, [8, 1])(guitar(RATE))[5:], other[:-5], atol=1e-5)
 
 
 def test_a_model_that_hears_the_future_is_late_and_says_so(tmp_path: Path):

@@ -63,15 +63,20 @@ def test_weights_follow_the_controls_in_a_straight_line(conditioning: str):
     random = np.random.default_rng(1)
     for direction in model.directions:
         direction.assign(random.normal(size=direction.shape))
+    model.level.assign(random.normal(scale=0.4, size=model.level.shape))  # a master volume
+    model.trim.kernel.assign(random.normal(scale=0.2, size=model.trim.kernel.shape))
     held = packed(model)
     assert [(each["name"], each["value"]) for each in held["controls"]] == [("gain", 5.0), ("bright", 0.0)]
     middle = model.mix().numpy()
-    plain = packed(model.at([9, 1]))
+    plain_model = model.at([9, 1])
+    plain_model.output_gain = model.net.output_gain  # the volume is a number of its own
+    plain = packed(plain_model)
     moved = model.mix().numpy() - middle
     for part, wanted in (("weights", plain["net"]["weights"]), ("response", plain["response"])):
         base = packing.floats(held["net"]["weights"] if part == "weights" else held["response"])
         directions = np.stack([packing.floats(each[part]) for each in held["directions"]])
         np.testing.assert_allclose(base + moved @ directions, packing.floats(wanted), atol=2e-6)
     function = packing.floats(held["function"])
-    weights = [part for layer in (model.hidden, model.mixing) for part in layer.get_weights()]
+    weights = [part for layer in (model.hidden, model.mixing, model.trim) for part in layer.get_weights()]
+    weights.append(model.level.numpy())
     np.testing.assert_array_equal(function, np.concatenate([np.ravel(part) for part in weights]))

@@ -340,6 +340,8 @@ def controlled() -> models.Controlled:
     model.fit_levels(0.1, 0.2)
     for direction in model.directions:
         direction.assign(random.normal(scale=0.2, size=direction.shape))
+    model.level.assign(random.normal(scale=0.4, size=model.level.shape))  # a master volume
+    model.trim.kernel.assign(random.normal(scale=0.2, size=model.trim.kernel.shape))
     return model
 
 
