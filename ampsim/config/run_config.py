@@ -143,6 +143,11 @@ def assignment(key: str, value: Any) -> list[str]:
     return [f"{key}={worded(value)}"]
 
 
+def without_references(text: str) -> str:
+    """Text that OmegaConf reads as it stands: `${` begins no reference, also behind backslashes."""
+    return re.sub(r"(\\*)\$\{", lambda found: found[1] * 2 + r"\${", text)
+
+
 def worded(value: Any) -> str:
     if value is None:
         return "null"
@@ -158,6 +163,6 @@ def worded(value: Any) -> str:
     if PLAIN.fullmatch(text) and not SPECIAL.fullmatch(text):
         return text
     # In quotes only a quote, and backslashes before one, have to be escaped; `${` would be read as a reference.
-    escaped = re.sub(r"(\\*)'", lambda found: found[1] * 2 + r"\'", text).replace("${", r"\${")
+    escaped = without_references(re.sub(r"(\\*)'", lambda found: found[1] * 2 + r"\'", text))
     trailing = len(escaped) - len(escaped.rstrip("\\"))
     return f"'{escaped}{chr(92) * trailing}'"

@@ -8,7 +8,6 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -19,7 +18,7 @@ from ampsim.commands import options
 from ampsim.commands import words as language
 from ampsim.config import plugins
 from ampsim.config.targets import flattened, nearest
-from ampsim.files import read_text
+from ampsim.files import expanded, read_text
 
 FLAGS = ("-m", "--multirun", "--cfg", "--info", "--help", "--version")  # of `ampsim train`
 SHELLS = ("bash", "zsh", "fish")
@@ -100,7 +99,7 @@ def values_of(each: Any, value: str, before: Sequence[str]) -> Iterator[str]:
 def runs(words: Sequence[str]) -> list[str]:
     """The names of the newest runs in the store that a command looks into; none where it is no SQLite file."""
     folder = next((word.partition("=")[2] for word in words if word.startswith("folder=")), "runs")
-    database = Path(folder).absolute() / "mlflow.db"
+    database = expanded(folder).absolute() / "mlflow.db"
     with suppress(sqlite3.Error), closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as opened:
         found = opened.execute(
             "SELECT name FROM runs WHERE lifecycle_stage = 'active' ORDER BY start_time DESC LIMIT ?", [MOST_RUNS]
@@ -236,7 +235,7 @@ def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
 
 # bash takes the part behind `=` for a word of its own where COMP_WORDBREAKS says so: only that part is handed back.
 BASH = r"""_ampsim() {
-    local line=${COMP_LINE:0:COMP_POINT} IFS=$' \t\n' word kept=
+    local line=${COMP_LINE:0:COMP_POINT} IFS=$' \t\n' word home kept=
     local -a words found
     read -ra words <<< "$line"
     [[ $line == *[[:space:]] ]] && words+=("")
@@ -244,7 +243,9 @@ BASH = r"""_ampsim() {
     [[ $COMP_WORDBREAKS == *=* && $current == *=* ]] && kept=${current%"${current##*=}"}
     COMPREPLY=()
     while IFS= read -r word; do
-        [[ -n $word ]] && COMPREPLY+=("$(printf '%q' "${word#"$kept"}")")
+        word=${word#"$kept"}
+        [[ $word == '~/'* ]] && home='~/' || home=
+        [[ -n $word ]] && COMPREPLY+=("$home$(printf '%q' "${word#"$home"}")")
     done < <("${words[0]}" completion words "${words[@]:1}" 2>/dev/null)
     [[ ${#COMPREPLY[@]} == 1 && $COMPREPLY != *[=./] ]] || compopt -o nospace 2>/dev/null
 }

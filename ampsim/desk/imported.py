@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from ampsim import AmpsimError, printable
-from ampsim.config.run_config import assignment
+from ampsim.config.run_config import assignment, without_references
 from ampsim.config.settings import composed
 from ampsim.files import read_json
 from ampsim.players.documents import understood, whole
@@ -79,7 +79,7 @@ def escaped(value: Any) -> Any:
         return {key: escaped(inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [escaped(inner) for inner in value]
-    return value.replace("${", r"\${") if isinstance(value, str) else value
+    return without_references(value) if isinstance(value, str) else value
 
 
 def imported(kind: str, paths: Sequence[Path]) -> Imported:

@@ -1,7 +1,10 @@
 """`ampsim init`: a project of one's own, laid out from the files in `project/`."""
 
+import keyword
 from importlib.util import find_spec
 from pathlib import Path
+
+import yaml
 
 from ampsim import AmpsimError
 from ampsim.config import plugins
@@ -36,11 +39,13 @@ def lay_out(folder: Path) -> list[Path]:
 def package_name(name: str) -> str:
     """The name of the package in a folder of this name. Raises AmpsimError where there can be none."""
     package = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in name).lower()
-    if not package.isidentifier() or not package.strip("_"):
+    told = yaml.safe_load(package) if package.isidentifier() else None  # `null` and `on` are no text in a config
+    if told != package or keyword.iskeyword(package) or not package.strip("_"):
         raise AmpsimError(
             f"{name}: no package can be called `{package}`; begin the folder's name with a letter, as my-amp"
         )
-    if package in plugins.RESERVED or find_spec(package) is not None:
+    spec = find_spec(package)
+    if package in plugins.RESERVED or (spec and spec.origin):  # and not the empty folder itself, below the current one
         raise AmpsimError(
             f"{name}: there is a package `{package}` already, which this one would hide; choose another name"
         )

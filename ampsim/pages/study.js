@@ -286,7 +286,8 @@ function drawEffects() {
   arranged.margin = { l: 64, r: 12, t: 34, b: 40 };
   const traces = found.map((effect, n) => {
     const number = n ? n + 1 : "";
-    arranged[`xaxis${number}`] = axis({ type: "category" });
+    const names = effect.levels.map((level) => plain(short(level.name, 18)));
+    arranged[`xaxis${number}`] = axis({ tickvals: names.map((_, place) => place), ticktext: names });
     arranged[`yaxis${number}`] = scoreAxis(main, every, n % wide ? "" : axisTitle(main));
     arranged.annotations.push({
       text: `<b>${plain(short(effect.factor, narrow() ? 20 : 34))}</b> ${share(effect)}`,
@@ -298,7 +299,7 @@ function drawEffects() {
       mode: "markers",
       xaxis: `x${number}`,
       yaxis: `y${number}`,
-      x: effect.levels.map((level) => plain(short(level.name, 18))),
+      x: effect.levels.map((_, place) => place), // names that are cut may be the same
       y: means,
       error_y: { ...errors(effect.levels.map((l) => l.low), effect.levels.map((l) => l.high), means), color: ink("ink") },
       marker: { color: data.colours[0], size: 9, symbol: "diamond" },
@@ -537,17 +538,16 @@ function bestRun(k) {
 const local = Boolean(data.runs.audio.length);
 const fileOf = (place, name) => `${data.base}/${data.runs.id[place]}/artifacts/${name}`;
 
-/** Where a run's sound comes from: this page, or the store's folder; null where it is in neither. */
+/** Where a run's sound comes from, this page or the store's folder, and the gain that it is stored with; null where it is in neither. */
 function source(place, what) {
   const inside = data.runs.inside[place];
   const island = what === "amp" ? sameAmp(place) && data.sound.amp : inside && inside.sound;
   if (typeof island === "number") {
     const packed = document.querySelectorAll("script.sound")[island].textContent;
-    return { url: `data:audio/flac;base64,${packed}`, offset: 0, volume: 1 };
+    return { url: `data:audio/flac;base64,${packed}`, offset: 0, gain: data.sound.scale || 1 };
   }
   if (!data.runs.audio[place]) return null;
-  const scale = data.sound.scale || 1;
-  return { url: fileOf(place, `audio/${what}.wav`), offset: data.sound.start || 0, volume: Math.min(1, scale / data.runs.gain[place]) };
+  return { url: fileOf(place, `audio/${what}.wav`), offset: data.sound.start || 0, gain: data.runs.gain[place] };
 }
 
 function sameAmp(place) {
@@ -563,10 +563,10 @@ class Voices {
   }
   set(name, found) {
     this.all.get(name)?.audio.pause();
-    if (!found) return this.all.delete(name);
+    this.all.delete(name);
+    if (!found) return this.level();
     const audio = new Audio(found.url);
     audio.preload = "auto";
-    audio.volume = found.volume;
     audio.addEventListener("error", () => said(`The sound of “${name}” could not be read: is the store's folder still where it was?`));
     audio.addEventListener("timeupdate", () => {
       if (this.playing && this.current === name && audio.currentTime > found.offset + this.length()) audio.currentTime = found.offset;
@@ -577,7 +577,14 @@ class Voices {
         audio.play();
       }
     });
-    return this.all.set(name, { ...found, audio });
+    this.all.set(name, { ...found, audio });
+    this.level();
+  }
+  /** Each as loud against the others as in the runs: a player can only turn down, so the least gain is that of all. */
+  level() {
+    const all = [...this.all.values()];
+    const least = Math.min(...all.map((each) => each.gain));
+    for (const each of all) each.audio.volume = least / each.gain;
   }
   length() {
     return data.sound.length || 5;

@@ -16,7 +16,7 @@ from functools import cache
 from html import escape
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import numpy as np
 from plotly.offline import get_plotlyjs
@@ -276,7 +276,13 @@ def base(store: Store, place: Path | None) -> str:
                 return quote(Path(os.path.relpath(folder, place)).as_posix())
         return folder.as_uri()
     known = store.uri.startswith(("http://", "https://"))
-    return f"{store.uri.rstrip('/')}/#/experiments/{store.experiment_id}/runs" if known else ""
+    return f"{without_user(store.uri).rstrip('/')}/#/experiments/{store.experiment_id}/runs" if known else ""
+
+
+def without_user(uri: str) -> str:
+    """An address without the name and password that it may hold: pages are passed on."""
+    parts = urlsplit(uri)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def embedded(store: Store, groups: Sequence[Group], metric: str) -> Sound:

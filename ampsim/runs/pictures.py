@@ -1,6 +1,5 @@
 """The figures and the listening page of a run."""
 
-import json
 import math
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -51,7 +50,10 @@ def record_pictures(
 
 def caption(name: str, recording: Path, esr: float) -> str:
     """What all figures of a run say below their title: run, recording and score."""
-    files = [Path(each["path"]).name for each in json.loads(recording.read_text(encoding="utf-8"))["files"]]
+    files = list[str]()
+    with suppress(AmpsimError, TypeError, KeyError):  # of a store from elsewhere
+        described: Any = read_json(recording, "artifact of a run")
+        files = [Path(str(each["path"])).name for each in described["files"]]
     told = ", ".join(files[:2]) + (f" and {len(files) - 2} more" if len(files) > 2 else "")
     parts = (name, told, f"test ESR {SCORES['esr'].text(esr)}")
     return " · ".join(part if len(part) <= LONGEST else f"{part[: LONGEST - 1]}…" for part in parts if part)

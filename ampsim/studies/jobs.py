@@ -305,17 +305,20 @@ def train_job(sender: Connection, job: Job, task: Task) -> Outcome:
 
 
 def draw(sender: Connection, tracking: dict[str, Any], run_ids: list[str]) -> Outcome:
-    """Draw the figures and the page of runs that have none yet."""
+    """Draw the figures and the page of runs that have none yet; one that cannot be drawn stops no other."""
     from ampsim.runs.pictures import complete
     from ampsim.runs.tracking import Store
 
-    store = Store(**tracking)
+    store, faults = Store(**tracking), list[str]()
     for run in [store.tracked(store.run(each)) for each in run_ids]:
         try:
             run.file("listen.html")
         except AmpsimError:
-            complete(store, run)
-    return Outcome("finished")
+            try:
+                complete(store, run)
+            except AmpsimError as error:
+                faults.append(f"{run.name}: {error}")
+    return Outcome("failed", "; ".join(faults)) if faults else Outcome("finished")
 
 
 def record_failure(sender: Connection, job: Job, task: Task, outcome: Outcome) -> Outcome:

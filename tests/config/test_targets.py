@@ -6,7 +6,7 @@ import pytest
 
 from ampsim import AmpsimError
 from ampsim.config import targets
-from ampsim.config.run_config import assignment
+from ampsim.config.run_config import RunConfig, assignment
 from ampsim.config.targets import assignments, build, flattened, nearest
 from ampsim.recordings.sources import Stereo
 from ampsim.training.schedules import Cosine
@@ -212,6 +212,12 @@ def test_flattened_joins_keys_by_dots():
 def test_what_the_api_quotes_is_told_as_it_was_given(text: str):
     assert assignments(assignment("data.path", text)) == {"data.path": text}
     assert assignments(['+name="a b"']) == {"name": "a b"}
+
+
+@pytest.mark.parametrize("count", range(5))
+def test_backslashes_before_a_dollar_are_as_they_were_and_begin_no_reference(count: int):
+    text = "/a" + count * "\\" + "${oc.env:HOME}/b.wav"
+    assert RunConfig.compose(["data=stereo", *assignment("data.path", text)])["data"]["path"] == text
 
 
 @pytest.mark.parametrize(

@@ -176,6 +176,8 @@ def test_bash(ampsim: Path, line: str):
 def test_bash_hands_back_what_can_be_typed(ampsim: Path):
     script = 'source ampsim.bash; COMP_LINE=$1 COMP_POINT=${#1}; _ampsim; printf "%s\\n" "${COMPREPLY[@]}"'
     assert answer("bash", script, "bash", "ampsim doctor input=my") == ["my\\ take.wav"]
+    home = f"HOME={ampsim}; cd /; source {ampsim}/ampsim.bash; " + script.partition("; ")[2]
+    assert answer("bash", home, "bash", "ampsim doctor input=~/my") == ["~/my\\ take.wav"]
     assert answer("bash", f"COMP_WORDBREAKS=' '; {script}", "bash", "ampsim train model=ss") == ["model=ssm"]
     assert answer("bash", script, "bash", "ampsim nothing x") == [""]
 

@@ -55,7 +55,7 @@ DATA = {
     "_notes": ["not to be told of"],
     "train": {"start_seconds": None, "stop_seconds": -9.0, "ny": 4096},
     "validation": {"start_seconds": -9.0, "stop_seconds": None, "ny": None},
-    "common": {"x_path": "C:\\di ${oc.env:HOME}.wav", "y_path": "amp.wav", "delay": 7},
+    "common": {"x_path": "C:\\di\\${oc.env:HOME}.wav", "y_path": "amp.wav", "delay": 7},
     "target_rms_dbfs": -18.0,
 }
 LEARNING = {
@@ -118,7 +118,7 @@ def test_three_files_of_nam_become_the_same_run(
     assert (training["epochs"], training["seconds"], training["batch_size"]) == (50, None, 8)
     assert training["segment_length"] == 4096
     data = config["data"]
-    assert data["input"].endswith("C:\\di ${oc.env:HOME}.wav")  # a file's name, and no reference to the environment
+    assert data["input"].endswith("C:\\di\\${oc.env:HOME}.wav")  # a file's name, and no reference to the environment
     assert (data["delay"], data["splits"]) == (7, {"train": 1.0, "validation": "9 s", "test": "9 s"})
     assert build(data, "data").delay == 7
 

@@ -5,14 +5,17 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import invalidate_caches
 from pathlib import Path
 
 import pytest
 import yaml
 
+from ampsim import AmpsimError
 from ampsim.cli import main as cli
 from ampsim.config import plugins, settings
 from ampsim.config.targets import build
+from ampsim.desk.project import package_name
 from ampsim.desk.schema import editor_settings
 
 ROOT = Path(__file__).parents[2]
@@ -99,11 +102,25 @@ def test_its_makefile_names_commands_that_there_are(project: Path):
     assert commands == ["train", "train", "compare", "ui", "schema"]
 
 
+def test_an_empty_folder_is_no_package_of_that_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "my_amp_xyz").mkdir()
+    assert package_name("my_amp_xyz") == "my_amp_xyz"
+    (tmp_path / "my_amp_xyz" / "__init__.py").touch()
+    invalidate_caches()
+    with pytest.raises(AmpsimError, match="there is a package"):
+        package_name("my_amp_xyz")
+
+
 @pytest.mark.parametrize(
     ("name", "told"),
     [
         ("", "does not begin"),
         ("2nd", "begin the folder's name with a letter"),
+        ("class", "no package can be called `class`"),
+        ("null", "no package can be called `null`"),
+        ("on", "no package can be called `on`"),
         ("json", "there is a package `json` already"),
         ("numpy", "there is a package `numpy` already"),
         ("ear", "ampsim itself has loss=ear"),
