@@ -327,7 +327,7 @@ class Run:
 
         return load_model(self.tracked, self.setting)
 
-    def at(self, **setting: str | float) -> "Run":
+    def at(self, /, **setting: str | float) -> "Run":
         """The run at one setting of its amp's controls, where it has learnt some: `run.at(gain=7, treble=3).play(...)`.
 
         What it plays and exports is then a plain model; its scores are those of the whole run.
@@ -444,7 +444,7 @@ class Run:
         """Put the model into MLflow's registry; returns its version there."""
         from ampsim.runs import exporting
 
-        return exporting.register(self.tracked, name)
+        return exporting.register(self.tracked, name, setting=self.setting)
 
     def listen(self) -> "Page":
         """The listening page: blind tests, loops, switching at one instant. A notebook shows it in a frame."""

@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, field, fields
+from difflib import get_close_matches
 from textwrap import fill
 from typing import Any
 
@@ -116,19 +117,30 @@ def parsed(options: type, words: Sequence[str]) -> Any:
     return options(**values, **({"files": tuple(named)} if files else {}))
 
 
+SLIP = 0.8  # how alike a word and an option are that was meant: `ouput`, and not `rate` for `late`
+
+
 def with_setting(options: type, words: Sequence[str]) -> list[str]:
     """The words, those that are no option gathered as a setting: `gain=7 treble=3` is `setting={gain: 7, treble: 3}`.
 
     One that is close to an option is a slip of the pen, and is left for `parsed` to refuse.
+
+    Raises:
+        AmpsimError: a control has two values.
     """
     known = [*(each.name for each in fields(options)), *FORMER]
     others = [
         word
         for word in words
-        if word.count("=") == 1 and not nearest(word.partition("=")[0], known).startswith("; did")
+        if word.count("=") == 1 and not get_close_matches(word.partition("=")[0], known, n=1, cutoff=SLIP)
     ]
     if not others:
         return [*words]
+    names = [word.partition("=")[0] for word in others]
+    if repeated := [name for number, name in enumerate(names) if name in names[:number]]:
+        raise AmpsimError(f"{repeated[0]} has two values: keep one")
+    if any(word.startswith("setting=") for word in words):
+        raise AmpsimError(f"{names[0]}= and setting= both name a setting: put all of it into one of them")
     pairs = json.dumps(dict(word.split("=") for word in others), ensure_ascii=False)
     return [*(word for word in words if word not in others), f"setting={pairs}"]
 

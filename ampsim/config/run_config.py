@@ -18,7 +18,11 @@ NOT_OF_THE_RUN = (
 )
 FIRST_NAMES = {new: old for old, new in RENAMED.items()}
 FIRST_EXCLUDED = ["rechannel", "mixin", "head", "oscillators"]  # from Muon, in the config where models say it now
-IMPLIED = {"training.anti_aliasing": 0.0}  # what runs were made with before there was the key
+IMPLIED = {
+    "training.anti_aliasing": 0.0,
+    "training.conditioning": "weights",
+    "training.conditioning_parts": 8,
+}  # what runs were made with before there was the key
 ABSOLUTE = re.compile(r"loss\..*\.relative")  # false is what a config means that was written before there was the key
 PLAIN = re.compile(r"[A-Za-z0-9_./+:-][A-Za-z0-9_./+:~-]*")  # a value that Hydra's grammar reads as it stands
 SPECIAL = re.compile(r"(true|false|null|nan|[+-]?inf|[+-]?[\d.][\d._eE+-]*)", re.IGNORECASE)

@@ -1,6 +1,7 @@
 """A model as a page holds it and `engine.js` plays it: its net and the filter behind it, with weights as text."""
 
 import base64
+import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
@@ -21,13 +22,17 @@ Packed = dict[str, Any]
 
 def playable(models: Mapping[str, AmpModel]) -> tuple[list[Packed], list[str]]:
     """What a page can play of these models, those that hold several nets (`members`) with each, and why not the others."""
-    found, missing = list[Packed](), list[str]()
+    found, missing, room = list[Packed](), list[str](), LARGEST
     for name, model in models.items():
         members = reversed(model.members().items())  # the largest, as which the model counts, is the first
         for part, member in members:
             label = f"{name} ({part})" if part else name
             try:
-                found.append({"name": label, **packed(member)})
+                held = packed(member)
+                if (size := len(json.dumps(held))) > room and found:
+                    raise CannotHoldError(f"the page is full, with {size / 1e6:.1f} MB more for it")
+                found.append({"name": label, **held})
+                room -= size
             except CannotHoldError as error:
                 missing.append(f"{label} cannot be played in this page: {error}.")
     return found, missing

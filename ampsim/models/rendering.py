@@ -60,6 +60,7 @@ class Renderer:
 
         `state` is what to begin from; None is as after silence.
         """
+        self.turn(0)
         state = self.model.stream_state() if state is None else state
         drop, done = self.model.lookahead, 0
         ending = np.zeros(self.model.lookahead, np.float32)

@@ -63,7 +63,7 @@ def keep(
 
 
 def collected(run: TrackedRun, folder: Path) -> int:
-    """Copy a run's exports into a folder, where they are not there yet; how many it has."""
+    """Copy a run's exports into a folder, over those of a run of that name from before; how many it has."""
     number = 0
     with suppress(AmpsimError):  # a run without any
         for made in sorted(run.file("exports").glob("*/*")):

@@ -13,6 +13,7 @@ from ampsim import AmpsimError
 from ampsim.config.saved import words_of
 from ampsim.files import read_text
 
+TAKEN = ("seconds", "esr", "a_weighted_esr", "predicted_mushra")  # columns beside those of controls
 NAME = re.compile(r"[^\W\d_][\w -]{0,39}")  # of a control, as a command and a column can say it
 
 
@@ -99,6 +100,8 @@ def control_of(name: Any, ends: Any) -> Control:
         raise AmpsimError(
             f"{str(name)[:60]!r} is no name of a control: a letter, then letters, digits, _, - and spaces"
         )
+    if name in TAKEN:
+        raise AmpsimError(f"a control cannot be called {name}, as a column of the scores is: choose another name")
     if not isinstance(ends, list | tuple) or len(ends) < 2:
         raise AmpsimError(
             f"{name} is {str(ends)[:60]}: [0, 10] is the range of a knob and [off, on] a switch's positions"

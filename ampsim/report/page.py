@@ -75,7 +75,7 @@ def listening_page(
     names, everything, notes = sounds(signals, models)
     scored, run_of = renamed(scores, names), renamed(runs, names)
     held = in_script({"models": amps[0], "missing": amps[1], "kernel": kernel() if amps[0] else None})
-    budget = BYTES_PER_SIGNAL * len(everything) - len(held)
+    budget = max(BYTES_PER_SIGNAL * len(everything) - len(held), BYTES_PER_SIGNAL)
     start, length, data, islands = excerpted(everything, sample_rate, duration_s, start_s, budget)
     if length < min(len(everything["amp"]), max(1, round(duration_s * sample_rate))):
         notes["short"] = f"The excerpt is shorter than {duration_s:g} s, so that this file stays small."

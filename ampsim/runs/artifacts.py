@@ -33,6 +33,9 @@ LOUDEST_DB = 200.0  # a gain beyond which none is
 PROBES = "probes.json"  # what figures show beside the sound
 
 
+FEW, MANY = 6, 100  # of a recording's files, in its name and in its source as a dataset
+
+
 def record_setting(tracked: TrackedRun, folder: Path, fit: Fit) -> None:
     """What the run starts from: config, recording, machine."""
     recording, config = fit.recording, fit.config
@@ -60,8 +63,10 @@ def record_setting(tracked: TrackedRun, folder: Path, fit: Fit) -> None:
     tracked.log_params(facts)
     tracked.log_tags({"device": place["device"], "host": place["host"]})  # a resumed run may have moved
     profile = {"duration_s": sum(file["duration_s"] for file in files), "sample_rate": recording.sample_rate}
-    name = ", ".join(Path(file["path"]).name for file in files)
-    tracked.log_dataset(name, recording.digests[0], source={"paths": [file["path"] for file in files]}, profile=profile)
+    names = [Path(file["path"]).name for file in files]
+    name = ", ".join(names[:FEW]) + (f" and {len(names) - FEW} more" if len(names) > FEW else "")
+    paths = [file["path"] for file in files[:MANY]]  # MLflow keeps 64 KB of them; recording.json has all
+    tracked.log_dataset(name, recording.digests[0], source={"paths": paths}, profile=profile)
 
 
 def record_result(

@@ -143,15 +143,14 @@ def by_setting(model: AmpModel, spans: list[Span], predictions: list[Signal]) ->
 
 def over_settings(rows: list[dict[str, float | str]]) -> str:
     esrs = [float(row["esr"]) for row in rows]
-    worst = rows[int(np.argmax(esrs))]
+    worst = rows[int(np.nanargmax(esrs)) if np.isfinite(esrs).any() else 0]
     controls = [*worst][: [*worst].index("seconds")]
     where = ", ".join(
         f"{name} {worst[name]:.3g}" if isinstance(worst[name], float) else f"{name} {worst[name]}" for name in controls
     )
-    return (
-        f"over {len(rows)} settings the ESR is {np.median(esrs):.4f} in the median and {max(esrs):.4f} at worst ({where}); "
-        "settings.csv has all"
-    )
+    median, most = np.nanmedian(esrs), np.nanmax(esrs)
+    told = f"the ESR is {median:.4f} in the median and {most:.4f} at worst ({where})"
+    return f"over {len(rows)} settings {told}; settings.csv has all"
 
 
 def scores_of_others(model: AmpModel, spans: list[Span], *, oversample: int = 1) -> dict[str, float]:

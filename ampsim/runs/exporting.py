@@ -142,15 +142,15 @@ def recorded(tracked: TrackedRun) -> list[str]:
     return [value for key, value in tracked.params.items() if key.startswith("recording.") and key.endswith(".path")]
 
 
-def register(tracked: TrackedRun, name: str) -> str:
-    """Put a run's model into MLflow's registry, where `mlflow.pyfunc` loads it; returns its version there."""
-    model = load_model(tracked)
+def register(tracked: TrackedRun, name: str, *, setting: Setting | None = None) -> str:
+    """Put a run's model, at a setting where it has controls, into MLflow's registry, where `mlflow.pyfunc` loads it; returns
+    its version there."""
+    model = load_model(tracked, setting)
     refuse_unset(model)
     example = virtual_amp.guitar(0.1, model.sample_rate or DEFAULT_RATE, seed=0)[None]
-    return tracked.register(
-        name,
-        tracked.file("model.keras"),
-        loader=served.__name__,
-        example=example,
-        requirements=[f"{package}=={installed(package)}" for package in ("ampsim", "tensorflow", "keras", "numpy")],
-    )
+    requirements = [f"{package}=={installed(package)}" for package in ("ampsim", "tensorflow", "keras", "numpy")]
+    with tempfile.TemporaryDirectory() as folder:
+        path = tracked.file("model.keras")
+        if setting:
+            model.save(path := Path(folder) / "model.keras")
+        return tracked.register(name, path, loader=served.__name__, example=example, requirements=requirements)

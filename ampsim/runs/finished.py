@@ -1,13 +1,13 @@
 """A finished run, found again: scored anew, loaded, exported, registered."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from ampsim import AmpsimError
 from ampsim.config import plugins
 from ampsim.config.run_config import RunConfig
 from ampsim.models import AmpModel, Controlled
 from ampsim.models.saving import load
-from ampsim.recordings.controls import setting_of
+from ampsim.recordings.controls import Control, described, setting_of
 from ampsim.recordings.preparing import prepare_as_then
 from ampsim.runs.evaluation import evaluate, floors, scores_of_others
 from ampsim.runs.tracking import TrackedRun
@@ -23,6 +23,7 @@ def score_again(tracked: TrackedRun, split_name: str, *, notice: Notice, oversam
         notice(fault)
     recording = prepare_as_then(config["data"], tracked.delay, notice=notice)
     model = load_model(tracked)
+    refuse_other_controls(model, recording.controls, tracked.name)
     spans = recording.split(gap=model.receptive_field)
     scored = spans[split_name]
     evaluation = evaluate(model, scored, oversample=oversample)
@@ -46,6 +47,17 @@ def load_model(tracked: TrackedRun, setting: Mapping[str, str | float] | None = 
             f"{tracked.name} has learnt one setting of its amp: it has no control {next(iter(setting), '')}"
         )
     return model.at(setting_of(model.controls, setting))
+
+
+def refuse_other_controls(model: AmpModel, controls: Sequence[Control], name: str) -> None:
+    """Raises AmpsimError where a recording has other controls by now than those that a model learnt: its settings would be
+    numbers of other knobs."""
+    then, now = described(model.controls), described(controls)
+    if [*then.items()] != [*now.items()]:
+        raise AmpsimError(
+            f"{name} learnt the controls {then or 'of no knob'}, and its recording states {now or 'none'} by now: state those of "
+            "then, in this order, in the sheet's columns or with data.controls"
+        )
 
 
 def refuse_unset(model: AmpModel) -> None:

@@ -11,7 +11,7 @@ from ampsim.config.targets import build
 from ampsim.models.rendering import Renderer
 from ampsim.recordings.plan import Setting, disagreement, following
 from ampsim.recordings.sheet import ToRecord
-from ampsim.runs.finished import load_model
+from ampsim.runs.finished import load_model, refuse_other_controls
 from ampsim.runs.tracking import TrackedRun
 from ampsim.signals.audio import Signal
 
@@ -46,11 +46,14 @@ def next_to_record(ensemble: Sequence[TrackedRun], count: int, *, seed: int, not
     if not source.known_controls:
         raise AmpsimError(f"run {ensemble[0].name} learnt one setting of an amp: a plan needs one of data=knobs")
     takes = source.load()
+    models = [load_model(run) for run in ensemble]
+    for run, model in zip(ensemble, models, strict=True):
+        refuse_other_controls(model, source.known_controls, run.name)
     recorded = [take.setting for take in takes]
     doubts = None
     if len(ensemble) > 1:
         excerpt = loudest(takes[0].input, round(EXCERPT_S * takes[0].sample_rate))
-        players = [partial(played, Renderer(load_model(run)), excerpt) for run in ensemble]
+        players = [partial(played, Renderer(model), excerpt) for model in models]
         doubts = partial(disagreement, players)
         notice(
             f"where {len(players)} nets that differ in their seed disagree, and far from the {len(takes)} recordings"

@@ -114,6 +114,18 @@ def test_a_knob_that_is_turned_while_it_plays_goes_smoothly(block_length: int):
     assert_allclose(fine[:8], still[0][:8], atol=1e-3)
 
 
+@pytest.mark.parametrize("net", ["lstm", "ssm", "wavenet"])
+def test_an_automation_begins_as_after_silence_at_its_own_first_setting(net: str):
+    model = made(net)
+    automation = Automation(model.controls, [0.0], [(9.0, 1.0)])
+    renderer, signal = Automated(model, automation), np.zeros(300, np.float32)
+    expected = Renderer(model.at((9.0, 1.0)))(signal)
+    model.turn((0.0, 0.0))  # where something else left it
+    for _ in range(2):
+        assert_allclose(renderer(signal), expected, atol=1e-6)
+        model.turn((3.0, 0.0))
+
+
 def test_what_is_learnt_later_is_heard_though_nothing_was_turned():
     model = made()
     renderer, signal = Renderer(model), random.normal(scale=0.1, size=300).astype(np.float32)

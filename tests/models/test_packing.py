@@ -1,6 +1,7 @@
 """A model as a page holds it: which can be held, and the sentence for those that cannot."""
 
 import base64
+import json
 
 import numpy as np
 import pytest
@@ -45,6 +46,17 @@ def test_what_a_page_cannot_play_it_says():
     gelu = built(models.WaveNet(channels=2, dilations=[[1]], activation="gelu", sample_rate=RATE))
     with pytest.raises(CannotHoldError, match="and not this WaveNet"):
         packed(gelu)
+
+
+def test_nets_that_are_too_large_together_are_held_as_far_as_there_is_room(monkeypatch: pytest.MonkeyPatch):
+    many = models.Slimmable(
+        names=["a", "b", "c"], channels=[4, 5, 6], max_values=[0.3, 0.6, 1.0], dilations=[1, 2, 4, 8], sample_rate=RATE
+    )
+    sizes = [len(json.dumps(packed(each))) for each in built(many).members().values()]
+    monkeypatch.setattr(packing, "LARGEST", sizes[2] + sizes[1] + 100)
+    found, missing = playable({"amp": many})
+    assert [each["name"] for each in found] == ["amp (c)", "amp (b)"]
+    assert missing == ["amp (a) cannot be played in this page: the page is full, with 0.0 MB more for it."]
 
 
 def test_a_model_that_is_too_large_is_refused(monkeypatch: pytest.MonkeyPatch):

@@ -14,6 +14,8 @@ from ampsim import AmpsimError, api
 from ampsim.cli import main as cli
 from ampsim.export import FORMATS
 from ampsim.players import read
+from ampsim.recordings.controls import Control
+from ampsim.runs.finished import refuse_other_controls
 from ampsim.training.observer import Observer
 
 RATE = 8000
@@ -104,6 +106,9 @@ def test_exports_at_settings_are_ordinary_captures(
         (["gain=700", "treble=3", "master=5"], "gain=700: it is from"),
         (["setting=[{gain: 1}, {gain: 2}]"], "setting names 2 settings: one is needed here"),
         (["ouput=x.wav"], "did you mean `output`"),
+        (["gain=7", "gain=3"], "gain has two values: keep one"),
+        (["setting={gain: 3}", "treble=3"], "both name a setting"),
+        (["volume=3", "drive=2", "rate=1", "self=2"], "there is no control volume"),
         (["gain=7", "automation=x.csv"], "choose one"),
     ],
 )
@@ -126,6 +131,33 @@ def test_these_formats_keep_the_controls(run: api.Run, riff: Path, tmp_path: Pat
     np.testing.assert_allclose(play(signal)[2000:], at_setting(run, riff)[2000:], atol=1e-5)
     other = FORMATS[format].load_at(made.path, [2.0, 3.0, 5.0])(signal)
     assert np.abs(other - play(signal)).max() > 1e-4
+
+
+def test_an_export_takes_knobs_by_their_names(run: api.Run, tmp_path: Path):
+    words = [f"folder={run.store.folder}", "format=nam", f"output={tmp_path / 'amp.nam'}", "late=true"]
+    assert cli.main(["export", *words, *(f"{name}={value}" for name, value in SETTING.items())]) == 0
+    assert "gain 7.5" in (tmp_path / "amp.nam").read_text()
+
+
+def test_a_recording_that_states_other_controls_by_now_is_refused(run: api.Run):
+    """Of other names, in another order, or with another range: its numbers would turn other knobs."""
+    now = run.model.controls
+    refuse_other_controls(run.model, now, "amp")
+    for others in ((), now[:2], now[::-1], (Control("gain", 0, 11), *now[1:])):
+        with pytest.raises(AmpsimError, match="amp learnt the controls"):
+            refuse_other_controls(run.model, others, "amp")
+
+
+def test_a_registered_model_is_at_its_setting(run: api.Run, riff: Path):
+    import mlflow
+
+    with pytest.raises(AmpsimError, match="say at which setting"):
+        run.register("knobs")
+    version = run.at(**SETTING).register("knobs")
+    mlflow.set_tracking_uri(run.store.uri)
+    served = mlflow.pyfunc.load_model(f"models:/knobs/{version}")
+    signal = soundfile.read(riff, dtype="float32")[0]
+    np.testing.assert_allclose(served.predict(signal[None])[0], at_setting(run, riff), atol=1e-5)
 
 
 def test_what_needs_one_setting_says_so(run: api.Run, tmp_path: Path):
