@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ampsim import AmpsimError, printable
+from ampsim.comparing import charts
 from ampsim.comparing.noise import MOST_SEEDS
 from ampsim.comparing.outcomes import as_csv
 from ampsim.comparing.ranking import (
@@ -303,12 +304,12 @@ def write(store: Store, ranking: Ranking, folder: Path, *, title: str) -> None:
 def figure(ranking: Ranking) -> "Figure":
     """Each config's score with its runs, best first, ties marked."""
     drawn = [
-        plots.Row(
+        charts.Row(
             group.label, group.values(ranking.metric).tolist(), bool(change and change.tie), group.mean(ranking.metric)
         )
         for group, change in rows(ranking)
     ]
-    return plots.comparison(drawn, ranking.metric)
+    return charts.comparison(drawn, ranking.metric)
 
 
 def refuse_existing(folder: Path, *, overwrite: bool) -> None:

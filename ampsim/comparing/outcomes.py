@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas
 from matplotlib.figure import Figure
 
+from ampsim.comparing import charts
 from ampsim.comparing.ranking import differing, shortened
 from ampsim.config.targets import assignments
 from ampsim.metrics.scores import renamed
@@ -85,11 +86,11 @@ def figures(rows: Sequence[Row], keys: Sequence[str]) -> dict[str, Figure]:
         name: [row.metrics.get(metric) if row.finished else None for row in rows]
         for name, metric in (("test", "test_esr"), ("validation", "best_validation_esr"))
     }
-    drawn = {"sweep": plots.sweep(labels, scores, [row.status for row in rows])}
+    drawn = {"sweep": charts.sweep(labels, scores, [row.status for row in rows])}
     complete = [number for number, row in enumerate(rows) if row.finished and set(TRADE_OFF) <= set(row.metrics)]
     if complete:
         columns = [[rows[number].metrics[name] for number in complete] for name in TRADE_OFF]
-        drawn["pareto"] = plots.trade_off([labels[number] for number in complete], *columns)
+        drawn["pareto"] = charts.trade_off([labels[number] for number in complete], *columns)
     return drawn
 
 
