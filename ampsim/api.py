@@ -125,7 +125,7 @@ def plan(
 
     Args:
         controls: `{"gain": [0, 10], "bright": ["off", "on"]}`; or
-        settings: a sheet of what is recorded, to which the plan adds; or
+        settings: a sheet of what is recorded, to which the plan adds; `controls` are the ranges that it does not state; or
         run: a run on such a sheet: the plan adds where it and the runs that differ from it in their seed alone disagree.
         count: of settings.
         seed: of the draws.
@@ -138,10 +138,10 @@ def plan(
     Raises:
         AmpsimError: a control has neither range nor positions, there are not so many settings, or the sheet is at fault.
     """
-    if sum(each is not None for each in (controls, settings, run)) != 1:
+    if (controls is None and settings is None) == (run is None):
         raise AmpsimError(
-            "a plan begins from controls='{gain: [0, 10], bright: [off, on]}', from settings=, a sheet of what is recorded, or "
-            "from run=, which learnt such a sheet: name one of them"
+            "a plan begins from controls='{gain: [0, 10], bright: [off, on]}', from settings=, a sheet of what is recorded "
+            "(with controls=, where its columns state no ranges), or from run=, which learnt such a sheet: name one of them"
         )
     if run is not None:
         from ampsim.runs.planning import next_to_record, siblings
@@ -149,14 +149,15 @@ def plan(
         first = handle(run, **store)
         ensemble = siblings(first.tracked, [each.tracked for each in runs(**store)])
         return next_to_record(ensemble, count, seed=seed, notice=notice)
-    from ampsim.recordings.controls import controls_of
+    from ampsim.recordings.controls import controls_of, refuse_nameless
     from ampsim.recordings.plan import following, planned
     from ampsim.recordings.sheet import ToRecord, read_sheet
 
     if settings is None:
         known = controls_of(controls or {})
         return ToRecord(known, tuple(planned(known, count, seed=seed)))
-    sheet = read_sheet(expanded(settings), {})
+    refuse_nameless("controls", controls)
+    sheet = read_sheet(expanded(settings), controls or {})
     recorded = [row.setting for row in sheet.rows]
     return ToRecord(sheet.controls, tuple(following(sheet.controls, recorded, count, seed=seed)), len(recorded))
 
@@ -185,10 +186,11 @@ def doctor(
     from ampsim.recordings import levels
     from ampsim.recordings.sheet import ENDINGS
 
-    if input.lower().endswith(ENDINGS) and not target:
-        return diagnosed_sheet(input)
     stated = levels.level("input_level_dbu", input_level_dbu), levels.level("output_level_dbu", output_level_dbu)
-    take, known = loaded(input, target, input_channel=input_channel, target_channel=target_channel)
+    channels = {"input_channel": input_channel, "target_channel": target_channel}
+    if input.lower().endswith(ENDINGS) and not target:
+        return diagnosed_sheet(input, stated, **channels)
+    take, known = loaded(input, target, **channels)
     return diagnosed(take, [*known, *levels.findings(take, *stated)])
 
 

@@ -46,7 +46,10 @@ def read(text: str) -> dict[str, list[str]]:
     Raises:
         AmpsimError: it is no mapping.
     """
-    found = words_of(text)
+    try:
+        found = words_of(text)
+    except AmpsimError:
+        found = None
     if not isinstance(found, dict):
         raise AmpsimError(f"controls={text[:100]} is not understood: '{{gain: [0, 10], bright: [off, on]}}' would be")
     return found

@@ -357,7 +357,9 @@ class Plan(StoreOptions):
     controls: str = option(
         "", "knobs with their ranges, switches with their positions: '{gain: [0, 10], bright: [off, on]}'"
     )
-    settings: str = option("", "or a sheet (CSV or YAML) of what is recorded already, to which the plan adds")
+    settings: str = option(
+        "", "or a sheet (CSV or YAML) of what is recorded, to which the plan adds; controls= where it states no ranges"
+    )
     run: str = option(
         "", "or a run on such a sheet (id, name or last): adds where it and its runs of other seeds disagree"
     )

@@ -95,17 +95,22 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         found = PlainLoader(text).get_single_data()
     except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        if isinstance(error, Unclear):
-            raise AmpsimError(f"{path}{where}: {problem}") from error
-        if isinstance(error, yaml.constructor.ConstructorError):
-            raise AmpsimError(f"{path}{where}: a config holds plain values only ({problem})") from error
-        raise AmpsimError(f"{path}{where}: this is no YAML ({problem})") from error
+        raise AmpsimError(f"{path}, {fault(error, 'a config')}") from error
     if not isinstance(found, dict):
         raise AmpsimError(f"{path} is not the config of a run: it holds {type(found).__name__}, not sections")
     return found
+
+
+def fault(error: yaml.YAMLError, kind: str) -> str:
+    """Where and why YAML is refused: `line 3: this is no YAML (...)`."""
+    mark = getattr(error, "problem_mark", None)
+    where = f"line {mark.line + 1}: " if mark else ""
+    problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+    if isinstance(error, Unclear):
+        return where + str(problem)
+    if isinstance(error, yaml.constructor.ConstructorError):
+        return f"{where}{kind} holds plain values only ({problem})"
+    return f"{where}this is no YAML ({problem})"
 
 
 class Unclear(yaml.MarkedYAMLError):
@@ -160,8 +165,12 @@ WordLoader.yaml_implicit_resolvers = {}
 
 
 def words_of(text: str) -> Any:
-    """What YAML holds, every value of it as text: strings in mappings and lists; None where it is no such YAML."""
+    """What YAML holds, every value of it as text: strings in mappings and lists.
+
+    Raises:
+        AmpsimError: it is no such YAML; which line is at fault, and why.
+    """
     try:
         return WordLoader(text).get_single_data()
-    except yaml.YAMLError:
-        return None
+    except yaml.YAMLError as error:
+        raise AmpsimError(fault(error, "it")) from error

@@ -10,7 +10,7 @@ from ampsim.doctor import noise, response
 from ampsim.doctor.coverage import coverage
 from ampsim.doctor.echoes import echoes
 from ampsim.metrics import gain_curve
-from ampsim.recordings import Knobs, channels, match
+from ampsim.recordings import Knobs, channels, levels, match
 from ampsim.recordings.findings import Diagnosis, Finding, ordered
 from ampsim.recordings.pairs import AudioPair
 from ampsim.recordings.preparing import quick
@@ -59,19 +59,27 @@ def diagnosed(pair: AudioPair, known: Sequence[Finding] = ()) -> Diagnosis:
     return Diagnosis(pair.name, pair.sample_rate, pair.duration_s, ordered(found), curves)
 
 
-def diagnosed_sheet(path: str) -> Diagnosis:
+def diagnosed_sheet(
+    path: str, levels_dbu: tuple[float | None, float | None] = (None, None), **channels: int
+) -> Diagnosis:
     """What is wrong with the recordings that a sheet of settings names, in each of them.
+
+    Args:
+        levels_dbu: of full scale of the direct signal and the amp's, where they are known.
+        channels: input_channel and target_channel of stereo files.
 
     Raises:
         AmpsimError: the sheet is at fault, or a file of it is missing; or two recordings contradict each other.
     """
-    source = Knobs(path=path)
+    source = Knobs(path=path, **channels)  # type: ignore[arg-type]
     takes = source.load()
     settings = len({take.setting for take in takes})
     text = f"{len(takes)} recordings at {settings} settings of {', '.join(each.name for each in source.known_controls)}"
     found = [Finding("ok", "settings", text)]
     for take in takes:
-        told = [each for each in diagnosed(take).findings if each.severity != "ok"]
+        told = [
+            each for each in diagnosed(take, [*levels.findings(take, *levels_dbu)]).findings if each.severity != "ok"
+        ]
         found += [each if take.name in each.text else replace(each, text=f"{take.name}: {each.text}") for each in told]
     duration_s = sum(take.duration_s for take in takes)
     return Diagnosis(source.sheet.path.name, takes[0].sample_rate, duration_s, ordered(found))

@@ -1,6 +1,5 @@
 """The knobs and switches of an amp: their names, ranges and settings."""
 
-import csv
 import math
 import re
 from bisect import bisect_right
@@ -12,9 +11,12 @@ from typing import Any
 from ampsim import AmpsimError
 from ampsim.config.saved import words_of
 from ampsim.files import read_text
+from ampsim.recordings.table import read_table
 
 TAKEN = ("seconds", "esr", "a_weighted_esr", "predicted_mushra")  # columns beside those of controls
 NAME = re.compile(r"[^\W\d_][\w -]{0,39}")  # of a control, as a command and a column can say it
+LARGEST = 1e9  # number of a knob; beyond, and where a range is narrower than these, arithmetic loses digits
+NARROWEST, NARROWEST_SHARE = 1e-9, 1e-6
 
 
 @dataclass(frozen=True)
@@ -37,10 +39,26 @@ class Control:
                 raise ValueError(
                     f"the switch {self.name} has the positions {list(self.positions)}: two or more, all different"
                 )
+            if odd := [each for each in self.positions if not each.strip() or "|" in each]:
+                raise ValueError(
+                    f"the switch {self.name} has the position {odd[0]!r}: a word, without |, which parts them"
+                )
+            if len(self.positions) == 2 and None not in map(finite, self.positions):  # which would be read as a range
+                raise ValueError(
+                    f"the switch {self.name} has two numbers as positions ({' and '.join(self.positions)}), as a knob's range "
+                    "has: name the positions in words"
+                )
         elif not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
             raise ValueError(
                 f"the range of {self.name} is {self.low} to {self.high}: a lower number, then a higher one"
             )
+        else:
+            largest = max(abs(self.low), abs(self.high))
+            if largest > LARGEST or self.high - self.low < max(NARROWEST, NARROWEST_SHARE * largest):
+                raise ValueError(
+                    f"the range of {self.name} is {self.low} to {self.high}: up to {LARGEST:,.0f}, and ends that differ by a "
+                    "millionth at least; state it in another unit"
+                )
 
     def text(self, value: float) -> str:
         """A value as it is written: `7.5`, or the position of a switch."""
@@ -68,7 +86,7 @@ class Control:
             return float(self.positions.index(str(text).strip()))
         try:
             number = float(text)
-        except (TypeError, ValueError):
+        except (OverflowError, TypeError, ValueError):
             raise AmpsimError(f"{self.name}={text}: it is a number from {self.low:g} to {self.high:g}") from None
         if not self.low <= number <= self.high:
             raise AmpsimError(f"{self.name}={text}: it is from {self.low:g} to {self.high:g}")
@@ -92,6 +110,7 @@ def controls_of(named: Mapping[str, Any]) -> tuple[Control, ...]:
     Raises:
         AmpsimError: a name that a command could not say, or neither a range nor positions.
     """
+    refuse_nameless("controls", named)
     return tuple(control_of(name, ends) for name, ends in named.items())
 
 
@@ -117,11 +136,24 @@ def control_of(name: Any, ends: Any) -> Control:
         raise AmpsimError(str(error)) from error
 
 
+def refuse_nameless(key: str, named: Any) -> None:
+    """Refuse what holds no values by the names of controls; None, which says nothing of them, passes.
+
+    Raises:
+        AmpsimError: it is no mapping with texts as its keys.
+    """
+    if named is not None and not isinstance(named, Mapping):
+        raise AmpsimError(f"{key} holds values by the names of controls, {{gain: ...}}, and not {str(named)[:60]}")
+    for name in named or {}:
+        if not isinstance(name, str):
+            raise AmpsimError(f"{key} names a control {str(name)[:60]}, which is no text: put it in quotes")
+
+
 def finite(text: Any) -> float | None:
     """A finite number, or None where it is none."""
     try:
         value = float(text)
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         return None
     return value if math.isfinite(value) else None
 
@@ -162,7 +194,10 @@ def named_settings(text: str) -> list[dict[str, str | float]]:
     """
     if len(text) > SETTING_BYTES:
         raise AmpsimError(f"setting has {len(text):,} letters: {SETTING_BYTES:,} at most")
-    found = words_of(text)
+    try:
+        found = words_of(text)
+    except AmpsimError:
+        found = None
     listed = found if isinstance(found, list) else [found]
     if not listed or not all(
         isinstance(each, dict) and each and all(isinstance(value, str) for value in each.values()) for each in listed
@@ -200,14 +235,14 @@ def read_automation(path: Path, controls: Sequence[Control]) -> Automation:
     Raises:
         AmpsimError: it cannot be read, a column is missing or unknown, a row is no setting, or times do not ascend.
     """
-    rows = [*csv.DictReader(read_text(path, "automation file", AUTOMATION_BYTES).splitlines(), skipinitialspace=True)]
+    _, rows = read_table(path, read_text(path, "automation file", AUTOMATION_BYTES), "automation file")
     times, values = list[float](), list[tuple[float, ...]]()
-    for number, row in enumerate(rows, 2):
+    for number, row in rows:
         try:
             time_s = finite(row.pop("seconds", None))
             if time_s is None or time_s < 0 or (times and time_s <= times[-1]):
                 raise AmpsimError("`seconds` is a number, and larger than in the row before")
-            values.append(setting_of(controls, {str(name): value for name, value in row.items()}))
+            values.append(setting_of(controls, row))
         except AmpsimError as error:
             raise AmpsimError(f"{path}, line {number}: {error}") from error
         times.append(time_s)

@@ -14,10 +14,10 @@ from ampsim import AmpsimError
 from ampsim.files import expanded, refuse_larger
 from ampsim.recordings import circuits, virtual_amp
 from ampsim.recordings.channels import alike
-from ampsim.recordings.controls import Control, controls_of, setting_of, worded
+from ampsim.recordings.controls import Control, controls_of, refuse_nameless, setting_of, worded
 from ampsim.recordings.pairs import APART, AudioPair, FileRecord
 from ampsim.recordings.plan import Setting, planned
-from ampsim.recordings.sheet import Row, Sheet, read_sheet, seconds
+from ampsim.recordings.sheet import MOST, Row, Sheet, read_sheet, seconds
 from ampsim.recordings.sources import DEFAULT_RATE, MADE_BYTES, Pair, Source, Stereo
 from ampsim.signals.audio import AudioFile, Signal, clock, opened, read, sha256
 
@@ -48,6 +48,10 @@ class Knobs(Source):
     controls: Mapping[str, Any] | None = None
     input_channel: int = 0
     target_channel: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        refuse_nameless("data.controls", self.controls)
 
     @cached_property
     def sheet(self) -> Sheet:
@@ -80,7 +84,8 @@ class Knobs(Source):
             return Piece(where, None, folder / expanded(row.cells["path"]), start or 0.0, stop)
         if not (direct := row.cells.get("input", "")) and not self.input:
             raise AmpsimError(
-                f"{where} names no direct signal: put it into the column `input`, or name that of all rows with data.input"
+                f"{where} names no direct signal: put it into the column `input`, or, to train, "
+                "name that of all rows with data.input"
             )
         shared = expanded(direct) if direct else expanded(str(self.input))
         return Piece(where, folder / shared, folder / expanded(row.cells["target"]), start or 0.0, stop)
@@ -188,7 +193,8 @@ def difference(one: AudioPair, other: AudioPair) -> float | None:
     if one.sample_rate != other.sample_rate or size <= 4 * APART or not alike(one.input[:size], other.input[:size]):
         return None
     reference = np.asarray(one.target[APART : size - APART], np.float64)
-    shifted = [np.asarray(other.target[shift : size - 2 * APART + shift], np.float64) for shift in range(2 * APART + 1)]
+    # One after another, since each is a copy of minutes.
+    shifted = (np.asarray(other.target[shift : size - 2 * APART + shift], np.float64) for shift in range(2 * APART + 1))
     rest = reference - max(shifted, key=lambda each: float(np.dot(reference, each)))
     frame = max(round(FRAME_S * one.sample_rate), 1)
     if len(rest) < frame or not np.any(reference) or not np.isfinite(rest).all():
@@ -245,6 +251,22 @@ class VirtualKnobs(Source):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        refuse_nameless("data.controls", self.controls)
+        refuse_nameless("data.fixed", self.fixed)
+        for name, most in (("seed", None), ("plan_seed", None), ("unseen", MOST)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 0 or (most and value > most):
+                raise ValueError(
+                    f"data.{name} is a whole number from 0 {f'to {most:,}' if most else 'on'}, not {str(value)[:60]}"
+                )
+        if self.settings is not None:
+            if not isinstance(self.settings, list | tuple) or not 0 < len(self.settings) <= MOST:
+                raise ValueError(
+                    f"data.settings is a list of 1 to {MOST:,} settings, [{{gain: 3}}, {{gain: 7}}], or null for `count` "
+                    f"drawn ones, and not {str(self.settings)[:60]}"
+                )
+            for index, each in enumerate(self.settings):
+                refuse_nameless(f"data.settings[{index}]", each)
         if self.unseen:
             object.__setattr__(self, "splits", {**self.splits, "test": self.names[-self.unseen :]})
 
@@ -286,9 +308,9 @@ class VirtualKnobs(Source):
         return found
 
     def load(self) -> list[AudioPair]:
-        text = f"data.duration_s={self.duration_s:g} at {self.sample_rate:,} Hz, {len(self.chosen)} times"
-        refuse_larger(text, (MADE_BYTES + 8 * len(self.chosen)) * self.duration_s * self.sample_rate)
         try:
+            text = f"data.duration_s={self.duration_s:g} at {self.sample_rate:,} Hz, {len(self.chosen)} times"
+            refuse_larger(text, (MADE_BYTES + 8 * len(self.chosen)) * self.duration_s * self.sample_rate)
             return timed([self.take(index, setting) for index, setting in enumerate(self.chosen)])
         except (TypeError, ValueError) as error:
             raise AmpsimError(f"data=virtual_knobs: {error}") from error

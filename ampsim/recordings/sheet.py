@@ -15,6 +15,7 @@ from ampsim.config.saved import words_of
 from ampsim.config.targets import nearest
 from ampsim.files import expanded, read_text, write_text
 from ampsim.recordings.controls import Control, control_of, finite
+from ampsim.recordings.table import as_point, read_table, refuse_repeated, with_points
 
 ENDINGS = (".csv", ".yaml", ".yml")
 BYTES = 1_000_000  # of a sheet
@@ -22,9 +23,8 @@ MOST = 1000  # recordings of a sheet, as of a folder
 COLUMNS = ("input", "target", "path", "start", "stop")  # that are no controls
 KIND = "sheet of settings (CSV or YAML)"
 HEADING = re.compile(r"(.*?)\s*\[(.*)\]")  # `gain [0..10]`, `bright [off|on]`
-DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
-
-Cells = dict[str, str]
+BEGINS = re.compile(r"[+-]?[.,]?\d")  # as a number does
+PARTS = ["recordings", "controls"]  # of a sheet in YAML
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,9 @@ def read_sheet(path: Path, ranges: Mapping[str, Any]) -> Sheet:
     """
     text = read_text(path, KIND, BYTES)
     names, rows = from_yaml(path, text) if path.suffix.lower() in ENDINGS[1:] else from_csv(path, text)
+    refuse_repeated(path, [bare(name) for name in names])
+    refuse_strange(path, ranges, names)
     stated = {**dict(stated_of(path, names)), **ranges}
-    if strange := [name for name in ranges if name not in map(bare, names)]:
-        raise AmpsimError(f"data.controls names {strange[0]}, which is no column of {path}{nearest(strange[0], names)}")
     rows = [Row(row.number, {bare(name): cell for name, cell in row.cells.items()}) for row in rows]
     refuse_columns(path, [bare(name) for name in names], rows)
     found = [control(path, name, stated.get(name), rows) for name in map(bare, names) if name not in COLUMNS]
@@ -67,46 +67,23 @@ def read_sheet(path: Path, ranges: Mapping[str, Any]) -> Sheet:
 
 
 def from_csv(path: Path, text: str) -> tuple[list[str], list[Row]]:
-    """The names of the columns and the rows; commas, semicolons or tabs part the cells."""
-    first = text.partition("\n")[0]
-    parted = max(",;\t", key=first.count)
-    try:
-        lines = [
-            (number, [cell.strip() for cell in line])
-            for number, line in enumerate(csv.reader(io.StringIO(text, newline=""), delimiter=parted), 1)
-        ]
-    except csv.Error as error:
-        raise AmpsimError(f"{path} is no {KIND}: {error}") from error
-    lines = [(number, line) for number, line in lines if any(line)]
-    if not lines:
+    names, lines = read_table(path, text, KIND)
+    if not names:
         raise AmpsimError(f"{path} is empty: a first row of column names, then a row for each recording")
-    (_, names), *rest = lines
-    while names and not names[-1]:
-        names.pop()
-    found = []
-    for number, line in rest:
-        if extra := [cell for cell in line[len(names) :] if cell]:
-            raise AmpsimError(
-                f"{path}, row {number}: `{extra[0][:60]}` is in no column, of which there are {len(names)}: a comma too many, or "
-                "a name with a comma that needs quotes"
-            )
-        cells = dict(zip(names, [*line, *[""] * len(names)], strict=False))
-        if parted != ",":
-            cells = {key: DECIMAL_COMMA.sub(as_point, cell) for key, cell in cells.items()}
-        found.append(Row(number, cells))
-    return refuse_repeated(path, names), found
-
-
-def as_point(match: re.Match[str]) -> str:
-    return match[0].replace(",", ".") if match.span() == (0, len(match.string)) else match[0]
+    return names, [Row(number, cells) for number, cells in lines]
 
 
 def from_yaml(path: Path, text: str) -> tuple[list[str], list[Row]]:
     """As `from_csv`, of `recordings: [{target: ..., gain: 3}]` and perhaps `controls: {gain: [0, 10]}`."""
-    content = words_of(text)
+    try:
+        content = words_of(text)
+    except AmpsimError as error:
+        raise AmpsimError(f"{path}, {error}") from error
     listed = content.get("recordings") if isinstance(content, dict) else None
     if not isinstance(listed, list) or not listed or not all(isinstance(each, dict) for each in listed):
         raise AmpsimError(f"{path} is no {KIND}: it needs `recordings:` with a list of files and settings")
+    if strange := [name for name in content if name not in PARTS]:
+        raise AmpsimError(f"{path}: a {KIND} has no `{strange[0]}`{nearest(str(strange[0]), PARTS)}")
     ranges = content.get("controls", {})
     if not isinstance(ranges, dict):
         raise AmpsimError(f"{path}: `controls:` holds names with ranges, such as `gain: [0, 10]`")
@@ -117,21 +94,22 @@ def from_yaml(path: Path, text: str) -> tuple[list[str], list[Row]]:
         (index, name) for index, each in enumerate(listed, 1) for name in each if not isinstance(each[name], str)
     ]:
         raise AmpsimError(f"{path}, recording {odd[0][0]}: {odd[0][1]} holds more than one value")
-    rows = [Row(index, {name: each.get(name, "").strip() for name in names}) for index, each in enumerate(listed, 1)]
-    return [heading(name, ranges.get(name)) for name in refuse_repeated(path, names)], [
-        Row(row.number, {heading(name, ranges.get(name)): cell for name, cell in row.cells.items()}) for row in rows
+    refuse_repeated(path, names)
+    refuse_strange(path, ranges, names)
+    said = {name: heading(name, ranges.get(name)) for name in names}
+    lines = [(index, {name: each.get(name, "").strip() for name in names}) for index, each in enumerate(listed, 1)]
+    return list(said.values()), [
+        Row(number, {said[name]: cell for name, cell in cells.items()}) for number, cells in with_points(path, lines)
     ]
 
 
-def refuse_repeated(path: Path, names: list[str]) -> list[str]:
-    seen: set[str] = set()
-    for number, name in enumerate(names, 1):
-        if not name:
-            raise AmpsimError(f"{path}: column {number} has no name")
-        if bare(name).casefold() in seen:
-            raise AmpsimError(f"{path} has the column {bare(name)} twice: rename one, or take it out")
-        seen.add(bare(name).casefold())
-    return names
+def refuse_strange(path: Path, ranges: Mapping[str, Any], names: Sequence[str]) -> None:
+    """Refuse the range of a control that the sheet does not have: a typing error."""
+    known = [name for name in map(bare, names) if name not in COLUMNS]
+    if strange := [name for name in ranges if name not in known]:
+        raise AmpsimError(
+            f"a range or positions are stated for {strange[0]}, which is no control of {path}{nearest(strange[0], known)}"
+        )
 
 
 def bare(name: str) -> str:
@@ -144,10 +122,17 @@ def stated_of(path: Path, names: Sequence[str]) -> Iterator[tuple[str, list[str]
     """The ranges and positions that the column names state: `gain [0..10]`, `bright [off|on]`."""
     for name in names:
         if found := HEADING.fullmatch(name):
-            apart = found[2].split("|") if "|" in found[2] else found[2].split("..")
-            if len(apart) < 2:
+            switch = "|" in found[2]
+            apart = [each.strip() for each in found[2].split("|" if switch else "..")]
+            numbers = [finite(each if switch else as_point(each)) for each in apart]
+            if len(apart) < 2 or (not switch and (len(apart) > 2 or None in numbers)):
                 raise AmpsimError(f"{path}: the column `{name}` states no range, as [0..10] or [off|on] would")
-            yield bare(name), [each.strip() for each in apart]
+            if switch and len(apart) == 2 and None not in numbers:
+                raise AmpsimError(
+                    f"{path}: the column `{name}` has two numbers, as a knob has, and |, as a switch has: "
+                    f"[{'..'.join(apart)}] is a knob; for a switch name the positions in words, here and in the rows"
+                )
+            yield bare(name), apart if switch else [as_point(each) for each in apart]
 
 
 def heading(name: str, ends: Sequence[str | float] | None) -> str:
@@ -213,6 +198,11 @@ def control(path: Path, name: str, stated: Any, rows: Sequence[Row]) -> tuple[Co
             f"{path}, row {rows[word].number}: {name} is `{cells[word][:60]}`, and {cells[value]} in row {rows[value].number}: a "
             f"knob has numbers alone, a switch words; for a switch with both, name the column `{name} [1|2|max]`"
         )
+    if all(BEGINS.match(cell) for cell in cells):
+        raise AmpsimError(
+            f"{path}, row {rows[0].number}: {name} is `{cells[0][:60]}`, which begins as a number and is none: a knob has "
+            f"numbers alone, without a unit; for a switch, name the column `{name} [{'|'.join(dict.fromkeys(cells))[:100]}]`"
+        )
     return control_of(name, list(dict.fromkeys(cells))), ""
 
 
@@ -235,6 +225,12 @@ def seconds(path: Path, row: Row, name: str) -> float | None:
     return 60 * whole + part
 
 
+def exact(control: Control, value: float) -> str:
+    """A value as it is written, with as many digits as reading it back takes."""
+    text = control.text(value)
+    return text if control.positions or float(text) == value else repr(float(value)).removesuffix(".0")
+
+
 @dataclass(frozen=True)
 class ToRecord:
     """Settings to record; printed, a sheet to tick off.
@@ -250,10 +246,13 @@ class ToRecord:
     @property
     def rows(self) -> list[dict[str, str]]:
         """Each as a row of a sheet, by the columns' names; files by names to record under."""
-        names = [heading(each.name, each.positions or (f"{each.low:g}", f"{each.high:g}")) for each in self.controls]
+        names = [
+            heading(each.name, each.positions or (exact(each, each.low), exact(each, each.high)))
+            for each in self.controls
+        ]
         return [
             {"input": "direct.wav", "target": f"take_{number:02}.wav"}
-            | {name: control.text(value) for name, control, value in zip(names, self.controls, setting, strict=True)}
+            | {name: exact(control, value) for name, control, value in zip(names, self.controls, setting, strict=True)}
             for number, setting in enumerate(self.settings, self.recorded + 1)
         ]
 
@@ -275,7 +274,7 @@ class ToRecord:
     def __str__(self) -> str:
         titles = [*(control.name for control in self.controls), "file"]
         lines = [
-            [*(control.text(value) for control, value in zip(self.controls, setting, strict=True)), row["target"]]
+            [*(exact(control, value) for control, value in zip(self.controls, setting, strict=True)), row["target"]]
             for setting, row in zip(self.settings, self.rows, strict=True)
         ]
         widths = [max(map(len, column)) for column in zip(titles, *lines, strict=True)]

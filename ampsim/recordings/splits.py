@@ -22,7 +22,7 @@ def split(takes: list[AudioPair], splits: dict[str, Split], *, gap: int) -> dict
 
     Raises:
         AmpsimError: a split names a take that is not there or that another has, the shares exceed the recording, or
-            a split is left without audio, or without sound.
+            a split is left without audio, or without sound; or where takes have settings, one of them is.
     """
     named = {name: takes_named(takes, names, name) for name, names in splits.items() if isinstance(names, list)}
     taken = [take.name for chosen in named.values() for take in chosen]
@@ -44,9 +44,28 @@ def split(takes: list[AudioPair], splits: dict[str, Split], *, gap: int) -> dict
                 f"of {minimum:,} samples ({minimum / takes[0].sample_rate:.2f} s): record more, or change "
                 f"data.splits.{name} or the model's window"
             )
+    refuse_lost(named, rest if "train" in shares else [], spans, minimum)
     found = {name: [span for span in spans[name] if len(span) >= minimum] for name in SPLITS}
     refuse_silence(found, takes)
+    for setting in {take.setting: None for take in takes if take.setting}:
+        own = {name: [span for span in spans if span.take.setting == setting] for name, spans in found.items()}
+        refuse_silence(own, [take for take in takes if take.setting == setting])
     return found
+
+
+def refuse_lost(
+    named: dict[str, list[AudioPair]], rest: list[AudioPair], spans: dict[str, list[Span]], minimum: int
+) -> None:
+    """A take at a setting of its own that is too short for its split: nobody would miss it until the setting is played."""
+    for name, chosen in (*named.items(), ("train", rest)):
+        for take in chosen:
+            size = max((len(span) for span in spans[name] if span.take is take), default=0)
+            if take.setting and size < minimum:
+                raise AmpsimError(
+                    f"{take.name} is too short: {name} would hold {size / take.sample_rate:.1f} s of it, less than the model's "
+                    f"memory of {minimum:,} samples ({minimum / take.sample_rate:.2f} s), and its setting would be lost: "
+                    f"record more of it, take it out, or change data.splits.{name} or the model's window"
+                )
 
 
 def timelines(takes: list[AudioPair]) -> list[list[AudioPair]]:
@@ -61,7 +80,7 @@ def refuse_silence(splits: dict[str, list[Span]], takes: list[AudioPair]) -> Non
         silent = []
         for name, spans in splits.items():
             level = alternating([getattr(span.take, attribute)[span.start : span.stop] for span in spans])
-            if level <= max(usual * 10 ** (SOUND_DB / 20), 10 ** (SILENT_DB / 20)):
+            if spans and level <= max(usual * 10 ** (SOUND_DB / 20), 10 ** (SILENT_DB / 20)):
                 times = [
                     f"{clock(span.start / rate)} to {clock(span.stop / rate)} of {span.take.name}" for span in spans
                 ]

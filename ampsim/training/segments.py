@@ -20,10 +20,16 @@ class Segments:
     controls.
 
     Raises:
-        AmpsimError: no span is as long as one segment.
+        AmpsimError: no span is as long as one segment, or one at a setting of the controls is not.
     """
 
     def __init__(self, spans: Sequence[Span], *, history: int, lookahead: int, segment_length: int) -> None:
+        shortest = min((span for span in spans if span.take.setting), key=len, default=None)
+        if shortest and len(shortest) < segment_length:
+            raise AmpsimError(
+                f"training.segment_length={segment_length} is longer than what {shortest.take.name} has to train on "
+                f"({len(shortest):,} samples), and its setting would be lost: lower it to {len(shortest)} or record more"
+            )
         context = self.context = history + lookahead
         inputs, targets, starts, settings, offset = [], [], [], [], 0
         for span in spans:

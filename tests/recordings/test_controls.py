@@ -45,7 +45,13 @@ def test_a_setting_is_what_a_net_sees_and_what_people_say():
         ({"bright": [False, True]}, r"put them in quotes, \['off', 'on'\]"),
         ({"bright": ["on", "on"]}, "two or more, all different"),
         ({"a=b": [0, 1]}, "'a=b' is no name of a control"),
-        ({3: [0, 1]}, "'3' is no name of a control"),
+        ({3: [0, 1]}, "names a control 3, which is no text: put it in quotes"),
+        (["gain"], r"holds values by the names of controls, .*, and not \['gain'\]"),
+        ({"gain": [-1e308, 1e308]}, "up to 1,000,000,000, and ends that differ by a millionth"),
+        ({"gain": [0, 1e-320]}, "ends that differ by a millionth"),
+        ({"gain": [1e8, 1e8 + 1]}, "ends that differ by a millionth"),
+        ({"mode": ["a|b", "c"]}, r"the position 'a\|b': a word, without \|"),
+        ({"mode": ["", "c"]}, "the position '': a word"),
     ],
 )
 def test_what_is_no_control_is_refused(named: dict[Any, Any], sentence: str):
@@ -56,11 +62,21 @@ def test_what_is_no_control_is_refused(named: dict[Any, Any], sentence: str):
         controls_of(named)
 
 
+def test_a_switch_of_two_numbers_would_be_saved_as_a_knob():
+    with pytest.raises(
+        ValueError, match=r"two numbers as positions \(1 and 2\), as a knob's range has: name the positions"
+    ):
+        Control("mode", positions=("1", "2"))
+    (control,) = controls_of(described([Control("mode", positions=("1", "2", "3"))]))
+    assert control.positions == ("1", "2", "3")
+
+
 @pytest.mark.parametrize(
     ("named", "sentence"),
     [
         ({"gain": 3}, "no value for bright: each of gain, bright needs one"),
         ({"gain": 3, "bright": "on", "bass": 3}, "there is no control bass: there are gain, bright"),
+        ({"gain": 10**400, "bright": "on"}, "it is a number from 0 to 10"),
         ({"gain": 11, "bright": "on"}, "gain=11: it is from 0 to 10"),
         ({"gain": "nan", "bright": "on"}, "gain=nan: it is from 0 to 10"),
         ({"gain": "loud", "bright": "on"}, "gain=loud: it is a number from 0 to 10"),
@@ -95,6 +111,23 @@ def test_an_automation_moves_knobs_on_lines_and_switches_in_steps(tmp_path: Path
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "seconds, gain ,bright \n 0.5, 2.5 , off \n\n1.5,8,on\n",
+        "\ufeffseconds;gain;bright\r\n0,5;2,5;off\r\n1,5;8;on\r\n",
+        'seconds,gain,bright\n"0,5","2,5",off\n"1,5","8",on',
+        "seconds\tgain\tbright\t\n0.5\t2.5\toff\t\n1.5\t8\ton\t\n",
+    ],
+    ids=["spaces", "semicolons from Windows", "decimal commas in quotes", "tabs"],
+)
+def test_an_automation_is_read_however_a_spreadsheet_writes_it(tmp_path: Path, text: str):
+    path = tmp_path / "turned.csv"
+    path.write_bytes(text.encode())
+    found = read_automation(path, (Control("gain"), Control("bright", positions=("off", "on"))))
+    assert (found.times_s, found.values) == ([0.5, 1.5], [(2.5, 0), (8, 1)])
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         ("", "has no row"),
@@ -105,7 +138,10 @@ def test_an_automation_moves_knobs_on_lines_and_switches_in_steps(tmp_path: Path
         ("seconds,gain\n1,11\n", "line 2: gain=11: it is from 0 to 10"),
         ("seconds,treble\n1,3\n", "line 2: there is no control treble"),
         ("seconds\n1\n", "line 2: no value for gain"),
-        ("seconds,gain\n1\n", "line 2: gain=None"),
+        ("seconds,gain\n1\n", "line 2: gain=: it is a number"),
+        ("seconds,gain\n1,2,3\n", "row 2: `3` is in no column"),
+        ("seconds,gain,gain\n1,2,3\n", "has the column gain twice"),
+        ("seconds,gain\n1," + "2" * 200_000, "is no automation file: field larger than field limit"),
     ],
 )
 def test_an_automation_that_makes_no_sense_names_its_line(tmp_path: Path, text: str, message: str):

@@ -1,5 +1,6 @@
 """Recordings at several settings: files of a sheet, contradictions between them, and the embedded amp's."""
 
+import tracemalloc
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +11,7 @@ import soundfile
 from synthetic import RATE, amp, guitar, noise
 
 from ampsim import AmpsimError, load
+from ampsim.config.targets import build
 from ampsim.recordings import Knobs, VirtualKnobs, circuits, pairs
 from ampsim.recordings.knobs import difference
 from ampsim.recordings.pairs import AudioPair, estimate_delay
@@ -179,6 +181,15 @@ def test_noise_and_delay_are_no_difference_and_a_turned_knob_is():
     )
 
 
+def test_two_long_takes_are_compared_in_the_memory_of_a_few():
+    one, other = (AudioPair(input, input, RATE, "x") for input in [guitar(60 * RATE, seed=1)] * 2)
+    tracemalloc.start()
+    assert difference(one, other) == 0
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10 * 8 * len(one.input)  # 21 shifts, each in float64, took twice as much
+
+
 # ---- the delay of many takes ----
 
 
@@ -263,6 +274,47 @@ def test_one_setting_alone_is_a_recording_without_controls():
 def test_what_the_embedded_amp_cannot_play_is_said(arguments: dict[str, Any], sentence: str):
     with pytest.raises(AmpsimError, match=sentence):
         made(**arguments).load()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"seed": -1}, "seed is a whole number from 0 on, not -1"),
+        ({"plan_seed": -1}, "plan_seed is a whole number from 0 on, not -1"),
+        ({"unseen": -3}, "unseen is a whole number from 0 to 1,000, not -3"),
+        ({"unseen": 10**9}, "unseen is a whole number from 0 to 1,000"),
+        ({"settings": []}, r"settings is a list of 1 to 1,000 settings, .*, and not \[\]"),
+        ({"settings": "gain"}, "settings is a list of 1 to 1,000 settings"),
+        ({"settings": {"gain": 3}}, "settings is a list of 1 to 1,000 settings"),
+        ({"settings": [3]}, r"settings\[0\] holds values by the names of controls, .*, and not 3"),
+        ({"settings": [{"gain": 3}, {5: 3}]}, r"settings\[1\] names a control 5"),
+        (
+            {"controls": ["gain"]},
+            r"controls holds values by the names of controls, \{gain: \.\.\.\}, and not \['gain'\]",
+        ),
+        ({"controls": "gain"}, "controls holds values by the names of controls"),
+        ({"controls": {True: [0, 1]}}, "controls names a control True, which is no text: put it in quotes"),
+        ({"fixed": ["bass"]}, "fixed holds values by the names of controls"),
+    ],
+)
+@pytest.mark.parametrize("unseen", [0, 2])
+def test_what_says_no_settings_is_refused_before_anything_is_played(
+    arguments: dict[str, Any], unseen: int, sentence: str
+):
+    with pytest.raises(AmpsimError, match=rf"data\.{sentence}"):
+        build({"_target_": "ampsim.recordings.VirtualKnobs", "unseen": unseen, **arguments}, "data")
+
+
+@pytest.mark.parametrize("controls", [["gain"], "gain", {5: [0, 1]}, {True: [0, 1]}])
+def test_ranges_of_a_sheet_go_by_names(controls: Any, tmp_path: Path):
+    path = session(tmp_path, GAINS, THREE)
+    with pytest.raises(AmpsimError, match=r"data\.controls (holds values by the names of|names a control)"):
+        build({"_target_": "ampsim.recordings.Knobs", "path": str(path), "controls": controls}, "data").load()
+
+
+def test_a_duration_that_is_no_number_is_told():
+    with pytest.raises(AmpsimError, match="data=virtual_knobs"):
+        made(duration_s="long").load()
 
 
 def test_a_notebook_loads_both_by_the_words_of_the_command(tmp_path: Path):

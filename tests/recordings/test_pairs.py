@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -472,6 +473,52 @@ def test_a_take_that_is_silent_is_refused_by_its_name():
         split(takes, {"train": 0.8, "validation": 0.2, "test": ["b.wav"]}, gap=10)
     with pytest.raises(AmpsimError, match="nothing sounds"):
         split(takes[1:], SHARES, gap=10)  # as a whole too, where checks only warn
+
+
+def at_settings(*seconds: float) -> list[AudioPair]:
+    return [replace(pair(length_s, name=f"{index}.wav"), setting=(index,)) for index, length_s in enumerate(seconds)]
+
+
+@pytest.mark.parametrize(
+    ("splits", "sentence"),
+    [
+        (SHARES, r"^2\.wav is too short: train would hold 0\.0 s of it, .* memory of 3,000 samples \(0\.38 s\)"),
+        ({**SHARES, "test": ["1.wav", "2.wav"]}, r"^2\.wav is too short: test would hold 0\.3 s of it"),
+        ({**SHARES, "train": ["0.wav", "2.wav"], "test": 0.5}, r"^2\.wav is too short: train would hold 0\.3 s of it"),
+    ],
+)
+def test_a_setting_is_never_lost_because_its_take_is_short(splits: dict[str, Any], sentence: str):
+    takes = at_settings(10, 10, 0.3)
+    with pytest.raises(AmpsimError, match=sentence):
+        split(takes, splits, gap=3000)
+    assert [span.take.name for span in split(at_settings(10, 10, 1.5), SHARES, gap=3000)["train"]] == [
+        *("0.wav", "1.wav", "2.wav")
+    ]
+    plain = [replace(take, setting=()) for take in takes]  # of one setting all
+    assert split(plain, SHARES, gap=3000)
+
+
+def test_a_take_that_trains_nothing_is_no_matter_where_others_train():
+    found = split(at_settings(10, 10, 2), {"train": ["0.wav", "1.wav"], "validation": 0.5, "test": 0.4}, gap=0)
+    assert [span.take.name for span in found["test"]] == ["2.wav"]
+
+
+@pytest.mark.parametrize(
+    ("start_s", "stop_s", "name"), [(9, 10, "test"), (8, 9, "validation"), (0, 8, "train")], ids=str
+)
+def test_one_setting_in_which_nothing_sounds_is_named(start_s: int, stop_s: int, name: str):
+    takes = at_settings(10, 10, 10)
+    takes[1] = muted(takes[1], start_s * RATE, stop_s * RATE, direct=False)
+    with pytest.raises(AmpsimError, match=rf"in the amp's signal in {name} \(0:0{start_s}\.0 to [\d:.]+ of 1\.wav: "):
+        split(takes, SHARES, gap=0)
+    takes = [replace(take, setting=()) for take in takes]
+    assert split(takes, {**SHARES, "test": ["1.wav"], "validation": ["2.wav"]}, gap=0)  # a rest among the playing
+
+
+def test_a_soft_setting_is_no_silence():
+    takes = at_settings(10, 10)
+    takes[1] = replace(takes[1], target=takes[1].target * np.float32(0.002))  # 54 dB softer, as a volume does
+    assert len(split(takes, SHARES, gap=10)["test"]) == 2
 
 
 def test_soft_playing_and_rests_are_sound():

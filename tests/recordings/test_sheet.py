@@ -94,6 +94,20 @@ def test_ranges_come_from_the_config_the_columns_name_or_the_rows(
         ("path,bright [off|on]\na.wav,off\nb.wav,up\n", "row 3: bright=up: the switch has the positions off, on"),
         ("path,gain [10..0]\na.wav,5\nb.wav,6\n", "the range of gain is 10.0 to 0.0"),
         ("path,gain [10]\na.wav,5\nb.wav,6\n", r"the column `gain \[10\]` states no range"),
+        ("path,gain [0..ten]\na.wav,5\nb.wav,6\n", r"the column `gain \[0\.\.ten\]` states no range"),
+        ("path,gain [0..5..10]\na.wav,5\nb.wav,6\n", r"the column `gain \[0\.\.5\.\.10\]` states no range"),
+        (
+            "path,mode [1|2]\na.wav,1\nb.wav,2\n",
+            r"has two numbers, .*: \[1\.\.2\] is a knob; for a switch name the positions",
+        ),
+        ("path,mode [|on]\na.wav,on\nb.wav,on\n", "mode is on in all 2 rows"),
+        ("path,mode [|on|off]\na.wav,on\nb.wav,off\n", "the switch mode has the position ''"),
+        ("path,level\na.wav,1 dB\nb.wav,2 dB\n", r"row 2: level is `1 dB`, which begins as .* `level \[1 dB\|2 dB\]`"),
+        (
+            'path,hz\na.wav,500\nb.wav,"1,500"\n',
+            "row 3: hz is `1,500`, which may be 1500 or 1.500: write .* without commas",
+        ),
+        ("path,hz\na.wav,-1e308\nb.wav,1e308\n", "the range of hz is -1e.308 to 1e.308: up to 1,000,000,000"),
         ("path,ga=in\na.wav,5\nb.wav,6\n", "'ga=in' is no name of a control"),
         ('path,gain\na.wav,"5\nb.wav,6\n', "row 2|names one recording"),
         (b"\xff\xfe\x00", "not text in UTF-8"),
@@ -112,7 +126,12 @@ def test_what_is_wrong_with_a_csv_is_said_with_its_row(text: str | bytes, senten
     ("text", "sentence"),
     [
         ("", "it needs `recordings:`"),
-        ("[1, 2", "is no sheet of settings"),
+        ("[1, 2", r"s\.yml, line 1: this is no YAML"),
+        ("recordings:\n- {path: a.wav, gain: 1}\n- {path: b.wav, gain: 3\n", r"s\.yml, line \d: this is no YAML"),
+        ("recordings:\n- path: a.wav\n  gain: 1\n  gain: 2\n", r"s\.yml, line 4: `gain` is there a second time"),
+        ("controls: {gian: [0, 2]}\nrecordings: [{path: a.wav, gain: 1}]", r"for gian, .* did you mean `gain`\?"),
+        ("control: {gain: [0, 2]}\nrecordings: [{path: a.wav, gain: 1}]", r"no `control`; did you mean `controls`\?"),
+        ("controls: {m: [a|b, c]}\nrecordings: [{path: a.wav, m: c}, {path: b.wav, m: a|b}]", r"position 'a\|b'"),
         ("- {path: a.wav, gain: 1}\n", "it needs `recordings:`"),
         (
             "recordings: [{path: a.wav, gain: [1, 2]}, {path: b.wav, gain: 3}]",
@@ -122,8 +141,8 @@ def test_what_is_wrong_with_a_csv_is_said_with_its_row(text: str | bytes, senten
         ("controls: {gain: [0, 2]}\nrecordings: [{path: a.wav, gain: 1}, {path: b.wav, gain: 3}]", "row 2: gain=3"),
         ("controls: {gain: 3}\nrecordings: [{path: a.wav, gain: 1}, {path: b.wav, gain: 3}]", "is the range of a knob"),
         ("controls: [gain]\nrecordings: [{path: a.wav, gain: 1}, {path: b.wav, gain: 3}]", "`controls:` holds names"),
-        ("a: &a [*a]", "it needs `recordings:`|is no sheet"),
-        ("!!python/object/apply:os.system ['true']", "it needs `recordings:`"),
+        ("a: &a [*a]", r"line 1: it holds a reference"),
+        ("!!python/object/apply:os.system ['true']", "line 1: it holds plain values only"),
     ],
 )
 def test_what_is_wrong_with_a_yaml_is_said(text: str, sentence: str, tmp_path: Path):
@@ -132,8 +151,10 @@ def test_what_is_wrong_with_a_yaml_is_said(text: str, sentence: str, tmp_path: P
 
 
 def test_a_range_for_a_column_that_is_not_there_is_a_typing_error(tmp_path: Path):
-    with pytest.raises(AmpsimError, match=r"data\.controls names gian, which is no column .*; did you mean `gain`\?"):
+    with pytest.raises(AmpsimError, match=r"stated for gian, which is no control of .*; did you mean `gain`\?"):
         sheet(tmp_path, GOOD, {"gian": [0, 10]})
+    with pytest.raises(AmpsimError, match="stated for target, which is no control"):
+        sheet(tmp_path, GOOD, {"target": [0, 10]})
 
 
 @pytest.mark.parametrize(("text", "value"), [("", None), ("83.5", 83.5), ("1:23.5", 83.5), ("0", 0.0)])
@@ -154,6 +175,45 @@ def test_a_planned_sheet_is_read_back(tmp_path: Path):
     assert found.controls == controls
     assert [row.setting for row in found.rows] == plan
     assert found.rows[0].cells["target"] == "take_01.wav"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'path,gain,mix\na.wav,"0,5",1\nb.wav,"2,5","0,25"\n',
+        "path;gain;mix\na.wav;0,5;1\nb.wav;2,5;0,25\n",
+        "path\tgain\tmix\na.wav\t0,5\t1\nb.wav\t2.5\t0,25\n",
+        "path;gain [0..10];mix [0..10,0]\na.wav;0,5;1\nb.wav;2,5;0,25\n",
+        'path, "gain [0..10]", "mix [0..10]"\na.wav, "0,5", "1"\nb.wav, "2,5", "0,25"\n',
+    ],
+    ids=["commas", "semicolons", "tabs", "a range with a comma", "spaces before quotes"],
+)
+def test_a_decimal_comma_is_a_number_whatever_parts_the_cells(text: str, tmp_path: Path):
+    found = sheet(tmp_path, text)
+    assert found.controls == (Control("gain", 0, 10), Control("mix", 0, 10))
+    assert [row.setting for row in found.rows] == [(0.5, 1), (2.5, 0.25)]
+
+
+def test_a_decimal_comma_in_yaml(tmp_path: Path):
+    text = "recordings:\n- path: 1,5.wav\n  gain: 0,5\n- path: b.wav\n  gain: 2\n"
+    found = sheet(tmp_path, text, name="s.yaml")
+    assert [(row.cells["path"], row.setting) for row in found.rows] == [("1,5.wav", (0.5,)), ("b.wav", (2,))]
+
+
+def test_words_that_begin_as_numbers_are_a_switch_that_is_stated(tmp_path: Path):
+    found = sheet(tmp_path, "path,level [1 dB|2 dB]\na.wav,1 dB\nb.wav,2 dB\n")
+    assert found.controls == (Control("level", positions=("1 dB", "2 dB")),)
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(80, 1234567), (0.1234567, 0.7654321), (1 / 3, 2 / 3), (-1e9, 1e9), (1e-7, 1e-5)]
+)
+def test_a_planned_sheet_holds_all_digits(low: float, high: float, tmp_path: Path):
+    controls = (Control("tone", low, high),)
+    plan = planned(controls, 8)
+    found = sheet(tmp_path, ToRecord(controls, tuple(plan)).csv)
+    assert found.controls == controls
+    assert [row.setting for row in found.rows] == plan
 
 
 def test_a_plan_is_printed_to_be_ticked_off():

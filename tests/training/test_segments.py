@@ -115,6 +115,12 @@ def test_a_segment_longer_than_every_span_is_refused():
         segments(Span(ramp(99), 0, 99), Span(ramp(50), 0, 50))
 
 
+def test_a_setting_shorter_than_a_segment_is_refused_by_its_take():
+    takes = [replace(ramp(size, first=size), setting=(float(size),)) for size in (1000, 99, 50)]
+    with pytest.raises(AmpsimError, match=r"what from 50 has to train on \(50 samples\), .*: lower it to 50 or record"):
+        segments(*(Span(take, 0, len(take.input)) for take in takes))
+
+
 def test_a_short_span_beside_a_long_one_is_left_out():
     found = segments(Span(ramp(50, first=10_000), 0, 50), Span(ramp(1000), 0, 1000))
     assert all(-target[0] < 10_000 for number in range(5) for _, target in drawn(found, number))
