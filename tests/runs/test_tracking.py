@@ -155,7 +155,7 @@ def test_another_experiment_in_the_same_file_is_kept_apart(store: Store):
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(AmpsimError, match=r"file/runs cannot be written to .*set tracking\.folder"):
+    with pytest.raises(AmpsimError, match=r"file/runs cannot be written to .*say folder="):
         Store(tmp_path / "file" / "runs")
 
 
