@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from ampsim import AmpsimError
+from ampsim.config.targets import build
 from ampsim.runs import planning
 
 DATA = {
@@ -51,6 +52,7 @@ class Net:
 
     def __init__(self, own: float) -> None:
         self.own, self.model, self.setting = own, self, (0.0, 0.0)
+        self.controls = build(DATA, "data").known_controls
 
     def turn(self, setting: tuple[float, ...]) -> None:
         self.setting = setting

@@ -616,7 +616,7 @@ def test_what_a_model_solves_for_is_kept_if_validation_is_hardly_worse_for_it(
     validate = fit.validate
 
     def solve(examples: list) -> bool:
-        solved.append(sum(len(target) for _, target in examples))
+        solved.append(sum(len(each.target) for each in examples))
         fit.model.variables[-1].assign(0 * fit.model.variables[-1])
         return True
 
