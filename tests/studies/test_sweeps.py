@@ -142,7 +142,7 @@ def test_an_interrupted_sweep_says_so_and_goes_on(words: list[str], tmp_path: Pa
     assert refused.returncode == 2
     assert "the same sweep is running as" in refused.stderr
     os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does: to all processes of the terminal
-    assert process.wait(60) == 130
+    assert process.wait(300) == 130
     assert process.stderr is not None
     assert process.stderr.read().splitlines()[-1] == "ampsim: interrupted"
     assert [run.info.status for run in store(tmp_path).parents] == ["KILLED"]
@@ -167,7 +167,7 @@ def test_a_sweep_that_the_system_ends_keeps_a_checkpoint_of_its_job(
     process = start([*COMMAND, *swept], stderr=subprocess.PIPE, text=True)
     wait_until(lambda: any("loss" in run.data.metrics for run in children(tmp_path)))
     process.send_signal(number)  # to the parent alone, as a container does
-    assert process.wait(60) == 128 + number
+    assert process.wait(300) == 128 + number
     assert process.stderr is not None
     assert process.stderr.read().splitlines()[-1] == f"ampsim: ended by {number.name}"
     assert [run.info.status for run in store(tmp_path).parents + store(tmp_path).children] == ["KILLED", "KILLED"]
