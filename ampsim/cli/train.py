@@ -212,9 +212,13 @@ def train_one(config: dict[str, Any], overrides: list[str]) -> None:
     if find_spec("ampsim.report"):
         say(console, f"listen to it:   {short(run.listen().path)} (in a browser)")
     say(console, f"see it all:     ampsim ui{where}")
-    say(console, f"play through it: ampsim render run={of} input=riff.wav output=out.wav")
+    from ampsim.recordings.controls import in_the_middle
+
+    setting = in_the_middle(run.model.controls)
+    knobs = "".join(f" {shlex.quote(f'{name}={value}')}" for name, value in setting.items())
+    say(console, f"play through it: ampsim render run={of} input=riff.wav output=out.wav{knobs}")
     if find_spec("ampsim.export"):
-        say_plugin(console, run.model, of)
+        say_plugin(console, (run.at(**setting) if setting else run).model, of + knobs)
     if run.result.stopped:
         say(console, f"interrupted; to go on: {going_on}")
         raise SystemExit(130)

@@ -177,6 +177,11 @@ def setting_of(controls: Sequence[Control], named: Mapping[str, str | float]) ->
     return tuple(control.value(named[control.name]) for control in controls)
 
 
+def in_the_middle(controls: Sequence[Control]) -> dict[str, str]:
+    """A setting as a command would name it, for an example: every knob in the middle."""
+    return {each.name: each.text(each.middle) for each in controls}
+
+
 def worded(controls: Sequence[Control], setting: Sequence[float]) -> str:
     """A setting as people say it: `gain 7, bright on`."""
     return ", ".join(f"{control.name} {control.text(value)}" for control, value in zip(controls, setting, strict=True))

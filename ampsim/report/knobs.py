@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy import signal as dsp
 
-from ampsim.report.plots import COLOURS, FLOOR_DB, frequency_axis, power_db
+from ampsim.report.plots import COLOURS, FLOOR_DB, frequency_axis, power_db, scale
 from ampsim.signals.audio import Signal
 
 SPREAD = 0.02  # of a knob's range: equal settings do not hide each other
@@ -32,7 +32,8 @@ def error_over_settings(rows: Sequence[Mapping[str, float | str]], controls: Seq
             axes.set_xticks(range(len(words)), words)
             axes.set_xlim(-0.5, len(words) - 0.5)
         wobble = SPREAD * max(np.ptp(places), 1e-9) * np.random.default_rng(0).uniform(-1, 1, len(places))
-        axes.semilogy(places + wobble, esr, "o", color=COLOURS["prediction"], alpha=0.7)
+        axes.plot(places + wobble, esr, "o", color=COLOURS["prediction"], alpha=0.7)
+        scale(axes, "y", esr)
         axes.axhline(float(np.median(esr)), color="black", lw=0.8, ls="--")
         axes.set_xlabel(name)
         axes.grid(alpha=0.3, which="both")

@@ -7,7 +7,7 @@ from ampsim.config import plugins
 from ampsim.config.run_config import RunConfig
 from ampsim.models import AmpModel, Controlled
 from ampsim.models.saving import load
-from ampsim.recordings.controls import Control, described, setting_of
+from ampsim.recordings.controls import Control, described, in_the_middle, setting_of
 from ampsim.recordings.preparing import prepare_as_then
 from ampsim.runs.evaluation import evaluate, floors, scores_of_others
 from ampsim.runs.tracking import TrackedRun
@@ -63,5 +63,5 @@ def refuse_other_controls(model: AmpModel, controls: Sequence[Control], name: st
 def refuse_unset(model: AmpModel) -> None:
     """Raises AmpsimError for a model with controls, where it has to be at one setting of them."""
     if model.controls:
-        example = " ".join(f"{each.name}={each.text(each.middle)}" for each in model.controls)
+        example = " ".join(f"{name}={value}" for name, value in in_the_middle(model.controls).items())
         raise AmpsimError(f"this model has an amp's controls: say at which setting of them, such as {example}")
