@@ -3,12 +3,11 @@
 import contextlib
 import io
 import re
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from enum import Enum
 from functools import cache
-from inspect import Parameter, getdoc
+from inspect import Parameter
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -16,12 +15,13 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import yaml
 
 from ampsim.cli import main as cli
-from ampsim.config import schema, settings, targets
+from ampsim.config import settings, targets
+from ampsim.desk import schema as schemas
 from ampsim.metrics.scores import SCORES, Score
 from ampsim.recordings.virtual_amp import VirtualAmpSettings
 
 CONF = settings.config_folder()
-CLOSED = {"training": schema.Training, "sweep": schema.Sweep}
+CLOSED = schemas.CLOSED
 OF_THE_RUN = {"sample_rate", "input_gain", "output_gain", *targets.KERAS_ARGUMENTS}  # no key of a model's section
 ABOUT = {  # of groups, and of what is no group
     "data": "What the recording is, and how it is checked, aligned and split.",
@@ -39,8 +39,6 @@ UNITS = {"seconds": "s", "_ms": "ms", "_s": "s", "_dbu": "dBu", "_db": "dB", "_h
 SAMPLES = {"delay", "window", "future", "taps", "tail", "taps_before", "taps_after", "burn_in", "segment_length"}
 WORDS = {int: "whole number", float: "number", bool: "true or false", str: "text", type(None): "null", Any: "any"}
 WORDS |= {list: "list", tuple: "list", dict: "section"}
-ARGUMENTS = re.compile(r"^Args:\n((?:[ ]+.*\n?|\n)+)", re.MULTILINE)
-ARGUMENT = re.compile(r"^[ ]{4}([\w, ]+): (.*(?:\n[ ]{8}.*)*)", re.MULTILINE)
 COMMENT = re.compile(r"\s#\s+(.+)$")
 
 
@@ -154,26 +152,11 @@ def above(number: int, lines: list[str]) -> str:
 
 
 def documented(owner: type | None, name: str) -> str:
-    """What the `Args:` of a class, or of one that it is derived from, say of an argument."""
-    classes = [] if owner is None else [*owner.__mro__]
-    if owner is not None and owner.__name__ == "VirtualAmp":
-        classes.append(VirtualAmpSettings)
-    for each in classes:
-        if each.__module__.partition(".")[0] in ("ampsim", "hydra_plugins"):
-            for found in ARGUMENTS.finditer(getdoc(each) or ""):
-                for names, text in ARGUMENT.findall(found[1]):
-                    if name in names.split(", "):
-                        return of_another(" ".join(text.split()), each, name)
-    return ""
-
-
-def of_another(text: str, owner: type, name: str) -> str:
-    """The text itself, or what another class says, where it only refers to it: "as of `WaveNet`"."""
-    referred = re.fullmatch(r"as (?:of|in|those of) `([\w.]+)`\.?", text)
-    other: object = sys.modules[owner.__module__] if referred else None
-    for part in referred[1].split(".") if referred else ():
-        other = getattr(other, part, None)
-    return documented(other, name) if isinstance(other, type) else text
+    """What the `Args:` of a class, or of one that it is derived from, say of an argument; Keras' own are not shown."""
+    if owner is None or targets.of_keras(owner):
+        return ""
+    shown = schemas.documented(VirtualAmpSettings) if owner.__name__ == "VirtualAmp" else {}
+    return (shown | schemas.documented(owner)).get(name, "")
 
 
 @cache

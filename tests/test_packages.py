@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 from packaging.specifiers import SpecifierSet
+from smallest import SMALLEST
 
 from ampsim import __version__
 from ampsim.cli import main as cli
@@ -196,17 +197,9 @@ def test_a_system_without_alarms_has_commands(monkeypatch: pytest.MonkeyPatch, c
 
 @pytest.mark.slow
 def test_a_home_that_cannot_be_written_is_no_obstacle(tmp_path: Path):
-    tiny = [
-        "model=fir",
-        "model.taps=32",
-        "data.duration_s=12",
-        "training.epochs=1",
-        "training.validate_every=1",
-        "optimizer=adam",
-    ]
     unset = ("AMPSIM_CACHE", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "MPLCONFIGDIR", "KERAS_HOME")
     environment = {key: value for key, value in os.environ.items() if key not in unset} | {"PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "ampsim", "train", *tiny]
+    command = [sys.executable, "-m", "ampsim", "train", *SMALLEST]
     done = subprocess.run(
         command,
         cwd=tmp_path,

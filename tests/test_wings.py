@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from smallest import SMALLEST
 
 ROOT = Path(__file__).parents[1]
 JUDGING = {"reproduce", "score", "fit-ear"}
@@ -23,15 +24,7 @@ WINGS: dict[str, set[str]] = {
 }
 ABOVE = ["judging", "pages", "studies"]
 GONE_TOO = {"report": ["comparing", *ABOVE], "comparing": ABOVE}  # what is built on it
-SMALL = [
-    "model=fir",
-    "model.taps=32",
-    "data.duration_s=12",
-    "training.epochs=1",
-    "training.validate_every=1",
-    "loss=esr",
-    "optimizer=adam",
-]
+SMALL = [*SMALLEST, "loss=esr"]
 
 
 @pytest.mark.slow

@@ -12,17 +12,23 @@ from ampsim.config.targets import nearest
 from ampsim.runs.machine import quiet_stderr
 
 
+def opened(options: Any, module: str) -> tuple[Any, Any]:
+    """A console, and the run that a command names; `module` is what is loaded first, which takes seconds."""
+    refuse_empty(options)
+    console = new_console()
+    load(console, module)
+    from ampsim import api
+
+    return console, api.open(options.run, **options.where())
+
+
 def evaluate(words: list[str]) -> None:
     options = parsed(Evaluate, words)
     if options.split not in ("train", "validation", "test"):
         raise AmpsimError(f"split={options.split}{nearest(options.split, ['train', 'validation', 'test'])}")
-    refuse_empty(options)
-    console = new_console()
-    load(console, "ampsim.runs.finished")
-    from ampsim import api
+    console, run = opened(options, "ampsim.runs.finished")
     from ampsim.cli.display import score_table
 
-    run = api.open(options.run, **options.where())
     with console.status("rendering ..."):
         scores = run.evaluate(options.split, oversample=options.oversample, notice=lambda text: say(console, text))
     console.print(score_table(scores, f"{run.name} on the {options.split} split", verbose=options.verbose))
@@ -30,12 +36,7 @@ def evaluate(words: list[str]) -> None:
 
 def figures(words: list[str]) -> None:
     options = parsed(Figures, words)
-    refuse_empty(options)
-    console = new_console()
-    load(console, "ampsim.runs.pictures")
-    from ampsim import api
-
-    run = api.open(options.run, **options.where())
+    console, run = opened(options, "ampsim.runs.pictures")
     for path in run.draw(options.output, kind=options.format, overwrite=options.overwrite):
         say(console, f"written: {path}")
 
@@ -98,13 +99,9 @@ def one_setting(text: str) -> dict[str, str | float] | None:
 def export(words: list[str]) -> None:
     options = parsed(Export, with_setting(Export, words))
     settings = settings_in(options.setting)
-    refuse_empty(options)
-    console = new_console()
-    load(console, "ampsim.runs.exporting")
-    from ampsim import api
+    console, run = opened(options, "ampsim.runs.exporting")
     from ampsim.runs import exporting
 
-    run = api.open(options.run, **options.where())
     details = {
         key: getattr(options, key) for key in ("modeled_by", "gear_type", "gear_make", "gear_model", "tone_type")
     } | {key: getattr(options, key) for key in ("input_level_dbu", "output_level_dbu") if getattr(options, key)}
@@ -131,12 +128,7 @@ def export(words: list[str]) -> None:
 
 def register(words: list[str]) -> None:
     options = parsed(Register, words)
-    refuse_empty(options)
-    console = new_console()
-    load(console, "ampsim.runs.exporting")
-    from ampsim import api
-
-    run = api.open(options.run, **options.where())
+    console, run = opened(options, "ampsim.runs.exporting")
     with console.status("registering ..."), quiet_stderr():
         version = run.register(options.name)
     of = f"{options.name}/{version}"

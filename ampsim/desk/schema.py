@@ -6,6 +6,7 @@ They are of draft 7, which is what editors' YAML extensions know.
 import inspect
 import json
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import Enum
@@ -295,8 +296,17 @@ def documented(kind: type) -> dict[str, str]:
     for each in reversed(kind.__mro__):
         block = ARGUMENTS.search(inspect.cleandoc(each.__doc__ or ""))
         for names, text in ARGUMENT.findall(block[1]) if block else ():
-            found |= dict.fromkeys(names.split(", "), " ".join(text.split()))
+            found |= {name: of_another(" ".join(text.split()), each, name) for name in names.split(", ")}
     return found
+
+
+def of_another(text: str, owner: type, name: str) -> str:
+    """The text itself, or what another class says, where it only refers to it: "as of `WaveNet`"."""
+    referred = re.fullmatch(r"as (?:of|in|those of) `([\w.]+)`\.?", text)
+    other: object = sys.modules[owner.__module__] if referred else None
+    for part in referred[1].split(".") if referred else ():
+        other = getattr(other, part, None)
+    return documented(other).get(name, text) if isinstance(other, type) else text
 
 
 def inner_sections(section: Any) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -11,6 +11,7 @@ import numpy as np
 from ampsim.models import AmpModel, recurrent
 from ampsim.models.rendering import Renderer
 from ampsim.recordings import virtual_amp
+from ampsim.recordings.controls import middle_of
 from ampsim.signals.audio import Signal, peak, refuse_unsound
 
 LIMIT = 1e-5  # of full scale: float rounding stays below, any error in a layout is far above
@@ -125,7 +126,7 @@ def settings_to_prove(model: AmpModel) -> list[list[float]]:
         [float(each.size - 1) if each.positions else each.high for each in model.controls],
         [0.0 if each.positions else each.low for each in model.controls],
     ]
-    return [[each.middle for each in model.controls], *(ends if model.controls else [])]
+    return [[*middle_of(model.controls)], *(ends if model.controls else [])]
 
 
 def file_stem(name: str) -> str:

@@ -16,7 +16,7 @@ from ampsim.models import AmpModel, Gru, Lstm
 from ampsim.models.forms import CannotHoldError
 from ampsim.models.streaming import Step, by_blocks, step
 from ampsim.players.player import Array
-from ampsim.recordings.controls import controls_of, described
+from ampsim.recordings.controls import controls_of, described, middle_of
 
 OPSET = 18  # of 2022: what runtimes have caught up with
 
@@ -66,7 +66,7 @@ class Onnx(Format):
         values = []
         if others and others[0].name == "controls":
             stated = json.loads(session.get_modelmeta().custom_metadata_map["ampsim"])["controls"]
-            values.append(np.array([setting or [each.middle for each in controls_of(stated)]], np.float32))
+            values.append(np.array([setting or middle_of(controls_of(stated))], np.float32))
         states = [np.zeros(each.shape, np.float32) for each in others[len(values) :]]
         return by_blocks(run, block.shape[1], states, *values)
 

@@ -103,9 +103,8 @@ class Controlled(AmpModel):
         self.mixing = keras.layers.Dense(self.parts, kernel_initializer=spread, name="mixing")
         self.hidden.build((None, size))
         self.mixing.build((None, self.units))
-        self.level = self.add_weight(
-            shape=(2 * size,), initializer="zeros", name="level"
-        )  # of the setting and its squares
+        # Of the setting and its squares.
+        self.level = self.add_weight(shape=(2 * size,), initializer="zeros", name="level")
         self.trim = keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros", name="trim")
         self.trim.build((None, self.units))
         # What is played now. Each replica sets it to the same.

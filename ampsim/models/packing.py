@@ -13,6 +13,7 @@ from ampsim.models.base import AmpModel
 from ampsim.models.controlled import Controlled
 from ampsim.models.forms import Array, CannotHoldError, NamNet
 from ampsim.models.recurrent import Recurrent
+from ampsim.recordings.controls import middle_of
 
 # What `engine.js` knows, by Keras' names.
 ACTIVATIONS = ("linear", "tanh", "sigmoid", "relu", "leaky_relu", "hard_tanh", "silu", "hard_silu", "softsign", "elu")
@@ -64,7 +65,7 @@ def turnable(model: Controlled) -> Packed:
     """A net with its controls in the middle, and with what else makes it one of any setting: the function of the controls
     (`Controlled`: hidden layer, mix, trim and level), and how far each part of the mix moves weights and response, which
     follow it in a straight line. What is played is turned up or down by the volume at the setting, also in the middle."""
-    middle = [each.middle for each in model.controls]
+    middle = middle_of(model.controls)
     model.turn(middle)
     found, mix = packed(model.net), model.mix().numpy()
     directions = []

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from ampsim.models.base import AmpModel
 from ampsim.models.convolution import without_fft
+from ampsim.recordings.controls import middle_of
 from ampsim.signals.audio import Signal
 
 AFTER = "_next"  # ends the name of a state that a step gives back
@@ -26,9 +27,7 @@ class Step:
     function: Any
     block_length: int
     start: list[Any]  # the states that silence leaves behind
-    num_controls: int = (
-        0  # of the model; where it has some, their values, (1, num_controls), stand between block and states
-    )
+    num_controls: int = 0  # of the model; where it has some, their values stand between block and states
 
     @property
     def input_names(self) -> list[str]:
@@ -43,7 +42,7 @@ def step(model: AmpModel, block_length: int, *, traced: AbstractContextManager[N
 
     `traced` is a context for the tracing of the function alone.
     """
-    model.turn([each.middle for each in model.controls])  # where silence leaves the states
+    model.turn(middle_of(model.controls))  # where silence leaves the states
     stream, initial = model.plain_stream(block_length)
     flat = [np.asarray(part) for part in tf.nest.flatten(initial)]
     kept = [number for number, part in enumerate(flat) if part.size]  # runtimes stumble over a state of no numbers

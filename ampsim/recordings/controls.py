@@ -177,6 +177,17 @@ def setting_of(controls: Sequence[Control], named: Mapping[str, str | float]) ->
     return tuple(control.value(named[control.name]) for control in controls)
 
 
+def middle_of(controls: Sequence[Control]) -> tuple[float, ...]:
+    """The setting with every control in its middle."""
+    return tuple(each.middle for each in controls)
+
+
+def named_values(controls: Sequence[Control], setting: Sequence[float]) -> dict[str, str | float]:
+    """What `setting_of` makes this setting of: numbers of knobs and positions of switches, by the controls' names."""
+    pairs = zip(controls, setting, strict=True)
+    return {each.name: each.text(value) if each.positions else value for each, value in pairs}
+
+
 def in_the_middle(controls: Sequence[Control]) -> dict[str, str]:
     """A setting as a command would name it, for an example: every knob in the middle."""
     return {each.name: each.text(each.middle) for each in controls}

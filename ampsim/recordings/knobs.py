@@ -14,7 +14,7 @@ from ampsim import AmpsimError
 from ampsim.files import expanded, refuse_larger
 from ampsim.recordings import circuits, virtual_amp
 from ampsim.recordings.channels import alike
-from ampsim.recordings.controls import Control, controls_of, refuse_nameless, setting_of, worded
+from ampsim.recordings.controls import Control, controls_of, named_values, refuse_nameless, setting_of, worded
 from ampsim.recordings.pairs import APART, AudioPair, FileRecord
 from ampsim.recordings.plan import Setting, planned
 from ampsim.recordings.sheet import MOST, Row, Sheet, read_sheet, seconds
@@ -316,9 +316,7 @@ class VirtualKnobs(Source):
             raise AmpsimError(f"data=virtual_knobs: {error}") from error
 
     def take(self, index: int, setting: Setting) -> AudioPair:
-        turned = zip(self.known_controls, setting, strict=True)
-        named = {each.name: each.text(value) if each.positions else value for each, value in turned}
-        named = {**(self.fixed or {}), **named}
+        named = {**(self.fixed or {}), **named_values(self.known_controls, setting)}
         seen = len(self.chosen) - self.unseen
         noise_seed = self.seed + (index if index < seen else UNSEEN + index - seen)  # however many were seen
         seed = self.seed if self.shared else noise_seed

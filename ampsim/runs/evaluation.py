@@ -3,6 +3,7 @@
 import json
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,7 @@ from ampsim.metrics import (
 from ampsim.metrics.probes import BELOW_PEAK_DB
 from ampsim.models import AmpModel
 from ampsim.models.rendering import Oversampled, Renderer
+from ampsim.recordings.controls import Control, middle_of, named_values
 from ampsim.recordings.pairs import Span
 from ampsim.signals.audio import Signal, decibels, peak, refuse_unsound
 from ampsim.training.trainer import Trainer
@@ -103,7 +105,7 @@ def evaluate(model: AmpModel, spans: list[Span], *, oversample: int = 1) -> Eval
     for span, prediction in zip(spans, predictions, strict=True):
         refuse_unsound(f"the model, given {span.take.name},", prediction, at=span.start, sample_rate=sample_rate)
     pairs = [(span.target, prediction) for span, prediction in zip(spans, predictions, strict=True)]
-    model.turn([each.middle for each in model.controls])  # where test tones are played
+    model.turn(middle_of(model.controls))  # where test tones are played
     told = measured(pairs, sample_rate)
     duration_s = sum(map(len, spans)) / sample_rate
     found = told.scores | {"real_time_factor": duration_s / seconds, "parameters": float(model.count_params())}
@@ -120,7 +122,7 @@ def evaluate(model: AmpModel, spans: list[Span], *, oversample: int = 1) -> Eval
     }
     harmonics = fingerprint(renderer, sample_rate, before_s=before_s, after_s=after_s)
     settings = by_setting(model, spans, predictions) if model.controls else []
-    notes = [*told.notes, *([over_settings(settings)] if settings else [])]
+    notes = [*told.notes, *([over_settings(settings, model.controls)] if settings else [])]
     return Evaluation(found, told.blocks, signals, harmonics, aliasing, told.hiss, notes, settings)
 
 
@@ -131,22 +133,19 @@ def by_setting(model: AmpModel, spans: list[Span], predictions: list[Signal]) ->
         pairs.setdefault(span.take.setting, []).append((span.target, prediction))
     rate, rows = spans[0].take.sample_rate, []
     for setting, played in sorted(pairs.items()):
-        row: dict[str, float | str] = {
-            each.name: each.text(value) if each.positions else value
-            for each, value in zip(model.controls, setting, strict=True)
-        }
+        row = named_values(model.controls, setting)
         row["seconds"] = sum(len(target) for target, _ in played) / rate
         row |= {"esr": waveform_scores(played)["esr"], "a_weighted_esr": a_weighted_esr(played, rate)}
         rows.append(row | {"predicted_mushra": predicted_mushra(played, rate).scores["predicted_mushra"]})
     return rows
 
 
-def over_settings(rows: list[dict[str, float | str]]) -> str:
+def over_settings(rows: list[dict[str, float | str]], controls: Sequence[Control]) -> str:
     esrs = [float(row["esr"]) for row in rows]
     worst = rows[int(np.nanargmax(esrs)) if np.isfinite(esrs).any() else 0]
-    controls = [*worst][: [*worst].index("seconds")]
     where = ", ".join(
-        f"{name} {worst[name]:.3g}" if isinstance(worst[name], float) else f"{name} {worst[name]}" for name in controls
+        f"{name} {worst[name]:.3g}" if isinstance(worst[name], float) else f"{name} {worst[name]}"
+        for name in (each.name for each in controls)
     )
     median, most = np.nanmedian(esrs), np.nanmax(esrs)
     told = f"the ESR is {median:.4f} in the median and {most:.4f} at worst ({where})"

@@ -17,6 +17,7 @@ from ampsim.models import AmpModel
 from ampsim.models.packing import playable
 from ampsim.models.rendering import Renderer
 from ampsim.models.saving import load
+from ampsim.recordings.controls import middle_of
 from ampsim.report import plots
 from ampsim.report.page import listening_page
 from ampsim.runs.artifacts import PROBES, listened
@@ -131,7 +132,7 @@ def put(drawn: Mapping[str, Any], folder: Path, *, kind: str = "png", overwrite:
 def as_knobs_turn(model: AmpModel, direct: Signal) -> dict[str, dict[str, Signal]]:
     """What a model plays of an excerpt at five places of each of its controls, the others in the middle."""
     renderer, played = Renderer(model), dict[str, dict[str, Signal]]()
-    middle = [each.middle for each in model.controls]
+    middle = middle_of(model.controls)
     for number, control in enumerate(model.controls):
         places = range(len(control.positions)) if control.positions else np.linspace(control.low, control.high, 5)
         for place in places:

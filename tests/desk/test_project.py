@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from smallest import SMALLEST
 
 from ampsim import AmpsimError
 from ampsim.cli import main as cli
@@ -19,14 +20,6 @@ from ampsim.desk.project import package_name
 from ampsim.desk.schema import editor_settings
 
 ROOT = Path(__file__).parents[2]
-TINY = [
-    "model=fir",
-    "model.taps=32",
-    "data.duration_s=12",
-    "training.epochs=1",
-    "training.validate_every=1",
-    "optimizer=adam",
-]
 
 
 @pytest.fixture
@@ -87,7 +80,7 @@ def test_it_trains_and_its_tests_pass(project: Path):
             command, cwd=project, env=environment, capture_output=True, text=True, timeout=300, check=False
         )
 
-    trained = run("ampsim", "train", "loss=odd_amp_2", *TINY)
+    trained = run("ampsim", "train", "loss=odd_amp_2", *SMALLEST)
     assert trained.returncode == 0, trained.stdout + trained.stderr
     assert "ESR" in trained.stdout
     tested = run("pytest", "-q", "-p", "no:cacheprovider", "tests")
