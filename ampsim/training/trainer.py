@@ -139,7 +139,8 @@ class Trainer:
         self.loss_gradient = tf.function(self.loss.gradient, jit_compile=xla) if parts else self.loss.gradient
         self.take_step = tf.autograph.experimental.do_not_convert(self.step) if parts else self.step
         if parts and Packed.suits(self.optimizer):
-            self.apply = Packed(self.optimizer, self.model.trainable_variables, xla=xla).apply
+            packed = Packed(self.optimizer, self.model.trainable_variables, xla=xla)
+            self.optimizer, self.apply = packed.optimizer, packed.apply
         else:
             self.optimizer.build(self.model.trainable_variables)
             self.apply = tf.function(self.apply_to_each, jit_compile=xla) if parts else self.apply_to_each

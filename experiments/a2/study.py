@@ -38,13 +38,21 @@ def words_for(data: str) -> list[str]:
     return ["data=stereo", f"data.path=[{','.join(files)}]", f"data.splits={splits}"]
 
 
-def fit_ours(words: list[str]) -> dict[str, Any]:
-    """One run of ours, in this process."""
+def fit_ours(words: list[str], steps: int | None) -> dict[str, Any]:
+    """One run of ours, in this process; `steps` in place of the seconds, where a machine is busy."""
     from ampsim.config.run_config import RunConfig
+    from ampsim.config.targets import build
+    from ampsim.recordings.preparing import prepare
     from ampsim.runs import experiment
+    from ampsim.training.fit import Fit
 
     with tempfile.TemporaryDirectory() as folder:
-        config = RunConfig.compose([*words, f"tracking.folder={folder}"])
+        words = [*words, f"tracking.folder={folder}"]
+        config = RunConfig.compose(words)
+        if steps:
+            recording = prepare(build(config["data"], "data"), notice=lambda _: None)
+            epoch = Fit.of(config, recording).segments.num_steps(config["training"]["batch_size"])
+            config = RunConfig.compose([*words, "training.seconds=null", f"training.epochs={steps / epoch}"])
         result = experiment.run(config, name="a2")
     training = config["training"]
     samples = result.state.step * (training["batch_size"] or 1) * training["segment_length"]
@@ -139,6 +147,9 @@ def main() -> None:
     parser.add_argument("--data", nargs="+", default=["ds1"], help=f"data choices of ampsim, or {', '.join(RIGS)}")
     parser.add_argument("--ours", nargs="*", default=["a2_minute"], help="experiments of ampsim")
     parser.add_argument("--set", nargs="*", default=[], help="more words for ours, such as training.epochs=8")
+    parser.add_argument(
+        "--steps", type=int, help="of ours, in place of its seconds: a busy machine takes fewer in a minute"
+    )
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--peer", help="command of another trainer")
     parser.add_argument("--peer-budget", default="60s")
@@ -146,16 +157,17 @@ def main() -> None:
     parser.add_argument("--fit", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.fit:
-        print(json.dumps(fit_ours(json.loads(options.fit))))
+        print(json.dumps(fit_ours(json.loads(options.fit), options.steps)))
         return
     if options.speed:
         keep({"speed": "a2_minute in segments of 16,384", **speed()})
         return
+    of_steps = ["--steps", str(options.steps)] if options.steps else []
     for seed in options.seeds:
         for data in options.data:
             for name in options.ours:
                 words = [f"experiment={name}", *words_for(data), f"seed={seed}", *options.set]
-                found = answered([sys.executable, __file__, "--fit", json.dumps(words)])
+                found = answered([sys.executable, __file__, "--fit", json.dumps(words), *of_steps])
                 keep({"data": data, "trainer": name, "set": options.set, "seed": seed, **found})
             if options.peer:
                 found = fit_peer(options.peer, data, options.peer_budget)

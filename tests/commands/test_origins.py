@@ -28,7 +28,7 @@ def test_files_experiments_and_the_command_line():
     found = sources("experiment=a2_ten_minutes", "optimizer=adamw", "seed=3")
     assert found["training.seconds"] == "conf/experiment/a2_ten_minutes.yaml"
     assert found["training.batch_size"] == "conf/experiment/a2_minute.yaml"
-    assert found["optimizer.learning_rate"] == "conf/experiment/a2_minute.yaml"
+    assert found["optimizer.learning_rate"] == "conf/optimizer/adamw.yaml"
     assert found["optimizer.weight_decay"] == "conf/optimizer/adamw.yaml"
     assert found["model.channels"] == "conf/model/a2.yaml"
     assert found["training.patience"] == "conf/training/default.yaml"
