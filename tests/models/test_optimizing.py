@@ -1,20 +1,52 @@
 """What Muon leaves to Adam: told by the model, not by the names of its layers."""
 
 import keras
+import numpy as np
 import pytest
 
 from ampsim import models
+from ampsim.config.run_config import RunConfig
+from ampsim.config.targets import build
 from ampsim.models.layers import Convolution
 from ampsim.models.optimizing import leave_to_adam
 
 OLD = ["rechannel", "mixin", "head", "oscillators"]  # what the config listed before models did
 
 
+random = np.random.default_rng(0)
+
+
+def even(matrix: np.ndarray, steps: int) -> np.ndarray:
+    """Muon's quintic iteration (Jordan 2024) towards U V', in double precision and by singular values."""
+    left, values, right = np.linalg.svd(matrix / np.linalg.norm(matrix), full_matrices=False)
+    for _ in range(steps):
+        values = 3.4445 * values - 4.7750 * values**3 + 2.0315 * values**5
+    return left @ np.diag(values) @ right
+
+
+@pytest.mark.parametrize("shape", [(6, 3), (3, 6)])
+def test_muon_takes_the_same_step_on_every_keras(shape: tuple[int, int]):
+    """Those of a matrix as of arXiv:2502.16982, eq. 4; a vector and a weight of three axes go by Adam's rule."""
+    section = RunConfig.compose(["optimizer=muon", "optimizer.learning_rate=0.01", "optimizer.adam_lr_ratio=0.5"])
+    optimizer = build(dict(section["optimizer"]), "optimizer")
+    weights = [keras.Variable(np.zeros(each, np.float32), name=f"w{len(each)}") for each in (shape, (4,), (2, 3, 2))]
+    gradients = [random.normal(size=weight.shape).astype(np.float32) for weight in weights]
+    optimizer.build(weights)
+    optimizer.apply_gradients(zip(map(keras.ops.convert_to_tensor, gradients), weights, strict=True))
+    expected = -0.01 * 0.2 * np.sqrt(6) * even(gradients[0].astype(np.float64), steps=5)
+    np.testing.assert_allclose(weights[0].numpy(), expected, atol=1e-6)
+    for weight, gradient in zip(weights[1:], gradients[1:], strict=True):
+        np.testing.assert_allclose(weight.numpy(), -0.005 * np.sign(gradient), rtol=1e-3)
+
+
 def adams(model: models.AmpModel, optimizer: keras.optimizers.Muon) -> list[str]:
     """The ends of the paths of the matrices for which Muon keeps an Adam velocity."""
     leave_to_adam(optimizer, model)
     optimizer.build(model.trainable_variables)
-    pairs = zip(model.trainable_variables, optimizer.adam_velocities, strict=True)
+    velocities = optimizer.adam_velocities  # by path, or in the order of the weights from Keras 3.13 on
+    if isinstance(velocities, dict):
+        velocities = [velocities.get(weight.path) for weight in model.trainable_variables]
+    pairs = zip(model.trainable_variables, velocities, strict=True)
     kept = [weight.path for weight, velocity in pairs if velocity is not None and len(weight.shape) == 2]
     return ["/".join(path.split("/")[-2:]) for path in kept]
 
