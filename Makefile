@@ -10,7 +10,7 @@ UV := $(if $(PIP_INDEX_URL),UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX-$$PIP_INDEX_UR
   $(if $(PIP_CERT),SSL_CERT_FILE="$${SSL_CERT_FILE-$$PIP_CERT}") \
   $(BIN)/uv
 
-.PHONY: help install install-dev run test quick lint format docs lock wheel ui clean
+.PHONY: help install install-dev run test quick smoke lint format docs lock wheel ui clean
 
 help:  ## show this
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /|/' | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -56,6 +56,9 @@ test: lint  ## every test, the style and the types
 
 quick: install-dev  ## the tests that take a moment
 	$(BIN)/pytest -n 2 -m "not slow"
+
+smoke: install  ## install the lock on each Python from 3.10 to 3.13 and use it once; PYTHONS="3.12 3.13" for some
+	@$(UV) run --no-project --python $(BIN)/python tests/smoke.py $(PYTHONS)
 
 lint: install-dev  ## the style and the types
 	$(BIN)/ruff check .

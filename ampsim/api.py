@@ -5,14 +5,16 @@ import io
 import os
 import shlex
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property, partial, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from ampsim import AmpsimError
+from ampsim.commands.words import FORMER, KEYS
 from ampsim.config.run_config import RunConfig, assignment, titled, worded
 from ampsim.files import expanded
 
@@ -42,6 +44,26 @@ Files = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 Notice = Callable[[str], None]
 MOST_OVERSAMPLING = 64
 OF_A_USER = ("controls", "fixed")  # of `data`: whose keys no config has beforehand
+STORE = {word: key for word, key in KEYS.items() if key.startswith("tracking.")}  # words that say where the runs are
+Given = ParamSpec("Given")
+Returned = TypeVar("Returned")
+
+
+def in_words_of_today(function: Callable[Given, Returned]) -> Callable[Given, Returned]:
+    """The function, which understands `experiment=` still where that named the experiment in MLflow, with a notice."""
+
+    @wraps(function)
+    def called(*arguments: Given.args, **options: Given.kwargs) -> Returned:
+        former, today = "experiment", FORMER["experiment"]
+        if former in options:
+            if today in options:
+                raise AmpsimError(f"{former}= is the former word for {today}=: keep one of them")
+            notice = f"{former}= is now {today}= here; {former}= of ampsim.train chooses a whole run"
+            warnings.warn(notice, FutureWarning, stacklevel=2)
+            options[today] = options.pop(former)
+        return function(*arguments, **options)
+
+    return called
 
 
 # ---- Recordings -----------------------------------------------------------------------------------------------------
@@ -111,6 +133,7 @@ def listed(files: Files) -> str | list[str]:
     return [os.fspath(file) for file in files]
 
 
+@in_words_of_today
 def plan(
     controls: Mapping[str, Sequence[Any]] | None = None,
     count: int = 12,
@@ -129,7 +152,7 @@ def plan(
         run: a run on such a sheet: the plan adds where it and the runs that differ from it in their seed alone disagree.
         count: of settings.
         seed: of the draws.
-        store: folder, uri and experiment, as of `open`.
+        store: folder, uri and mlflow_experiment, as of `open`.
 
     Returns:
         `controls`, `settings` (tuples, in order of worth: any beginning is a plan too) and `csv`. Printed, it is a sheet to
@@ -525,25 +548,38 @@ def opened_store(folder: str | Path, uri: str | None, experiment: str) -> "Store
     return Store(folder, uri=uri or None, experiment=experiment)
 
 
-def open(run: str = "last", *, folder: str | Path = "runs", uri: str | None = None, experiment: str = "ampsim") -> Run:
+@in_words_of_today
+def open(
+    run: str = "last", *, folder: str | Path = "runs", uri: str | None = None, mlflow_experiment: str = "ampsim"
+) -> Run:
     """A run by its id, its name or `last`, the newest that finished.
+
+    Args:
+        folder: that holds the runs.
+        uri: of another MLflow store, such as http://host:5000.
+        mlflow_experiment: the experiment in MLflow that holds them; `experiment` is a word of `train`, and another thing.
 
     Raises:
         AmpsimError: there is no such run (the nearest names are given), or no store.
     """
-    store = opened_store(folder, uri, experiment)
+    store = opened_store(folder, uri, mlflow_experiment)
     return Run(store.find(run), store)
 
 
-def runs(*, sweep: str = "", folder: str | Path = "runs", uri: str | None = None, experiment: str = "ampsim") -> Runs:
+@in_words_of_today
+def runs(
+    *, sweep: str = "", folder: str | Path = "runs", uri: str | None = None, mlflow_experiment: str = "ampsim"
+) -> Runs:
     """All runs of the store, newest first, or those of one sweep (its parent's id or name, or `last`).
+
+    The store is that of `open`.
 
     Raises:
         AmpsimError: there is no such sweep, or no store.
     """
     from ampsim.runs.tracking import SWEEP
 
-    store = opened_store(folder, uri, experiment)
+    store = opened_store(folder, uri, mlflow_experiment)
     found = store.children(store.find_sweep(sweep).id)[::-1] if sweep else store.runs()
     return Runs([Run(store.tracked(run), store) for run in found if SWEEP not in run.data.tags])
 
@@ -566,7 +602,7 @@ def train(
         observer: is told what happens, and may stop the training; None prints notices and a progress line.
         interruptible: the first Ctrl-C ends the epoch and keeps the best weights.
         settings: the same as keyword arguments: `experiment="five_minutes"`, `model="lstm"`, `seed=1`,
-            `training={"seconds": 30}`, `tracking={"folder": "runs"}`.
+            `training={"seconds": 30}`. `folder`, `uri` and `mlflow_experiment` say where the run is kept, as of `open`.
 
     Raises:
         AmpsimError: the recording or a setting is at fault.
@@ -575,7 +611,7 @@ def train(
     from ampsim.config.settings import as_meant
     from ampsim.recordings.preparing import Recording
 
-    words = [word for key, value in settings.items() for word in assignment(key, value)]
+    words = [word for key, value in settings.items() for word in assignment(STORE.get(key, key), value)]
     prepared = recording if isinstance(recording, Recording) else None
     if prepared and any(key == "data" for key in settings):
         raise AmpsimError("the recording is loaded already: give its options to ampsim.load")
@@ -624,6 +660,7 @@ def watched(observer: "Observer | None") -> "Iterator[Observer]":
         yield terminal
 
 
+@in_words_of_today
 def render(
     input: str | Path,
     output: str | Path,
@@ -650,7 +687,7 @@ def render(
         channel: of the input, counted from 0; needed where it has several.
         oversample: play the net at so many times its sample rate, which takes as much longer; see `models.rendering`.
         report: given each file with the seconds done and the seconds in all.
-        store: folder, uri and experiment, as of `open`.
+        store: folder, uri and mlflow_experiment, as of `open`.
 
     Returns:
         The files written, each as long as its input and in time with it.
@@ -738,11 +775,16 @@ class Sweep:
     @property
     def runs(self) -> Runs:
         """The runs that the jobs left in the store, newest first."""
-        return runs(sweep=self.result.run_id, **self.tracking)
+        return runs(sweep=self.result.run_id, **self.store)
+
+    @property
+    def store(self) -> dict[str, Any]:
+        """Where the runs are, in the words of `open`."""
+        return {word: self.tracking[key.removeprefix("tracking.")] for word, key in STORE.items()}
 
     def compare(self, metric: str = "esr") -> "Comparison":
         """The runs in order of a score; see `compare`."""
-        return compare(sweep=self.result.run_id, metric=metric, **self.tracking)
+        return compare(sweep=self.result.run_id, metric=metric, **self.store)
 
     def to_pandas(self) -> "pandas.DataFrame":
         """One row a job: status, note, the values that differ, and its scores."""
@@ -785,6 +827,7 @@ def sweep(
 
 def swept_over(key: str, value: Any) -> list[str]:
     """The words that set a key, or sweep it over a list."""
+    key = STORE.get(key, key)
     if isinstance(value, Mapping) and value:
         return [word for inner, part in value.items() for word in swept_over(f"{key}.{inner}", part)]
     if isinstance(value, list | tuple):
@@ -914,6 +957,7 @@ def from_csv(text: str) -> "pandas.DataFrame":
     return pandas.read_csv(io.StringIO(text))
 
 
+@in_words_of_today
 def compare(
     runs: Sequence[Run | str] = (),
     *,
@@ -921,7 +965,7 @@ def compare(
     metric: str = "esr",
     folder: str | Path = "runs",
     uri: str | None = None,
-    experiment: str = "ampsim",
+    mlflow_experiment: str = "ampsim",
 ) -> Comparison:
     """Put runs in order: single ones, or all of a sweep (its parent's id or name, or `last`).
 
@@ -932,7 +976,7 @@ def compare(
 
     if bool(sweep) == bool(runs):
         raise AmpsimError("say what to compare: either sweep=<its parent run> or runs=a,b,c")
-    store = opened_store(folder, uri, experiment)
+    store = opened_store(folder, uri, mlflow_experiment)
     if sweep:
         parent = store.find_sweep(sweep)
         return Comparison(comparison.of_sweep(store, parent, metric), parent.name, store)
@@ -940,6 +984,7 @@ def compare(
     return Comparison(comparison.of_runs(store, names, metric), f"{len(names)} runs", store)
 
 
+@in_words_of_today
 def reproduce(
     run: Run | str = "last",
     *,
@@ -948,7 +993,7 @@ def reproduce(
     observer: "Observer | None" = None,
     folder: str | Path = "runs",
     uri: str | None = None,
-    experiment: str = "ampsim",
+    mlflow_experiment: str = "ampsim",
 ) -> "tuple[Run, Verdict]":
     """Train again from a run's saved config, or from a config file, and judge how close it comes.
 
@@ -962,7 +1007,7 @@ def reproduce(
     from ampsim.judging import reproduction
 
     if config is None:
-        again = handle(run, folder=folder, uri=uri, experiment=experiment)
+        again = handle(run, folder=folder, uri=uri, mlflow_experiment=mlflow_experiment)
         saved, notes = RunConfig.read(again.tracked.file("config.yaml"))
         original, store = reproduction.of_run(again.tracked, dict(saved.sections)), again.store
     else:
@@ -970,7 +1015,7 @@ def reproduce(
 
         path = expanded(config)
         saved, notes = RunConfig.read(path)
-        store = Store(folder, uri=uri or None, experiment=experiment)
+        store = Store(folder, uri=uri or None, experiment=mlflow_experiment)
         original = reproduction.of_file(path, dict(saved.sections))
     moved = None if data is None else expanded(data)
     with watched(observer) as watching:

@@ -14,6 +14,7 @@ import ampsim
 from ampsim import AmpsimError, api
 from ampsim.config.run_config import RunConfig, assignment
 from ampsim.models.rendering import Oversampled, Renderer
+from ampsim.runs.tracking import Store
 from ampsim.training.observer import Observer
 
 SMALL = {
@@ -163,6 +164,32 @@ def test_runs_are_a_table(trained: ampsim.api.Run):
     comparison = ampsim.compare(found, **where(trained))
     assert len(comparison.to_pandas()) == 1  # one config, two seeds
     assert comparison.to_pandas()["num_seeds"][0] == 2
+
+
+def test_the_experiment_of_mlflow_has_a_word_of_its_own(trained: ampsim.api.Run):
+    Store(trained.store.folder, experiment="losses").start("elsewhere", params={}, tags={}).finish()
+    assert [run.name for run in ampsim.runs(**where(trained), mlflow_experiment="losses")] == ["elsewhere"]
+    for name in ("open", "runs", "compare", "reproduce", "plan", "render"):
+        parameters = inspect.signature(getattr(api, name)).parameters
+        assert "experiment" not in parameters
+        assert "mlflow_experiment" in parameters or "store" in parameters
+    with pytest.warns(FutureWarning, match="experiment= is now mlflow_experiment= here") as told:
+        assert ampsim.open("elsewhere", **where(trained), experiment="losses").name == "elsewhere"
+    assert [each.filename for each in told if each.category is FutureWarning] == [__file__]  # where it was said
+    with pytest.raises(AmpsimError, match="the former word for mlflow_experiment=: keep one"):
+        ampsim.runs(experiment="losses", mlflow_experiment="losses")
+
+
+def test_where_runs_are_kept_has_the_same_words_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    configs: list[RunConfig] = []
+    monkeypatch.setattr(api, "trained", lambda config, **options: configs.append(config))
+    ampsim.train(experiment="five_minutes", folder=tmp_path / "my runs", mlflow_experiment="losses")
+    tracking = configs[0]["tracking"]
+    assert (tracking["folder"], tracking["experiment"]) == (str(tmp_path / "my runs"), "losses")
+    assert configs[0]["training"]["seconds"] == RunConfig.compose(["experiment=five_minutes"])["training"]["seconds"]
+    assert api.swept_over("mlflow_experiment", "losses") == ["tracking.experiment=losses"]
+    swept = api.Sweep(None, dict(tracking))  # type: ignore[arg-type]
+    assert swept.store == {"folder": str(tmp_path / "my runs"), "uri": None, "mlflow_experiment": "losses"}
 
 
 def test_a_folder_that_shares_its_name_with_a_function_is_that_function(trained: ampsim.api.Run, recording: Path):

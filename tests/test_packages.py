@@ -3,13 +3,17 @@
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
 import tarfile
 import zipfile
+from collections.abc import Callable
 from email.parser import Parser
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import yaml
@@ -18,6 +22,7 @@ from smallest import SMALLEST
 
 from ampsim import __version__
 from ampsim.cli import main as cli
+from ampsim.runs import locations
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -196,14 +201,15 @@ def test_a_system_without_alarms_has_commands(monkeypatch: pytest.MonkeyPatch, c
 
 
 @pytest.mark.slow
-def test_a_home_that_cannot_be_written_is_no_obstacle(tmp_path: Path):
+def test_a_bare_machine_trains(tmp_path: Path):
+    """Without a home that can be written, and without any program: no compiler, no browser, no git."""
     unset = ("AMPSIM_CACHE", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "MPLCONFIGDIR", "KERAS_HOME")
     environment = {key: value for key, value in os.environ.items() if key not in unset} | {"PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "ampsim", "train", *SMALLEST]
     done = subprocess.run(
         command,
         cwd=tmp_path,
-        env={**environment, "HOME": "/dev/null/home"},
+        env={**environment, "HOME": "/dev/null/home", "PATH": str(tmp_path), "CC": "/dev/null", "BROWSER": "/dev/null"},
         capture_output=True,
         text=True,
         timeout=300,
@@ -211,4 +217,86 @@ def test_a_home_that_cannot_be_written_is_no_obstacle(tmp_path: Path):
     )
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
-    assert "is not cached: /dev/null/home" in " ".join(f"{done.stdout} {done.stderr}".split())
+    told = " ".join(f"{done.stdout} {done.stderr}".split())
+    assert "is not cached: /dev/null/home" in told
+    assert "listen.html (in a browser)" in told
+
+
+def test_no_command_opens_a_browser(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture):
+    """Where there is none, nothing is missing: a page's path or address is printed, for whichever machine has one."""
+    for path in (ROOT / "ampsim").rglob("*.py"):
+        assert "webbrowser" not in path.read_text(encoding="utf-8"), path
+
+    def served(*store: object, ready: Callable[[], None]) -> int:
+        ready()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(locations, "serve_page", served)
+    (tmp_path / "mlflow.db").touch()
+    assert cli.main(["ui", f"folder={tmp_path}", "port=5123"]) == 130
+    assert "http://127.0.0.1:5123" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="there is no make")
+def test_make_tells_of_another_python(tmp_path: Path):
+    python = tmp_path / "python3.14"
+    python.write_text("#!/bin/sh\nexit 1\n")  # what a Python of another version answers the Makefile's question with
+    python.chmod(0o755)
+    command = ["make", f"PYTHON={python}", f"VENV={tmp_path / 'venv'}", "install"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode != 0
+    assert "ampsim needs Python 3.10 to 3.13: make PYTHON=python3.11 install" in done.stdout
+
+
+# ---- Each Python ----
+
+
+@pytest.fixture
+def smoke(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """tests/smoke.py, of which nothing is installed or run."""
+    spec = spec_from_file_location("smoke", ROOT / "tests" / "smoke.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    for step in ("installed", "used"):
+        monkeypatch.setattr(module, step, lambda *arguments: None)
+    monkeypatch.setattr(module, "run", lambda *arguments, **options: "3.11.7\n")
+    return module
+
+
+def test_each_python_of_the_project_is_tried(smoke: ModuleType):
+    (major, first), (_, last) = cli.PYTHONS
+    assert list(smoke.PYTHONS) == [f"{major}.{minor}" for minor in range(first, last + 1)]
+    assert {line.split()[0] for line in smoke.COMMANDS.splitlines()} <= set(cli.COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("missing", "failing", "code"), [((), (), 0), (("3.13",), (), 0), ((), ("3.12",), 1), (("3.12", "3.13"), (), 1)]
+)
+def test_a_python_that_cannot_be_had_is_told_and_passed_over(
+    smoke: ModuleType,
+    missing: tuple,
+    failing: tuple,
+    code: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+):
+    def environment(python: str, folder: Path) -> Path:
+        if python in missing:
+            raise smoke.FailedError("no download")
+        return Path(python)
+
+    def used(python: Path, folder: Path) -> None:
+        if str(python) in failing:
+            raise smoke.FailedError("train ended with 2")
+
+    monkeypatch.setattr(smoke, "environment", environment)
+    monkeypatch.setattr(smoke, "used", used)
+    assert smoke.main(["3.12", "3.13"]) == code
+    lines = dict(line.split("  ", 1) for line in capsys.readouterr().out.splitlines())
+    for python in ("3.12", "3.13"):
+        word = (
+            "not to be had here: no download" if python in missing else "fails: train" if python in failing else "works"
+        )
+        assert word in lines[python]

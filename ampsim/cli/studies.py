@@ -42,7 +42,7 @@ def compare(words: list[str]) -> None:
         if options.html:
             refuse_existing(Path(options.html), overwrite=options.overwrite)
         where = options.where()
-        store = Store(where["folder"], uri=where["uri"], experiment=where["experiment"])
+        store = Store(where["folder"], uri=where["uri"], experiment=where["mlflow_experiment"])
         wanted = names_in(options.runs, lambda name: name == "last" or store.named(name))
         found = api.compare(wanted, sweep=options.sweep, metric=options.metric, **where)
     title = f"{found.title} on the test split"

@@ -28,7 +28,7 @@ class StoreOptions:
 
     def where(self) -> dict[str, Any]:
         """The store, as the functions of `ampsim.api` take it."""
-        return {"folder": self.folder, "uri": self.uri or None, "experiment": self.mlflow_experiment}
+        return {"folder": self.folder, "uri": self.uri or None, "mlflow_experiment": self.mlflow_experiment}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,8 +6,11 @@ import re
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
+from importlib.metadata import version
 from types import UnionType
 from typing import Any, get_args
+
+from packaging.version import Version
 
 from ampsim import AmpsimError
 from ampsim.config import plugins
@@ -40,6 +43,8 @@ RENAMED = {
     "ampsim.schedules.Cosine": "ampsim.training.schedules.Cosine",
     "ampsim.schedules.Exponential": "ampsim.training.schedules.Exponential",
 }
+# What stands in for a part of Keras below a release: Python 3.10 has no Keras from 3.13 on.
+STAND_INS = {"keras.optimizers.Muon": ("3.13", "ampsim.models.optimizing.Muon")}
 
 
 def build(section: Any, part: str = "", /, **extra: Any) -> Any:
@@ -95,6 +100,8 @@ def locate(path: str, part: str = "") -> type:
 def located(path: Any, part: str, bases: dict[str, tuple[str, ...]]) -> type:
     refuse_foreign({"_target_": path})
     path = RENAMED.get(path, path)
+    if path in STAND_INS and Version(version("keras")) < Version(STAND_INS[path][0]):
+        path = STAND_INS[path][1]
     module, _, name = path.rpartition(".")
     top = module.partition(".")[0]
     plugin = None if top in ("ampsim", "keras") else plugins.found().of(top)

@@ -174,9 +174,11 @@ def align(takes: list[AudioPair], delay: int | str, notice: Notice) -> tuple[lis
         AmpsimError: the takes have no clear delay, or several, and none is configured.
     """
     chosen = estimate_delay(takes) if delay == "auto" else configured(takes, int(delay), notice)
-    lead = "leads" if chosen.samples < 0 else "lags"
-    how = "estimated" if chosen.estimated else "as configured"
-    notice(f"the amp's signal {lead} the direct signal by {abs(chosen.samples)} samples ({how}); taken out")
+    if chosen.estimated:  # in the doctor's words, since most of what an amp does comes later than its response begins
+        notice(f"the amp's response begins at {chosen.samples} samples (estimated), which are taken out")
+    else:
+        lead = "leads" if chosen.samples < 0 else "lags"
+        notice(f"the amp's signal {lead} the direct signal by {abs(chosen.samples)} samples (as configured); taken out")
     if chosen.inverted:
         notice("the amp's signal is inverted against the direct signal, as many amps do; the model learns that too")
     return [aligned(take, chosen.samples) for take in takes], chosen
