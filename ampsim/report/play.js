@@ -174,7 +174,7 @@ function ampPlayer({ models: packed, missing, kernel }) {
       const elapsed = () => Math.max(1e-4, (performance.now() - began) / 1000);
       let blocks = 0;
       for (; blocks < most && elapsed() < 4 * TRIAL_S; blocks++) stage.play(block.fill(1e-3), settings());
-      speeds.set(played, { fast: stage.amp.kernel.fast, times: (blocks * BLOCK) / played.sampleRate / elapsed() });
+      speeds.set(played, { fast: stage.amp.voice.kernel.fast, times: (blocks * BLOCK) / played.sampleRate / elapsed() });
     }
     return speeds.get(played);
   }

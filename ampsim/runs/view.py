@@ -57,7 +57,7 @@ def view(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     columns = [first, *(f"params.`{key}`" for key in varied), *scores]
     widths = {column: wide(column.partition("`")[2]) for column in columns}
     names = [as_dict(run.get("tags", [])).get("mlflow.runName", "") for run in runs]
-    lead = {"attributes.`Run Name`": min(wide(max(names, key=len, default="")), WIDEST), "runDateAndNestInfo": 125}
+    lead = {"attributes.`Run Name`": min(wide(max(names, key=len, default="")), WIDEST), "runDateAndNestInfo": 135}
     charts, sections = drawn(varied)
     return {
         "searchFilter": "",
