@@ -846,8 +846,8 @@ def swept(plan: "Plan", *, command: str, notice: Notice, progress: Callable[["St
     common = [word for word in plan.jobs[0] if all(word in words for words in plan.jobs)]
 
     def job(words: list[str], sections: dict[str, Any]) -> Job:
-        # A name may be cut, so what is the job's own stands first.
-        name = titled(RunConfig(sections), sorted(words, key=common.__contains__))
+        own = [word for word in words if word not in common]
+        name = titled(RunConfig(sections), own, recording="")
         return Job(sections["name"] or name, words, sections, sweeps.key_of(sections))
 
     def made(words: list[str]) -> Job:

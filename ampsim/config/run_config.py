@@ -97,7 +97,7 @@ class RunConfig:
 
     @property
     def title(self) -> str:
-        """A readable name from the choices and what was overridden: virtual_amp-dense-layers=2-optimizer=sgd."""
+        """A readable name from the choices and what was overridden: my_amp-dense-layers=2-optimizer=sgd."""
         return titled(self, self.overrides)
 
     def with_data(self, data: Mapping[str, Any]) -> "RunConfig":
@@ -113,12 +113,22 @@ class RunConfig:
         return RunConfig({**self.sections, "training": {**self["training"], "resume": resume}}, self.overrides)
 
 
-def titled(config: RunConfig, overrides: Sequence[str]) -> str:
-    """A readable name, at most 120 letters, from some of the words that led to a config."""
+def titled(config: RunConfig, overrides: Sequence[str], *, recording: str = "virtual_amp") -> str:
+    """A readable name, at most 120 letters, from some of the words that led to a config.
+
+    Args:
+        recording: stands for data that no word names.
+    """
     chosen = assignments(overrides)
     whole = chosen.pop("experiment", "null")  # a whole run has said what data and model are
-    kind = config["model"]["_target_"].rpartition(".")[2].lower()
-    usual = {"data": "virtual_amp", "model": kind} if whole == "null" else {}
+    kind = config["model"]["_target_"].rpartition(".")[2].replace("WaveNet", "Wavenet")
+    kind = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", kind).lower()
+    usual = {"data": recording, "model": kind} if whole == "null" else {}
+    file = next((key for key in ("data.target", "data.path") if not chosen.get(key, "[").startswith("[")), "")
+    if file:  # which says more than the kind of its data
+        usual["data"] = Path(chosen[file]).stem
+        for key in (file, "data", "data.input"):
+            chosen.pop(key, None)
     named = [chosen.pop(group, usual.get(group, "")) for group in ("data", "model")]
     parts = [part for part in (*([] if whole == "null" else [whole]), *named) if part]
     for key, value in chosen.items():

@@ -718,14 +718,14 @@ function fillSelects() {
 }
 
 async function loadLibrary() {
-  const bytes = Uint8Array.from(atob(by("library").textContent), (letter) => letter.charCodeAt(0));
-  const unpacked = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  const unpacked = new Blob([bytesOf(by("library").textContent)]).stream().pipeThrough(new DecompressionStream("gzip"));
   const script = make("script", await new Response(unpacked).text());
   document.head.append(script);
   return window.Plotly;
 }
 
 function begin() {
+  const library = loadLibrary(); // unpacked while the table is drawn
   const runs = data.runs.id.length;
   by("about").textContent = `${data.configs.length.toLocaleString("en")} configs, ${runs.toLocaleString("en")} runs, by test ${main.title} (${betterWord(main)})`;
   by("notes").replaceChildren(...data.notes.map((note) => make("li", note)));
@@ -758,7 +758,7 @@ function begin() {
   });
   dark.addEventListener("change", drawCharts);
   document.body.classList.add("ready");
-  loadLibrary().then(
+  library.then(
     (found) => {
       plotly = found;
       return drawCharts();

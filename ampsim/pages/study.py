@@ -94,6 +94,7 @@ def page(store: Store, ranking: Ranking, *, title: str, place: Path | None) -> s
     islands = [f'<script type="text/plain" class="{kind}">{each}</script>' for kind, each in sound.islands]
     parts = {"title": escape(title), "data": in_script(finite(data)), "islands": "\n".join(islands), "library": packed}
     template, style, acts = (own(f"study.{kind}", "ampsim.pages") for kind in ("html", "css", "js"))
+    acts += own("bytes.js")
     return document(title, filled(template, parts), style=style, scripts=(script, acts), allowed=ALLOWED)
 
 

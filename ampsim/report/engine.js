@@ -8,6 +8,7 @@
 function engine() {
   const BLOCK = 128; // samples of a step, and of what a browser asks an AudioWorklet for
   const FLOAT = 4; // bytes
+  const LONGEST_WARMING = 4096; // samples until a knob that was turned is heard
   const padded = (count) => 4 * Math.ceil(count / 4);
   const range = (count, of) => Array.from({ length: count }, (_, k) => of(k));
 
@@ -425,15 +426,22 @@ function engine() {
   class Filter {
     constructor(response) {
       this.transform = fourier(2 * BLOCK);
-      this.become(response);
+      this.respond(response);
       this.heard = this.parts.map(() => [new Float64Array(BLOCK + 1), new Float64Array(BLOCK + 1)]);
       this.newest = 0;
       this.before = new Float32Array(BLOCK);
       [this.re, this.im] = [new Float64Array(2 * BLOCK), new Float64Array(2 * BLOCK)];
     }
 
-    /** Another filter of the same length, for what comes and what was heard. */
-    become(response) {
+    /** Another filter of the same length, that has heard what `other` has. */
+    become(response, other) {
+      this.respond(response);
+      this.newest = other.newest;
+      this.before.set(other.before);
+      this.heard.forEach((pair, k) => pair.forEach((half, n) => half.set(other.heard[k][n])));
+    }
+
+    respond(response) {
       this.parts = range(Math.ceil(response.length / BLOCK), (part) => {
         const [re, im] = [new Float64Array(2 * BLOCK), new Float64Array(2 * BLOCK)];
         re.set(response.subarray(part * BLOCK, (part + 1) * BLOCK));
@@ -583,34 +591,53 @@ function engine() {
   /** A model, as after silence. Its output lags by its `lookahead`. */
   class Amp {
     /** model: its net and its filter, of which one may be null, with weights as Float32Arrays; code: kernel.wasm. */
-    constructor({ net, response, silence, volume = 1 }, code) {
-      const { memory, ...own } = laid({ net });
-      Object.assign(this, own);
-      this.kernel = memory.open(code);
-      this.filter = response && new Filter(response);
-      this.volume = this.loud = volume; // where it goes, and where the last block ended
+    constructor({ net, response, silence, volume = 1, controls }, code) {
+      this.laid = laid({ net });
+      const opened = () => ({ kernel: this.laid.memory.open(code), filter: response && new Filter(response), volume });
+      this.voice = opened();
+      this.spare = controls ? opened() : null; // takes over where the knobs are turned
+      this.warming = Math.ceil(Math.min(silence, LONGEST_WARMING) / BLOCK);
+      Object.assign(this, { next: null, coming: null });
       const block = new Float32Array(BLOCK);
       for (let played = 0; played < silence; played += BLOCK) this.play(block.fill(0));
     }
 
-    /** Another model of the same shape (`contents`), which goes on from what this one has heard. */
-    become({ contents, response, volume = 1 }) {
-      written(contents, this.kernel);
-      this.volume = volume;
-      if (this.filter) this.filter.become(response);
+    /**
+     * Another model of the same shape (`contents`), which goes on from what this one has heard. What it has heard was heard
+     * with other weights: it plays along until its memory is its own, then the two are crossfaded.
+     */
+    become(next) {
+      this.next = next;
     }
 
     /** A block of input, (BLOCK,), becomes the model's output in place. */
     play(block) {
-      const { kernel } = this;
-      kernel.heap.set(block, this.input.now / FLOAT);
-      for (const step of this.steps) step(kernel);
-      const at = this.output.now / FLOAT;
+      if (this.next && !this.coming) this.begin(this.next);
+      if (!this.coming) return this.through(this.voice, block);
+      const newer = block.slice();
+      this.through(this.coming, newer);
+      this.through(this.voice, block);
+      if (this.left-- > 0) return;
+      for (let t = 0; t < BLOCK; t++) block[t] += ((t + 1) / BLOCK) * (newer[t] - block[t]);
+      [this.voice, this.spare, this.coming] = [this.coming, this.voice, null];
+    }
+
+    begin({ contents, response, volume = 1 }) {
+      const { voice, spare } = this;
+      spare.kernel.heap.set(voice.kernel.heap);
+      written(contents, spare.kernel);
+      spare.filter?.become(response, voice.filter);
+      spare.volume = volume;
+      Object.assign(this, { next: null, coming: spare, left: this.warming });
+    }
+
+    through({ kernel, filter, volume }, block) {
+      kernel.heap.set(block, this.laid.input.now / FLOAT);
+      for (const step of this.laid.steps) step(kernel);
+      const at = this.laid.output.now / FLOAT;
       block.set(kernel.heap.subarray(at, at + BLOCK));
-      if (this.filter) this.filter.play(block);
-      const step = (this.volume - this.loud) / BLOCK;
-      for (let t = 0; t < BLOCK; t++) block[t] *= this.loud + (t + 1) * step;
-      this.loud = this.volume;
+      filter?.play(block);
+      for (let t = 0; t < BLOCK; t++) block[t] *= volume;
     }
   }
 

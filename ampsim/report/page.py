@@ -27,8 +27,8 @@ CEILING = 0.98  # of the loudest peak that is played
 FULL = CEILING * 2**15  # peaks of what is stored in 16 bits
 # The script starts a thread, WebAssembly and sound from what it has made itself.
 ALLOWED = {"script-src": "blob: 'wasm-unsafe-eval'", "media-src": "blob:"}
-PLAYS = ("dom.js", "engine.js", "play.js")  # a model; the page to listen with adds what compares
-SCRIPTS = (*PLAYS[:2], "player.js", "views.js", "tests.js", PLAYS[2], "page.js")
+PLAYS = ("bytes.js", "dom.js", "engine.js", "play.js")  # a model; the page to listen with adds what compares
+SCRIPTS = (*PLAYS[:3], "player.js", "views.js", "tests.js", PLAYS[3], "page.js")
 Amps = tuple[
     Sequence[Mapping[str, Any]], Sequence[str]
 ]  # models as `models.packing.playable` has them, and why not others

@@ -48,7 +48,7 @@ function ampPlayer({ models: packed, missing, kernel }) {
   const PAGE_BLOCK = 1024; // samples at a time on the page's own thread
 
   const models = packed.map(unpacked);
-  const code = kernel ? bytes(kernel) : null;
+  const code = kernel ? bytesOf(kernel) : null;
   const speeds = new Map();
   const settingOf = new Map(models.map((each) => [each, (each.controls || []).map(({ value }) => value)]));
   let current = null; // the chosen model at its setting
@@ -61,12 +61,8 @@ function ampPlayer({ models: packed, missing, kernel }) {
 
   // ---- What the page holds ----
 
-  function bytes(text) {
-    return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-  }
-
   function floats(text) {
-    return new Float32Array(bytes(text).buffer);
+    return new Float32Array(bytesOf(text).buffer);
   }
 
   function unpacked({ net, response, ...facts }) {
@@ -178,7 +174,7 @@ function ampPlayer({ models: packed, missing, kernel }) {
       const elapsed = () => Math.max(1e-4, (performance.now() - began) / 1000);
       let blocks = 0;
       for (; blocks < most && elapsed() < 4 * TRIAL_S; blocks++) stage.play(block.fill(1e-3), settings());
-      speeds.set(played, { fast: stage.amp.kernel.fast, times: (blocks * BLOCK) / played.sampleRate / elapsed() });
+      speeds.set(played, { fast: stage.amp.voice.kernel.fast, times: (blocks * BLOCK) / played.sampleRate / elapsed() });
     }
     return speeds.get(played);
   }

@@ -170,9 +170,7 @@ async function decoded(signals, islands, sampleRate) {
   const decoder = new OfflineAudioContext(1, 1, sampleRate);
   const buffers = await Promise.all(
     islands.map((island) => {
-      const text = atob(island.textContent);
-      const bytes = new Uint8Array(text.length);
-      for (let k = 0; k < text.length; k++) bytes[k] = text.charCodeAt(k);
+      const bytes = bytesOf(island.textContent);
       island.remove(); // megabytes that nobody reads again
       return decoder.decodeAudioData(bytes.buffer);
     }),

@@ -15,7 +15,7 @@ from ampsim.runs.artifacts import Previews, record_result, record_setting, valid
 from ampsim.runs.evaluation import Evaluation, doubts, evaluate, floors, scores_of_others
 from ampsim.runs.lifecycle import asked_to_end, begin, closing
 from ampsim.runs.locks import alone
-from ampsim.runs.tracking import Store, TrackedRun
+from ampsim.runs.tracking import Load, Store, TrackedRun
 from ampsim.training.fit import Fit
 from ampsim.training.observer import Observer
 from ampsim.training.state import Progress, State
@@ -89,7 +89,8 @@ def run(
         record_setting(tracked, folder, fit)
         trainer = fit.trainer(checkpoint=checkpoint, resume=config["training"]["resume"], pace=pace)
         with asked_to_end(notice, interruptible=interruptible) as asked:
-            state = trainer.fit(Recorder(tracked, observer, asked, Previews.of(config, recording.sample_rate)))
+            previews = Previews.of(config, recording.sample_rate)
+            state = trainer.fit(Recorder(tracked, observer, asked, Load(tracked), previews))
         observer.doing("rendering and scoring the test split")
         fit.model.save(folder / "model.keras")
         evaluation = scored(fit, notice)
@@ -149,6 +150,7 @@ class Recorder(Observer):
     tracked: TrackedRun
     observer: Observer
     asked: Callable[[], bool]  # to end
+    load: Load
     previews: Previews | None = None
 
     def notice(self, text: str) -> None:
@@ -161,7 +163,7 @@ class Recorder(Observer):
         self.observer.progress(progress)
 
     def interval(self, row: dict[str, float]) -> None:
-        self.tracked.log_round(row)
+        self.tracked.log_round(row | self.load.since_last())
         self.observer.interval(row)
 
     def validated(self, step: int, pairs: Pairs) -> None:

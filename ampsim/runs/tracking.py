@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,7 @@ ENDS = ("diverged", "pruned", "timed_out")
 NOTE = "mlflow.note.content"
 LONGEST_NAME, DIGEST = 500, 36  # letters that MLflow takes of a dataset
 PAGE = 1000  # runs in one answer, where all are asked for
+LONG_S = 60.0  # after which a run tells of the machine's load too
 NEAR = 50  # runs, the newest, among which a name that there is not is looked for
 
 
@@ -481,6 +483,31 @@ class TrackedRun:
                 self.sync()
             except (AmpsimError, *FAULTS):
                 self.notice(f"the MLflow store has not got all of {self.name}: `ampsim sync` sends it once it answers")
+
+
+class Load:
+    """How busy the machine is, as MLflow's system metrics: processor, memory, disk, network, and GPUs where nvidia-ml-py is
+    installed. A run's first minute costs nothing and tells nothing, and so does a machine without psutil.
+    """
+
+    def __init__(self, tracked: TrackedRun) -> None:
+        self.tracked, self.begun = tracked, time.monotonic()
+        self.monitor: Any = None
+
+    def since_last(self) -> dict[str, float]:
+        """Since it was last asked, by MLflow's names."""
+        if time.monotonic() - self.begun < LONG_S or find_spec("psutil") is None:
+            return {}
+        first = self.monitor is None
+        if self.monitor is None:
+            from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+            self.monitor = SystemMetricsMonitor(self.tracked.id, tracking_uri=self.tracked.client.tracking_uri)
+        self.monitor.collect_metrics()
+        found = self.monitor.aggregate_metrics()
+        for each in self.monitor.monitors:
+            each.clear_metrics()
+        return {} if first else {f"system/{name}": value for name, value in found.items()}
 
 
 def sync(folder: Path, *, notice: Callable[[str], None]) -> None:

@@ -17,6 +17,18 @@ API = "/api/2.0/mlflow"
 ANSWER_S = 10.0
 MOST_RUNS = 500  # that are looked through for what was swept
 MOST_SWEPT = 6  # columns for it
+WIDEST = 280  # pixels of the column of names
+MOST_DRAWN = 100  # runs in a chart of scores
+CURVES = ("validation_esr", "loss")
+BARS = ("esr", "predicted_mushra")
+COSTS = ("test_real_time_factor", "test_parameters")  # that the ESR is drawn against
+LINE = {
+    "xAxisKey": "step",
+    "yAxisKey": "metric",
+    "range": {},
+    "useGlobalXaxisKey": True,
+    "useGlobalLineSmoothing": True,
+}
 MOST_BYTES = 50_000_000
 
 
@@ -38,8 +50,15 @@ def opened_at(port: int, experiment: str) -> str:
 
 
 def view(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The state of MLflow's runs table, as it shares one by a link, for runs as its API tells of them."""
-    columns = [f"metrics.`test_{score.name}`" for score in SCORES.values() if score.column]
+    """The state of MLflow's page of runs, as it shares one by a link, for runs as its API tells of them: the table's
+    columns with their order and width, and the charts."""
+    first, *scores = (f"metrics.`test_{score.name}`" for score in SCORES.values() if score.column)
+    varied = swept(runs)
+    columns = [first, *(f"params.`{key}`" for key in varied), *scores]
+    widths = {column: wide(column.partition("`")[2]) for column in columns}
+    names = [as_dict(run.get("tags", [])).get("mlflow.runName", "") for run in runs]
+    lead = {"attributes.`Run Name`": min(wide(max(names, key=len, default="")), WIDEST), "runDateAndNestInfo": 135}
+    charts, sections = drawn(varied)
     return {
         "searchFilter": "",
         "orderByKey": "metrics.`test_esr`",
@@ -48,16 +67,46 @@ def view(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "lifecycleFilter": "Active",
         "modelVersionFilter": "All Runs",
         "datasetsFilter": [],
-        "selectedColumns": [*columns, *(f"params.`{key}`" for key in swept(runs)), "attributes.`Duration`"],
-        "runsExpanded": {},
-        "runsPinned": [],
-        "runsHidden": [],
+        "selectedColumns": [*columns, "attributes.`Duration`"],
+        "columnOrder": [*lead, *columns, "duration"],
+        "columnWidths": {**lead, **widths, "duration": 90},
         "runListHidden": False,
         "viewMaximized": False,
-        "runsVisibilityMap": {},
-        "compareRunCharts": None,
+        "compareRunCharts": charts,
+        "compareRunSections": sections,
+        "isAccordionReordered": True,  # else the sections are put in the order of their names
         "groupBy": None,
     }
+
+
+def drawn(varied: Sequence[str]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Charts of learning curves and of scores, and the sections that they stand in; MLflow draws those of the ten best
+    runs, and puts what it makes of all other metrics into a section that is closed."""
+    sections = ["Learning curves", "Scores", "Model metrics", "System metrics"]
+    esr, points = "test_esr", {"type": "METRIC", "dataAccessKey": None}
+    against = [{"xaxis": {"key": key, **points}, "yaxis": {"key": esr, **points}} for key in COSTS]
+    charts = [
+        *(chart(sections[0], "LINE", metricKey=key, scaleType="log", **LINE) for key in CURVES),
+        *(chart(sections[1], "BAR", metricKey=f"test_{score}") for score in BARS),
+        *(chart(sections[1], "SCATTER", **axes) for axes in against),
+        *([chart(sections[1], "PARALLEL", selectedParams=varied, selectedMetrics=[esr])] if varied else []),
+    ]
+    return charts, [
+        {"uuid": name, "name": name, "display": place < 2, "isReordered": False, "deleted": False, "isGenerated": False}
+        for place, name in enumerate(sections)
+    ]
+
+
+def chart(section: str, kind: str, **what: Any) -> dict[str, Any]:
+    """One chart as MLflow's page keeps it."""
+    name = " ".join([section, kind, *map(str, what.values())])
+    named = {"uuid": name, "type": kind, "metricSectionId": section, "deleted": False, "isGenerated": False}
+    return {**named, "runsCountToCompare": MOST_DRAWN, **what}
+
+
+def wide(title: str) -> int:
+    """Pixels of a column in which its title is whole, the sign of the order included."""
+    return 60 + 7 * len(title)
 
 
 def swept(runs: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -314,7 +314,12 @@ def test_evaluate_refuses_an_unknown_split(capsys: pytest.CaptureFixture):
         (["seed=3"], "virtual_amp-dense-seed=3"),
         (["experiment=founding", "seed=3"], "founding-seed=3"),
         (["experiment=founding", "data=ds1"], "founding-ds1"),
-        (["data=stereo", "data.path=/a/my amp.wav", "model.layers=2"], "stereo-dense-path=my amp.wav-layers=2"),
+        (["data=stereo", "data.path=/a/my amp.wav", "model.layers=2"], "my amp-dense-layers=2"),
+        (
+            ["data=pair", "data.input=/a/di.wav", "data.target=/a/my amp.wav", "data.checks=warn"],
+            "my amp-dense-checks=warn",
+        ),
+        (["experiment=founding", "data.path=/a/my amp.wav"], "founding-my amp"),
         (["data=ds1", "data.splits.train=5 s"], "ds1-dense-train=5 s"),
         (["data=stereo", "data.path=[/a/verse.wav,/a/solo.wav]"], "stereo-dense"),
         (["optimizer=adam", "optimizer.learning_rate=1e-3"], "virtual_amp-dense-optimizer=adam-learning_rate=1e-3"),
@@ -324,6 +329,13 @@ def test_evaluate_refuses_an_unknown_split(capsys: pytest.CaptureFixture):
 )
 def test_a_run_is_named_by_what_makes_it_special(overrides: list[str], name: str):
     assert titled(RunConfig({"model": {"_target_": "ampsim.models.Dense"}}), overrides) == name
+
+
+def test_a_name_has_its_model_as_the_config_group_does_and_the_recording_where_it_is_not_all_the_same():
+    config = RunConfig({"model": {"_target_": "ampsim.models.WaveNetCab"}})
+    assert titled(config, ["seed=0"]) == "virtual_amp-wavenet_cab-seed=0"
+    assert titled(config, ["seed=0"], recording="") == "wavenet_cab-seed=0"
+    assert titled(config, ["seed=0", "data.path=b.wav"], recording="") == "b-wavenet_cab-seed=0"
 
 
 def test_a_resumed_command_has_the_name_of_the_first():

@@ -125,7 +125,7 @@ def test_without_webassembly_it_is_the_same(driver: Chrome, trained: dict[str, m
       const { Amp, BLOCK } = engine();
       const [played, made] = [Float32Array.from(arguments[0]), new Amp(amp.model(), null)];
       for (let at = 0; at < played.length; at += BLOCK) made.play(played.subarray(at, at + BLOCK));
-      return [made.kernel.fast, Array.from(played)];"""
+      return [made.voice.kernel.fast, Array.from(played)];"""
     fast, found = driver.execute_script(script, INPUT[:length].tolist())
     late = trained[name].lookahead
     assert not fast
@@ -380,7 +380,7 @@ def test_controls_are_turned_while_it_plays(knobs: Chrome, controlled: models.Co
       const made = new Amp(amp.models[0], code);
       made.play(new Float32Array(BLOCK).fill(0.3));
       made.become(contents(turned(amp.models[0], [2, 1])));
-      for (let k = 0; k < 4; k++) made.play(new Float32Array(BLOCK));
+      for (let k = 0; k < 20; k++) made.play(new Float32Array(BLOCK));
       for (let at = 0; at < samples.length; at += BLOCK) made.play(samples.subarray(at, at + BLOCK));
       return Array.from(samples);"""
     length = 20 * 128
@@ -393,6 +393,29 @@ def test_controls_are_turned_while_it_plays(knobs: Chrome, controlled: models.Co
     knobs.execute_script("const knob = $('amp-knobs').querySelector('input'); knob.value = 9; knob.oninput()")
     until(lambda: knobs.execute_script(SOUNDING))
     knobs.find_element(By.ID, "amp-play").click()
+
+
+def test_a_turn_does_not_click(knobs: Chrome):
+    """What a turn changes of a slow sine begins at nothing: in no sample does it change by what it changes in the end."""
+    script = """
+      const { Amp, BLOCK, contents, turned } = engine();
+      const made = [0, 1].map(() => new Amp(amp.models[0], arguments[0] ? amp.code : null));
+      const changed = [];
+      for (let k = 0; k < 40; k++) {
+        if (k === 20) made[1].become(contents(turned(amp.models[0], [9, 1])));
+        const blocks = made.map((each) => {
+          const block = Float32Array.from({ length: BLOCK }, (_, t) => 0.3 * Math.cos((k * BLOCK + t) / 150));
+          each.play(block);
+          return block;
+        });
+        changed.push(...blocks[1].map((value, t) => value - blocks[0][t]));
+      }
+      return changed;"""
+    for fast in (True, False):
+        changed = np.array(knobs.execute_script(script, fast))
+        assert np.all(changed[: 20 * 128] == 0)
+        assert np.abs(changed).max() > 0.1
+        assert np.abs(np.diff(changed)).max() < 0.03 * np.abs(changed).max()
 
 
 # ---- in the page to listen with ----

@@ -1,6 +1,7 @@
 """What went into the store, read back through MLflow's own client."""
 
 import re
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,7 +11,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from ampsim import AmpsimError
-from ampsim.runs.tracking import PARENT, SWEEP, Store, sync
+from ampsim.runs import tracking
+from ampsim.runs.tracking import PARENT, SWEEP, Load, Store, sync
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +92,21 @@ def test_infinity_and_nan_are_left_out(store: Store, client: MlflowClient):
     assert client.get_run(tracked.id).data.metrics == {"good": 0.5}
     tracked.log_metrics({"inf": np.inf})
     assert client.get_run(tracked.id).data.metrics == {"good": 0.5}
+
+
+def test_a_long_run_tells_of_the_machine_and_a_short_one_does_not(store: Store, monkeypatch: pytest.MonkeyPatch):
+    psutil = pytest.importorskip("psutil")
+    load = Load(store.start("loaded", params={}, tags={}))
+    assert [load.since_last() for _ in range(2)] == [{}, {}]  # in its first minute
+    assert load.monitor is None
+    monkeypatch.setattr(tracking, "LONG_S", 0.0)
+    assert load.since_last() == {}  # the processor's share is of the time between two calls
+    told = load.since_last()
+    memory = psutil.virtual_memory()
+    assert told["system/system_memory_usage_percentage"] == pytest.approx(100 * memory.used / memory.total, abs=5)
+    assert 0 <= told["system/cpu_utilization_percentage"] <= 100
+    monkeypatch.setitem(sys.modules, "psutil", None)
+    assert load.since_last() == {}
 
 
 def test_artifacts_come_back_byte_by_byte(store: Store, client: MlflowClient, tmp_path: Path):

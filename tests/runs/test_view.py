@@ -72,10 +72,30 @@ def test_the_page_opens_on_the_runs_with_their_scores_and_what_was_swept(port: i
     state = json.loads(tag["value"])
     assert (state["orderByKey"], state["orderByAsc"]) == ("metrics.`test_esr`", True)
     assert {"metrics.`test_esr`", "metrics.`test_predicted_mushra`"} <= set(state["selectedColumns"])
+    order = state["columnOrder"]
+    assert order[:4] == ["attributes.`Run Name`", "runDateAndNestInfo", "metrics.`test_esr`", "params.`model._target_`"]
+    assert set(order) == set(state["columnWidths"])
     assert [each for each in state["selectedColumns"] if "params" in each] == [
         "params.`model._target_`",
         "params.`model.layers`",
     ]
+
+
+def test_charts_stand_in_sections_that_there_are_and_no_two_are_one(port: int):
+    view.opened_at(port, "my amps")
+    state = json.loads(Server.told[-1]["value"])
+    charts, sections = state["compareRunCharts"], state["compareRunSections"]
+    assert {chart["metricSectionId"] for chart in charts} <= {section["uuid"] for section in sections}
+    assert len({chart["uuid"] for chart in charts}) == len(charts)
+    assert [chart["metricKey"] for chart in charts if chart["type"] == "LINE"] == ["validation_esr", "loss"]
+    (lines,) = [chart for chart in charts if chart["type"] == "PARALLEL"]
+    assert lines["selectedParams"] == ["model._target_", "model.layers"]
+
+
+def test_a_long_name_leaves_the_scores_their_room():
+    named = [{"tags": [{"key": "mlflow.runName", "value": name}]} for name in ("a", "x" * 120)]
+    widths = [view.view(runs)["columnWidths"]["attributes.`Run Name`"] for runs in (named[:1], named)]
+    assert widths == [67, view.WIDEST]
 
 
 def test_without_such_an_experiment_it_is_the_servers_own(port: int, monkeypatch: pytest.MonkeyPatch):
