@@ -1,6 +1,7 @@
 """What several test files share."""
 
 import contextlib
+import gc
 import os
 import random
 import signal
@@ -20,6 +21,12 @@ from ampsim.export import FORMATS
 from ampsim.metrics.scores import COMPUTES, SCORES
 
 REGISTRIES: tuple[dict[str, Any], ...] = (FORMATS, SCORES, COMPUTES)
+
+
+def pytest_collection_finish() -> None:
+    """What was imported is no garbage: a full collection, as Keras makes for each model that begins anew, leaves it out."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
