@@ -4,8 +4,10 @@ import contextlib
 import gc
 import os
 import random
+import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,23 @@ def pytest_collection_finish() -> None:
 def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or fills the cache of whoever runs it."""
     monkeypatch.setenv("AMPSIM_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture(autouse=True)
+def _tables_made_once(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store's database begins as a copy of one that MLflow made: its dozens of migrations run once a session."""
+    made = tmp_path_factory.getbasetemp() / "tables" / "mlflow.db"
+
+    def copied(path: Path) -> None:
+        if not path.exists():
+            made.parent.mkdir(exist_ok=True)
+            databases.make_database(made)
+            shutil.copyfile(made, path)
+
+    if tracking := sys.modules.get("ampsim.runs.tracking"):  # which imports MLflow, and most tests do not need it
+        from ampsim.runs import databases
+
+        monkeypatch.setattr(tracking, "make_database", copied)
 
 
 @pytest.fixture(autouse=True)
