@@ -3,30 +3,44 @@
 import contextlib
 import gc
 import os
+import pkgutil
 import random
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 # The workers share the cores: threads of OpenBLAS that wait for each other cost some tests six times their time.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+import coverage
 import numpy as np
 import pytest
 from synthetic import DELAY, RATE, amp, guitar, shifted, write_pcm
 
+import ampsim
 from ampsim.export import FORMATS
 from ampsim.metrics.scores import COMPUTES, SCORES
 
+TRACED: set[str] = set()  # tests of which one case has been traced
 REGISTRIES: tuple[dict[str, Any], ...] = (FORMATS, SCORES, COMPUTES)
+
+
+def function(item: pytest.Item) -> str:
+    """The name of a test without that of its case."""
+    return item.nodeid.partition("[")[0]
 
 
 def pytest_collection_finish() -> None:
     """What was imported is no garbage: a full collection, as Keras makes for each model that begins anew, leaves it out."""
+    if coverage.Coverage.current():  # or what a case that is not traced imports first would count as never reached
+        for module in pkgutil.walk_packages(ampsim.__path__, "ampsim."):
+            import_module(module.name)
     gc.collect()
     gc.freeze()
 
@@ -35,6 +49,23 @@ def pytest_collection_finish() -> None:
 def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or fills the cache of whoever runs it."""
     monkeypatch.setenv("AMPSIM_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture(autouse=True)
+def _one_case_traced(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Coverage is counted in one case of each parametrised test, so that what `make test` tells is a lower bound: the
+    others hardly reach another line, and tracing makes plain Python, other packages' too, take twice its time."""
+    name, trace, of_threads = function(request.node), sys.gettrace(), threading.gettrace()
+    if coverage.Coverage.current() is None or name not in TRACED:
+        TRACED.add(name)
+        yield
+        return
+    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)  # by which the processes that a test starts trace
+    sys.settrace(None)
+    threading.settrace(None)
+    yield
+    sys.settrace(trace)
+    threading.settrace(of_threads)
 
 
 @pytest.fixture(autouse=True)
