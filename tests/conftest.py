@@ -36,6 +36,18 @@ def function(item: pytest.Item) -> str:
     return item.nodeid.partition("[")[0]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--one-case", action="store_true", help="of each parametrised test one case, each time another")
+
+
+@pytest.hookimpl(trylast=True)  # once the order is drawn
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("one_case"):
+        kept = {function(item): item for item in reversed(items)}
+        config.hook.pytest_deselected(items=[item for item in items if kept[function(item)] is not item])
+        items[:] = [item for item in items if kept[function(item)] is item]
+
+
 def pytest_collection_finish() -> None:
     """What was imported is no garbage: a full collection, as Keras makes for each model that begins anew, leaves it out."""
     if coverage.Coverage.current():  # or what a case that is not traced imports first would count as never reached
