@@ -54,8 +54,8 @@ ui: install  ## MLflow's page of the runs, on 127.0.0.1
 test: lint  ## every test, the style and the types
 	$(BIN)/pytest -n 2 --cov --cov-report=term:skip-covered --cov-fail-under=90
 
-quick: install-dev  ## the tests that take a moment
-	$(BIN)/pytest -n 2 -m "not slow"
+quick: install-dev  ## the tests that take a moment, one case of each, every time another
+	$(BIN)/pytest -n 2 -m "not slow" --one-case
 
 smoke: install  ## install the lock on each Python from 3.10 to 3.13 and use it once; PYTHONS="3.12 3.13" for some
 	@$(UV) run --no-project --python $(BIN)/python tests/smoke.py $(PYTHONS)

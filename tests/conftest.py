@@ -1,31 +1,100 @@
 """What several test files share."""
 
 import contextlib
+import gc
 import os
+import pkgutil
 import random
+import shutil
 import signal
 import subprocess
+import sys
+import threading
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 # The workers share the cores: threads of OpenBLAS that wait for each other cost some tests six times their time.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+import coverage
 import numpy as np
 import pytest
 from synthetic import DELAY, RATE, amp, guitar, shifted, write_pcm
 
+import ampsim
 from ampsim.export import FORMATS
 from ampsim.metrics.scores import COMPUTES, SCORES
 
+TRACED: set[str] = set()  # tests of which one case has been traced
 REGISTRIES: tuple[dict[str, Any], ...] = (FORMATS, SCORES, COMPUTES)
+
+
+def function(item: pytest.Item) -> str:
+    """The name of a test without that of its case."""
+    return item.nodeid.partition("[")[0]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--one-case", action="store_true", help="of each parametrised test one case, each time another")
+
+
+@pytest.hookimpl(trylast=True)  # once the order is drawn
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("one_case"):
+        kept = {function(item): item for item in reversed(items)}
+        config.hook.pytest_deselected(items=[item for item in items if kept[function(item)] is not item])
+        items[:] = [item for item in items if kept[function(item)] is item]
+
+
+def pytest_collection_finish() -> None:
+    """What was imported is no garbage: a full collection, as Keras makes for each model that begins anew, leaves it out."""
+    if coverage.Coverage.current():  # or what a case that is not traced imports first would count as never reached
+        for module in pkgutil.walk_packages(ampsim.__path__, "ampsim."):
+            import_module(module.name)
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or fills the cache of whoever runs it."""
     monkeypatch.setenv("AMPSIM_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture(autouse=True)
+def _one_case_traced(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Coverage is counted in one case of each parametrised test, so that what `make test` tells is a lower bound: the
+    others hardly reach another line, and tracing makes plain Python, other packages' too, take twice its time."""
+    name, trace, of_threads = function(request.node), sys.gettrace(), threading.gettrace()
+    if coverage.Coverage.current() is None or name not in TRACED:
+        TRACED.add(name)
+        yield
+        return
+    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)  # by which the processes that a test starts trace
+    sys.settrace(None)
+    threading.settrace(None)
+    yield
+    sys.settrace(trace)
+    threading.settrace(of_threads)
+
+
+@pytest.fixture(autouse=True)
+def _tables_made_once(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store's database begins as a copy of one that MLflow made: its dozens of migrations run once a session."""
+    made = tmp_path_factory.getbasetemp() / "tables" / "mlflow.db"
+
+    def copied(path: Path) -> None:
+        if not path.exists():
+            made.parent.mkdir(exist_ok=True)
+            databases.make_database(made)
+            shutil.copyfile(made, path)
+
+    if tracking := sys.modules.get("ampsim.runs.tracking"):  # which imports MLflow, and most tests do not need it
+        from ampsim.runs import databases
+
+        monkeypatch.setattr(tracking, "make_database", copied)
 
 
 @pytest.fixture(autouse=True)

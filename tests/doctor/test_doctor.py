@@ -178,6 +178,7 @@ def test_a_fault_of_a_real_recording_is_found(real: AudioPair, name: str):
     assert_found(replace(real, input=real.input[part], target=real.target[part]), FAULTS[name])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1])
 def test_a_sound_virtual_recording_has_no_fault(seed: int, tmp_path: Path):
     direct, amp = virtual_amp.record(duration_s=20.0, seed=seed, cache=tmp_path)
@@ -226,6 +227,7 @@ def test_an_inverted_real_recording(real: AudioPair):
     assert sorted(polarity) == [0, 1]
 
 
+@pytest.mark.slow
 def test_a_gate_is_found_with_its_time(virtual: AudioPair):
     closed = gated(virtual.target, virtual.input, virtual.sample_rate, threshold_db=-40)
     (found,) = [each for each in faults(diagnosed(replace(virtual, target=closed)).findings) if each.topic == "gate"]

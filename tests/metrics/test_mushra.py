@@ -63,6 +63,7 @@ def test_a_rating_lies_between_0_and_100():
     assert np.isnan(rating(np.nan))
 
 
+@pytest.mark.slow
 def test_mel_bands_and_coefficients_are_librosas(played: np.ndarray):
     librosa = pytest.importorskip("librosa")
     np.testing.assert_allclose(mel_bands().T, librosa.filters.mel(sr=RATE, n_fft=2048), atol=1e-8)
@@ -71,6 +72,7 @@ def test_mel_bands_and_coefficients_are_librosas(played: np.ndarray):
         np.testing.assert_allclose(mfcc(samples.astype(np.float64)).T, expected, atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sample_rate", [RATE, 48000, 22050, 96000])
 def test_distances_are_librosas_at_any_rate(played: np.ndarray, sample_rate: int):
     pair = [soxr.resample(make(played), RATE, sample_rate) for make in (amplified, emulated)]
@@ -80,6 +82,7 @@ def test_distances_are_librosas_at_any_rate(played: np.ndarray, sample_rate: int
     assert found[:3] == pytest.approx(expected, rel=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gain", [1.0, 0.01, 0.001])
 @pytest.mark.parametrize("pause_s", [0.0, 1.234])
 def test_distances_are_librosas_behind_a_silent_start_and_for_quiet_signals(
@@ -93,6 +96,7 @@ def test_distances_are_librosas_behind_a_silent_start_and_for_quiet_signals(
     assert predicted_mushra([tuple(pair)], RATE).distances[: len(expected)] == pytest.approx(expected, rel=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("AMPSIM_DATA" not in os.environ, reason="AMPSIM_DATA names no folder with recordings")
 @pytest.mark.parametrize("name", ["ds1/test_input.wav ds1/test_target.wav", "marshall_2204/test.flac"])
 def test_distances_are_librosas_on_real_recordings(name: str):
