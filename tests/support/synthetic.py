@@ -96,13 +96,16 @@ def playing(kind: str, sample_rate: int, *, duration_s: float = 8.0, rest_s: flo
             random.uniform(0.1, 1),
         )
         time_s = np.arange(min(stop - start, round(1.5 * sample_rate))) / sample_rate
+        ringing = np.zeros(len(time_s))
         for interval in strings:
             hz = 440 * 2 ** ((root + interval - 69) / 12)
             for k in range(1, int(min(6000, 0.45 * sample_rate) / hz)):
-                phase = 2 * np.pi * hz * k * np.sqrt(1 + 1e-4 * k**2) * time_s + random.uniform(0, 6)
-                string = level * np.sin(phase) * np.exp(-(decay + 0.4 * k) * time_s) / k
-                played[start : start + len(time_s)] += string * np.clip(10 * (1.5 - time_s), 0, 1)
-        played[start : start + len(time_s)] += level * random.standard_normal(len(time_s)) * np.exp(-300 * time_s)
+                heard_s = time_s[: round(20 / (decay + 0.4 * k) * sample_rate)]  # until it has fallen by 174 dB
+                phase = 2 * np.pi * hz * k * np.sqrt(1 + 1e-4 * k**2) * heard_s + random.uniform(0, 6)
+                ringing[: len(heard_s)] += np.sin(phase) * np.exp(-(decay + 0.4 * k) * heard_s) / k
+        ringing *= np.clip(10 * (1.5 - time_s), 0, 1)
+        ringing += random.standard_normal(len(time_s)) * np.exp(-300 * time_s)
+        played[start : start + len(time_s)] += level * ringing
     played[stop - sample_rate // 50 : stop] *= np.linspace(1, 0, sample_rate // 50)  # a hand on the strings
     return (0.5 * played / np.abs(played).max()).astype(np.float32)
 
