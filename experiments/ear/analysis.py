@@ -127,7 +127,7 @@ def correlations(parts: list[np.ndarray]) -> np.ndarray:
 
 
 def figure(drawn: dict[str, dict[str, tuple[float, float]]], agreeing: dict, path: Path) -> None:
-    left, right = plt.subplots(1, 2, figsize=(11, 4.2), gridspec_kw={"width_ratios": [1, 1.1]})[1]
+    left, right = plt.subplots(1, 2, figsize=(11, 4.2, layout="constrained"), gridspec_kw={"width_ratios": [1, 1.1]})[1]
     losses = sorted(drawn["validation"], key=lambda loss: drawn["validation"][loss][0])
     for shift, (split, found) in zip((0.12, -0.12), drawn.items(), strict=True):
         means, halves = zip(*(found[loss] for loss in losses), strict=True)
@@ -143,7 +143,6 @@ def figure(drawn: dict[str, dict[str, tuple[float, float]]], agreeing: dict, pat
     right.axvline(0, color="grey", lw=1)
     right.set_yticks(range(len(pairs)), [f"{one} / {other}" for (one, other), _ in pairs], fontsize=6)
     right.set_xlabel("rank correlation over runs (95 %, recordings drawn)")
-    plt.tight_layout()
     plt.savefig(path, dpi=110)
 
 
