@@ -87,10 +87,7 @@ def export(
         refuse(model, each)
     planned = {each.name: path for each, path in zip(formats, destinations(formats, output, details.name), strict=True)}
     for each in formats:
-        if each.folder:
-            refuse_existing_folder(planned[each.name], overwrite=overwrite)
-        else:
-            refuse_existing(planned[each.name], overwrite=overwrite, inputs=inputs)
+        refuse_place(each, planned[each.name], overwrite=overwrite, inputs=inputs)
     folder = next(iter(planned.values())).parent
     made = not folder.exists()
     try:
@@ -110,6 +107,13 @@ def export(
     finally:
         if made and folder.exists() and not any(folder.iterdir()):
             folder.rmdir()
+
+
+def refuse_place(each: Format, path: Path, *, overwrite: bool, inputs: Sequence[str | Path]) -> None:
+    if each.folder:
+        refuse_existing_folder(path, overwrite=overwrite)
+    else:
+        refuse_existing(path, overwrite=overwrite, inputs=inputs)
 
 
 def written(
