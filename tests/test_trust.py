@@ -315,7 +315,7 @@ def test_silence_in_a_flac_is_no_lie(tmp_path: Path):
     assert len(audio.read(tmp_path / "silence.flac").samples) == 200_000
 
 
-@pytest.mark.parametrize("reader", [audio.read, read_capture, saved.read_yaml])
+@pytest.mark.parametrize("reader", [audio.read, read_capture, saved.read_config])
 def test_what_never_ends_is_not_read(tmp_path: Path, reader: Callable[[Path], object]):
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "link.wav").symlink_to("/dev/zero")

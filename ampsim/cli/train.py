@@ -227,6 +227,7 @@ def train_one(config: dict[str, Any], overrides: list[str]) -> None:
 def say_plugin(console: Any, model: Any, of: str) -> None:
     """Which file plugins play the net from, who reads it and what it costs there."""
     from ampsim import export
+    from ampsim.models.cost import told_speed
 
     found = export.for_plugins(model)
     if not found:
@@ -236,7 +237,7 @@ def say_plugin(console: Any, model: Any, of: str) -> None:
         console,
         f"in a plugin:    ampsim export run={of} format={found.name} output={'rig' if found.folder else 'exports'}",
     )
-    for note in (found.players(model), export.told_speed(found.speed(model))):
+    for note in (found.players(model), told_speed(found.speed(model))):
         if note:
             say(console, f"                {note}")
 

@@ -223,8 +223,8 @@ def memory(pair: AudioPair) -> tuple[list[Finding], dict[str, Array]]:
     floor = float(min(by_window.min(), by_future.min()))
     values = {"window": window, "future": future, "linear_floor_esr": floor}
     text = (
-        f"a filter alone reaches an ESR of {floor:.3f}, and needs {window:,} samples ({1000 * window / rate:.0f} ms) for it"
-        f"{f', {future} of them ahead' if future > 1 else ''}"
+        f"the best filter in the amp's place has an ESR of {floor:.3f}; for that it hears the last {1000 * window / rate:.0f} ms "
+        f"of the direct signal ({window:,} samples{f', {future} of them ahead' if future > 1 else ''})"
     )
     fix = (
         "a model should see at least that far (`ampsim train` tells how far each one sees); distortion, sag and a room may "

@@ -18,22 +18,12 @@ from ampsim.export.rig import Rig
 from ampsim.export.rtneural import RTNeural
 from ampsim.files import atomic, atomic_folder, expanded, refuse_existing, refuse_existing_folder
 from ampsim.models import AmpModel
+from ampsim.models.cost import told_speed
 from ampsim.models.forms import CannotHoldError
 from ampsim.recordings.levels import level
 from ampsim.recordings.probe import Excerpt, Probe, probe
 
-__all__ = [
-    "FORMATS",
-    "CannotHoldError",
-    "Details",
-    "Excerpt",
-    "Export",
-    "Format",
-    "Probe",
-    "Proof",
-    "export",
-    "formats_named",
-]
+__all__ = ["FORMATS", "CannotHoldError", "Details", "Export", "Format", "export", "formats_named"]
 
 # Where a player has to be found for a model, in this order.
 FOR_PLUGINS = ("rig", "nam", "aidax", "rtneural")
@@ -155,13 +145,6 @@ def written(
         f"{model.lookahead} samples ({1000 * model.lookahead / model.sample_rate:.1f} ms)" if model.lookahead else ""
     )
     return Export(each, path, proof, latency, each.players(model), each.speed(model), each.advice(model), heard)
-
-
-def told_speed(factor: float | None) -> str:
-    if factor is None:
-        return ""
-    about = f"{factor:.1f}" if factor < 3 else f"{factor:.0f}"
-    return f"it plays at about {about} times real time on one core (an estimate, from CPU times of NeuralAmpModelerCore 0.5.5)"
 
 
 def for_plugins(model: AmpModel) -> Format | None:

@@ -1,6 +1,6 @@
 """What every export format says of itself, and how one is proven."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +16,8 @@ from ampsim.signals.audio import Signal, peak, refuse_unsound
 
 LIMIT = 1e-5  # of full scale: float rounding stays below, any error in a layout is far above
 PROOF_S = 5.0  # of guitar
+LONGEST_STEM = 200  # bytes: file systems take 255 of a name, with its ending
+DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{port}{number}" for port in ("COM", "LPT") for number in range(1, 10))}
 
 Play = Callable[[Signal], Signal]
 
@@ -59,7 +61,7 @@ class Format:
     # How its players start: "as after silence", or from zero states.
     start: str
     from_zero_states = False
-    keeps_controls = False  # whether it holds an amp's controls; a format that does replaces `load_at`
+    keeps_controls = False  # whether it holds an amp's controls; its `load` then takes a setting
     prover: str  # the implementation that reads it back
 
     def check(self, model: AmpModel) -> None:
@@ -69,12 +71,11 @@ class Format:
         raise NotImplementedError
 
     def load(self, path: Path) -> Play:
-        """The file in an implementation that shares no code with `write`. Its output lags by the model's `lookahead`."""
-        raise NotImplementedError
+        """The file in an implementation that shares no code with `write`. Its output lags by the model's `lookahead`.
 
-    def load_at(self, path: Path, setting: Sequence[float]) -> Play:
-        """The same at a setting of its controls, one value a control."""
-        return self.load(path)
+        A format that keeps controls takes a setting too, one value a control; without one the file itself says where they stand.
+        """
+        raise NotImplementedError
 
     def annotate(self, path: Path, facts: dict[str, Any]) -> bool:
         """Add facts to the file's metadata, under `ampsim`; False where the format has no place for them."""
@@ -111,7 +112,8 @@ class Format:
             expected = played(model, guitar, self.first_state(model))
             refuse_unsound("the model", expected, sample_rate=model.sample_rate)
             silence = np.zeros(model.lookahead, np.float32)
-            found = self.load_at(path, setting)(np.concatenate([guitar, silence]))[model.lookahead :]
+            play = self.load(path, *([setting] if self.keeps_controls else []))
+            found = play(np.concatenate([guitar, silence]))[model.lookahead :]
             difference = np.abs(found.astype(np.float64) - expected)
             difference[~np.isfinite(difference)] = np.inf
             # A file starts as after silence at one setting; at any other it is settled first.
@@ -130,8 +132,10 @@ def settings_to_prove(model: AmpModel) -> list[list[float]]:
 
 
 def file_stem(name: str) -> str:
-    """A name as that of a file on every system."""
-    return "".join(letter if letter.isalnum() or letter in "-_.=, " else "_" for letter in name).strip(". ") or "model"
+    """A name as that of a file on every system: of letters that all take, short enough, and no device of Windows."""
+    plain = "".join(letter if letter.isalnum() or letter in "-_.=, " else "_" for letter in name)
+    stem = plain.encode(errors="ignore")[:LONGEST_STEM].decode(errors="ignore").strip(". ") or "model"
+    return f"_{stem}" if stem.partition(".")[0].rstrip().upper() in DEVICES else stem
 
 
 def played(model: AmpModel, signal: Signal, state: Any = None) -> Signal:

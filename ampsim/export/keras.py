@@ -23,10 +23,7 @@ class Keras(Format):
     def write(self, model: AmpModel, path: Path, details: Details) -> None:
         model.save(path)
 
-    def load(self, path: Path) -> Play:
-        return self.load_at(path, ())
-
-    def load_at(self, path: Path, setting: Sequence[float]) -> Play:
+    def load(self, path: Path, setting: Sequence[float] = ()) -> Play:
         model = load(path)
         model.turn(setting)
 

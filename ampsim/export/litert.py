@@ -42,10 +42,7 @@ class LiteRT(Format):
         function = tf.function(named).get_concrete_function(**specs)
         path.write_bytes(tf.lite.TFLiteConverter.from_concrete_functions([function], module).convert())
 
-    def load(self, path: Path) -> Play:
-        return self.load_at(path, ())
-
-    def load_at(self, path: Path, setting: Sequence[float]) -> Play:
+    def load(self, path: Path, setting: Sequence[float] = ()) -> Play:
         """The format has no place for the names and ranges of controls: without a setting they stand at 0."""
         from ai_edge_litert.interpreter import Interpreter
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ampsim.export.formats import Details, Format, Play, Proof
-from ampsim.models import AmpModel
+from ampsim.models import AmpModel, cost
 from ampsim.models.forms import CannotHoldError, NamNet
 from ampsim.models.rendering import Renderer
 from ampsim.players import nam
@@ -35,19 +35,11 @@ LINEAR_READERS = (
     "the .nam file is a filter: Neural Amp Modeler from 0.7.14 and others with NeuralAmpModelerCore 0.5 read it; its versions "
     "0.3 and 0.4, and players with NeuralAudio, refuse it"
 )
-# Nanoseconds of CPU time in NeuralAmpModelerCore 0.5.5 (64-sample blocks, fast tanh, -O3 -ffast-math) on one core of an AMD
-# EPYC: for each weight and each layer of a net, for each tap of a head and of an impulse response, and for a filter by FFT.
-# Nets of `model=wavenet_*`, `wavenet_cab` with filters of up to 4,096 taps and LSTMs of 8 to 64 units are within 20 % of them.
-WEIGHT_NS, LAYER_NS = {"WaveNet": 0.075, "LSTM": 0.055}, {"WaveNet": 14.0, "LSTM": 50.0}
-HEAD_TAP_NS, SLOT_TAP_NS, LINEAR_NS = 2.36, 0.071, 49.0
-A2_NS = {8: 2450.0, 3: 405.0}  # by channels: players have code for these two nets
 CONTAINER = nam.CONTAINER
 MEMBERS_OWN = ("date", "loudness", "gain")  # of the metadata: what a net in a container states beside the container
 GEAR_TYPES = ("amp", "pedal", "pedal_amp", "amp_cab", "amp_pedal_cab", "preamp", "studio")
 TONE_TYPES = ("clean", "overdrive", "crunch", "hi_gain", "fuzz")
 NAMES = {keras_name: name for name, keras_name in nam.NAMES.items()} | {"leaky_relu": "LeakyReLU"}
-A2_DILATIONS = [1, 3, 7, 17, 41, 101, 239, 1, 3, 7, 17, 41, 101, 239, 1, 13, 1, 3, 7, 17, 41, 101, 239]
-A2_KERNEL_SIZES = [6] * 14 + [15, 15] + [6] * 7
 
 
 class Nam(Format):
@@ -89,7 +81,7 @@ class Nam(Format):
 
     def speed(self, model: AmpModel) -> float | None:
         assert model.sample_rate
-        return speed(model.as_nam(), model.sample_rate)
+        return cost.speed(model.as_nam(), model.sample_rate)
 
     def advice(self, model: AmpModel) -> str:
         net = model.as_nam()
@@ -156,40 +148,6 @@ def version(net: NamNet) -> str:
 def readers(net: NamNet) -> str:
     """Which players read the file, as a sentence."""
     return LINEAR_READERS if net.architecture == "Linear" else READERS[version(net)]
-
-
-def speed(net: NamNet, sample_rate: int, *, slot_taps: int = 0) -> float:
-    """Times faster than real time that one core plays a net, and an impulse response behind it: an estimate.
-
-    Each weight is multiplied once a sample; a layer costs something beside that, as for its activations.
-    """
-    if net.architecture == "Linear":
-        return 1e9 / (sample_rate * LINEAR_NS)
-    if net.architecture == CONTAINER:  # whose largest net costs most
-        return speed(net.config["submodels"][-1]["model"], sample_rate)
-    entries = net.config.get("layers", [])
-    if is_a2(net):
-        return 1e9 / (sample_rate * A2_NS[entries[0]["channels"]])
-    num_layers = sum(len(entry["dilations"]) for entry in entries) or net.config["num_layers"]
-    head_taps = sum(entry["channels"] * entry["head"]["kernel_size"] for entry in entries if "head" in entry)
-    num_weights = sum(np.size(part) for part in net.weights) - head_taps
-    nanoseconds = WEIGHT_NS[net.architecture] * num_weights + LAYER_NS[net.architecture] * num_layers
-    nanoseconds += HEAD_TAP_NS * head_taps + SLOT_TAP_NS * slot_taps
-    return float(1e9 / (sample_rate * nanoseconds))
-
-
-def is_a2(net: NamNet) -> bool:
-    """Whether players have code for exactly this net."""
-    entry = (net.config.get("layers") or [{}])[0]
-    leaky = {"type": "leaky_relu", "negative_slope": 0.01}
-    return (
-        entry.get("channels") in A2_NS
-        and (entry.get("kernel_sizes"), entry["dilations"]) == (A2_KERNEL_SIZES, A2_DILATIONS)
-        and entry["activation"] == [leaky] * len(A2_DILATIONS)
-        and entry["gating_mode"] == ["none"] * len(A2_DILATIONS)
-        and entry["head"] == {"out_channels": 1, "kernel_size": 16, "bias": True}
-        and len(net.config["layers"]) == 1
-    )
 
 
 def named(net: NamNet) -> dict[str, Any]:

@@ -52,10 +52,7 @@ class Onnx(Format):
         onnx.save(proto, path)
         return True
 
-    def load(self, path: Path) -> Play:
-        return self.load_at(path, ())
-
-    def load_at(self, path: Path, setting: Sequence[float]) -> Play:
+    def load(self, path: Path, setting: Sequence[float] = ()) -> Play:
         session = one_thread(path)
         inputs, outputs = session.get_inputs(), [each.name for each in session.get_outputs()]
 

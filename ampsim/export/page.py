@@ -18,7 +18,7 @@ from ampsim.models import AmpModel
 from ampsim.models.forms import CannotHoldError, ChainLayer, NamNet
 from ampsim.models.packing import floats, packed, playable, text
 from ampsim.players import nam, rtneural
-from ampsim.players.player import Array
+from ampsim.players.player import Array, Chain
 from ampsim.signals.audio import Signal
 
 HELD = re.compile(r'<script type="application/json" id="amps">(.*?)</script>')
@@ -51,10 +51,7 @@ class Page(Format):
     def advice(self, model: AmpModel) -> str:
         return "open the page in a browser: it plays files and live input, and needs no network connection"
 
-    def load(self, path: Path) -> Play:
-        return self.load_at(path, ())
-
-    def load_at(self, path: Path, setting: Sequence[float]) -> Play:
+    def load(self, path: Path, setting: Sequence[float] = ()) -> Play:
         found = HELD.search(path.read_text(encoding="utf-8"))
         assert found
         held = json.loads(found[1])["models"][0]
@@ -116,7 +113,7 @@ def reader(net: dict[str, Any]) -> Play:
         *parts, weights = np.split(weights, np.cumsum([math.prod(shape) for shape in each["shapes"]]))
         shaped = [part.reshape(shape) for part, shape in zip(parts, each["shapes"], strict=True)]
         layers.append(ChainLayer(each["kind"], each["outputs"], each["activation"], shaped))
-    chain = rtneural.Chain(rtneural.chain({"in_shape": [1], "layers": chain_format.entries(layers)}))
+    chain = Chain(rtneural.chain({"in_shape": [1], "layers": chain_format.entries(layers)}))
 
     def play(heard: Signal) -> Signal:
         levelled = config["before"] * heard

@@ -5,7 +5,6 @@ times what the net costs, since they compute it tap by tap where the slot has a 
 """
 
 import json
-from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,8 @@ from ampsim import __version__
 from ampsim.export import formats
 from ampsim.export import nam as nam_format
 from ampsim.export.formats import Details, Format, Play, file_stem
-from ampsim.models import AmpModel
-from ampsim.models.forms import CannotHoldError, NamNet
+from ampsim.models import AmpModel, cost
+from ampsim.models.forms import CannotHoldError
 from ampsim.models.rendering import Renderer
 from ampsim.players import impulse_response, nam
 from ampsim.players.impulse_response import LONGEST, RATES, slot_gain
@@ -66,7 +65,7 @@ class Rig(Format):
         facts = {"sample_rate": rate, "metadata": metadata}
         net.write_text(json.dumps(nam_format.document(rig.net) | facts), encoding="utf-8")
         level = ratio(metadata["loudness"], net)
-        net.write_text(json.dumps(nam_format.document(louder(rig.net, level)) | facts), encoding="utf-8")
+        net.write_text(json.dumps(nam_format.document(rig.net.louder(level)) | facts), encoding="utf-8")
         for each, response in responses.items():
             audio.write(path / f"{stem} IR {each / 1000:g} kHz.wav", (response / level).astype(np.float32), each)
         errors = deviations(path)
@@ -96,7 +95,7 @@ class Rig(Format):
     def speed(self, model: AmpModel) -> float | None:
         assert model.sample_rate
         rig = model.as_rig()
-        return nam_format.speed(rig.net, model.sample_rate, slot_taps=len(rig.response))
+        return cost.speed(rig.net, model.sample_rate, slot_taps=len(rig.response))
 
     def advice(self, model: AmpModel) -> str:
         return (
@@ -113,13 +112,6 @@ def ratio(pair_db: float, net: Path) -> float:
     alone = float(np.std(nam.read(net).player(reference_input()).astype(np.float64)))
     pair = 10 ** (pair_db / 20)
     return pair / alone if min(alone, pair) > SILENT else 1.0
-
-
-def louder(net: NamNet, factor: float) -> NamNet:
-    """A WaveNet whose output is multiplied: its scale is in the config and, once more, the last weight."""
-    *weights, scale = net.weights
-    config = net.config | {"head_scale": factor * net.config["head_scale"]}
-    return replace(net, config=config, weights=[*weights, factor * scale])
 
 
 def net_file(folder: Path) -> Path:

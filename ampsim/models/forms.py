@@ -1,6 +1,6 @@
 """What a model says of itself to those who write it in other people's formats."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -33,6 +33,12 @@ class NamNet:
     architecture: str
     config: dict[str, Any]
     weights: list[Array]  # in the order of the file
+
+    def louder(self, factor: float) -> "NamNet":
+        """A WaveNet whose output is multiplied: its scale is in the config and, once more, the last weight."""
+        *weights, scale = self.weights
+        config = self.config | {"head_scale": factor * self.config["head_scale"]}
+        return replace(self, config=config, weights=[*weights, factor * scale])
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import tensorflow as tf
 from ampsim.models.base import AmpModel, PlainStream
 from ampsim.models.forms import NamNet
 from ampsim.models.wavenet import DILATIONS, WaveNet
+from ampsim.players.nam import CONTAINER
 
 
 class Slimmable(AmpModel):
@@ -96,7 +97,7 @@ class Slimmable(AmpModel):
         entries = [
             {"max_value": value, "model": net.as_nam()} for value, net in zip(self.max_values, self.nets, strict=True)
         ]
-        return NamNet("SlimmableContainer", {"submodels": entries}, [])
+        return NamNet(CONTAINER, {"submodels": entries}, [])
 
 
 def check_sizes_of(names: Sequence[str], channels: Sequence[int], max_values: Sequence[float]) -> None:

@@ -86,46 +86,23 @@ def louder_to(each: Loudness, level_db: float) -> dict[str, Any]:
     if "architecture" not in document:
         raise AmpsimError(f"{each.path} is no .nam file: only these state a loudness, by which players level them")
     if not each.parts_db:
-        return louder(document, level_db - each.measured_db, level_db)
+        return louder(each.path, document, level_db - each.measured_db, level_db)
     found = restated(document, level_db - each.measured_db, level_db)
     entries = [
-        entry | {"model": louder(entry["model"], level_db - part, level_db)}
+        entry | {"model": louder(each.path, entry["model"], level_db - part, level_db)}
         for entry, part in zip(document["config"]["submodels"], each.parts_db, strict=True)
     ]
     return found | {"config": document["config"] | {"submodels": entries}}
 
 
-def louder(document: dict[str, Any], gain_db: float, level_db: float) -> dict[str, Any]:
+def louder(path: Path, document: dict[str, Any], gain_db: float, level_db: float) -> dict[str, Any]:
     """A net whose output is multiplied, in the numbers of its last layer."""
-    found = restated(document, gain_db, level_db)
-    factor, config = 10 ** (gain_db / 20), document["config"]
-    weights, count = np.array(document["weights"], np.float32), num_last(document)
+    found, factor, config = restated(document, gain_db, level_db), 10 ** (gain_db / 20), document["config"]
     if document["architecture"] == "WaveNet" and not config.get("head"):
         found["config"] = config | {"head_scale": factor * float(config["head_scale"])}
-    stop = len(weights) - (1 if document["architecture"] == "WaveNet" and config.get("head") else 0)
-    weights[stop - count : stop] *= np.float32(factor)
+    weights = np.array(document["weights"], np.float32)
+    weights[nam.parsed(path, document, np.float32)[0].last] *= np.float32(factor)
     return found | {"weights": weights.tolist()}
-
-
-def num_last(document: dict[str, Any]) -> int:
-    """How many of the last numbers of a net its output is proportional to."""
-    config, architecture = document["config"], document["architecture"]
-    if architecture == "Linear":
-        return len(document["weights"])
-    if architecture == "LSTM":
-        return int(config["hidden_size"]) + 1
-    if architecture == "ConvNet":
-        return int(config["channels"]) + 1
-    if not config.get("head"):
-        return 1  # the scale
-    sizes, head = config["head"]["kernel_sizes"], config["head"]
-    last = config["layers"][-1]
-    inputs = (
-        head["channels"]
-        if len(sizes) > 1
-        else (last.get("head") or {"out_channels": last.get("head_size")})["out_channels"]
-    )
-    return int(inputs) * int(sizes[-1]) + 1
 
 
 def restated(document: dict[str, Any], gain_db: float, level_db: float) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from ampsim import AmpsimError, files
 from ampsim.files import expanded
 from ampsim.players import rtneural
 from ampsim.players.documents import Weights, read_json, understood, whole
-from ampsim.players.player import Array, Player, Recurrent
+from ampsim.players.player import ACTIVATIONS, Chain, Dense, Layer, Player, Recurrent
 from ampsim.players.wavenet import LONGEST_MEMORY, NAMES, ConvNet, Net, WaveNet
 from ampsim.signals import audio
 from ampsim.signals.audio import Signal
@@ -203,30 +203,24 @@ class Linear(Player):
         return output.astype(np.float32), segment[len(block) :]
 
 
-class Lstm(Player):
+class Lstm(Chain):
     """LSTM layers of one size, then one output; cold states count for nothing after half a second of zeros."""
 
     def __init__(self, config: dict[str, Any], weights: Weights) -> None:
         inputs, units = whole(config["input_size"], "input_size", most=1), whole(config["hidden_size"], "hidden_size")
-        self.layers: list[Recurrent] = []
-        self.first_state: list[list[Array]] = []
+        layers: list[Layer] = []
+        self.first_state: list[Any] = []
         for _ in range(whole(config["num_layers"], "num_layers", most=64)):
             matrix, bias = weights.take(4 * units, inputs + units), weights.take(4 * units)
-            self.layers.append(Recurrent("lstm", matrix[:, :inputs].T, matrix[:, inputs:].T, bias))
+            layers.append(Recurrent("lstm", matrix[:, :inputs].T, matrix[:, inputs:].T, bias))
             self.first_state.append([weights.take(units), weights.take(units)])
             inputs = units
-        self.head, self.bias = weights.take(units), weights.take(1)[0]
+        head = Dense(weights.take(units, 1), weights.take(1), ACTIVATIONS["linear"])
+        super().__init__([*layers, head])
+        self.last = slice(-units - 1, None)
 
-    def reset_state(self) -> list[list[Array]]:
-        return self.first_state
-
-    def stream(self, block: Signal, state: list[list[Array]]) -> tuple[Signal, list[list[Array]]]:
-        features: Array = block[:, None].astype(np.float64)
-        after = []
-        for layer, before in zip(self.layers, state, strict=True):
-            features, ended = layer.stream(features, before)
-            after.append(ended)
-        return (features @ self.head + self.bias).astype(np.float32), after
+    def reset_state(self) -> list[Any]:
+        return [*self.first_state, None]
 
 
 def conditioned(config: dict[str, Any], weights: Weights, precision: Any, depth: int = 0) -> WaveNet:

@@ -24,6 +24,7 @@ class Player:
     name = "the net"  # in errors; a reader puts the file's path here
     sample_rate: int | None = None
     state_bytes = 0  # what its past takes, where a file can make that large
+    last = slice(None)  # of the numbers in its file, those that its output is proportional to
     warm_up = 0
 
     def reset_state(self) -> Any:
@@ -62,7 +63,46 @@ class Player:
         return np.concatenate([np.empty(0, np.float32), *self.blocks([signal])])
 
 
-class Recurrent:
+class Layer:
+    """A map of (n, inputs) to (n, outputs) with whatever state it keeps."""
+
+    state_bytes = 0
+
+    def reset_state(self) -> Any:
+        return None
+
+    def stream(self, features: Array, state: Any) -> tuple[Array, Any]:
+        raise NotImplementedError
+
+
+class Chain(Player):
+    """Layers one after another, each from zero states."""
+
+    def __init__(self, layers: list[Layer]) -> None:
+        self.layers = layers
+        self.state_bytes = sum(layer.state_bytes for layer in layers)
+
+    def reset_state(self) -> list[Any]:
+        return [layer.reset_state() for layer in self.layers]
+
+    def stream(self, block: Signal, state: list[Any]) -> tuple[Signal, list[Any]]:
+        features: Array = block[:, None].astype(np.float64)
+        after = []
+        for layer, before in zip(self.layers, state, strict=True):
+            features, ended = layer.stream(features, before)
+            after.append(ended)
+        return features[:, 0].astype(np.float32), after
+
+
+class Dense(Layer):
+    def __init__(self, kernel: Array, bias: Array, activation: Callable[[Array], Array]) -> None:
+        self.kernel, self.bias, self.activation = kernel, bias, activation
+
+    def stream(self, features: Array, state: Any) -> tuple[Array, Any]:
+        return self.activation((features @ self.kernel + self.bias).T).T, None
+
+
+class Recurrent(Layer):
     """One LSTM or GRU layer, in Keras' layout of weights.
 
     Args:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ampsim.players.documents import MOST_LAYERS, numbers, read_json, understood, whole
-from ampsim.players.player import ACTIVATIONS, Array, Player, Recurrent
+from ampsim.players.player import ACTIVATIONS, Array, Chain, Dense, Layer, Recurrent
 from ampsim.signals import audio
 from ampsim.signals.audio import Signal
 
@@ -15,46 +15,6 @@ DENSE_NAMES = ("dense", "time-distributed-dense")
 ACTIVATION_NAMES = ("tanh", "relu", "sigmoid", "softmax", "elu", "")  # any other name makes RTNeural crash
 LARGEST_GAIN_DB = 200.0  # which leaves room for any that is meant
 AIDAX_UNITS = (8, 12, 16, 20, 24, 32, 40, 64, 80)
-State = list[Any]
-
-
-class Chain(Player):
-    """Layers one after another, each from zero states: RTNeural's `reset`."""
-
-    def __init__(self, layers: list["Layer"]) -> None:
-        self.layers = layers
-        self.state_bytes = sum(layer.state_bytes for layer in layers)
-
-    def reset_state(self) -> State:
-        return [layer.reset_state() for layer in self.layers]
-
-    def stream(self, block: Signal, state: State) -> tuple[Signal, State]:
-        features: Array = block[:, None].astype(np.float64)
-        after = []
-        for layer, before in zip(self.layers, state, strict=True):
-            features, ended = layer.stream(features, before)
-            after.append(ended)
-        return features[:, 0].astype(np.float32), after
-
-
-class Layer:
-    """A map of (n, inputs) to (n, outputs) with whatever state it keeps."""
-
-    state_bytes = 0
-
-    def reset_state(self) -> Any:
-        return None
-
-    def stream(self, features: Array, state: Any) -> tuple[Array, Any]:
-        raise NotImplementedError
-
-
-class Dense(Layer):
-    def __init__(self, kernel: Array, bias: Array, activation: Callable[[Array], Array]) -> None:
-        self.kernel, self.bias, self.activation = kernel, bias, activation
-
-    def stream(self, features: Array, state: Any) -> tuple[Array, Any]:
-        return self.activation((features @ self.kernel + self.bias).T).T, None
 
 
 class Convolution(Layer):
@@ -77,17 +37,6 @@ class Convolution(Layer):
         return self.activation(total.T).T, heard[n:]
 
 
-class Cells(Layer):
-    def __init__(self, layer: Recurrent) -> None:
-        self.layer = layer
-
-    def reset_state(self) -> list[Array]:
-        return self.layer.reset_state()
-
-    def stream(self, features: Array, state: list[Array]) -> tuple[Array, list[Array]]:
-        return self.layer.stream(features, state)
-
-
 class Skip(Chain):
     """AIDA-X: gains at both ends, and the input added to the output where `in_skip` is 1."""
 
@@ -97,7 +46,7 @@ class Skip(Chain):
         super().__init__(layers)
         self.skip, self.gains = skip, (10 ** (in_gain_db / 20), 10 ** (out_gain_db / 20))
 
-    def stream(self, block: Signal, state: State) -> tuple[Signal, State]:
+    def stream(self, block: Signal, state: list[Any]) -> tuple[Signal, list[Any]]:
         heard = self.gains[0] * block
         played, after = super().stream(heard, state)
         return (self.gains[1] * (played + heard if self.skip else played)).astype(np.float32), after
@@ -184,7 +133,7 @@ def layer(entry: dict[str, Any], inputs: int, outputs: int, number: int) -> Laye
         gates = 4 if kind == "lstm" else 3
         bias = (gates * outputs,) if kind == "lstm" else (2, gates * outputs)
         check(weights, where, (inputs, gates * outputs), (outputs, gates * outputs), bias)
-        return Cells(Recurrent(kind, *weights))
+        return Recurrent(kind, *weights)
     name = entry.get("activation", "")
     if name not in ACTIVATION_NAMES:
         raise ValueError(f"the activation of {where} is {name!r:.40}, which RTNeural does not know")

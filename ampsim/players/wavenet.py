@@ -39,6 +39,7 @@ class Net(Player):
     """Convolutions of any kind: a subclass lists those with a memory, and says in `play` what it makes of a block."""
 
     outputs = 1
+    convolutions: "list[Convolution]"
     remarks: tuple[str, ...] = ()  # what players do with it that its maker may not have meant
 
     def remember(self, convolutions: "list[Convolution]") -> None:
@@ -86,14 +87,8 @@ class WaveNet(Net):
         self.outputs = self.behind.convolutions[-1].outputs if self.behind else head_size
         float(config["head_scale"])
         self.scale = weights.take(1)[0]  # players use this last weight, and not the one in the config
-        within = [convolution for array in self.arrays for convolution in array.convolutions()]
-        self.remember(
-            [
-                *(condition.convolutions if condition else []),
-                *within,
-                *(self.behind.convolutions if self.behind else []),
-            ]
-        )
+        self.last = slice(-1 - self.behind.convolutions[-1].size, -1) if self.behind else slice(-1, None)
+        self.remember([each for part in (condition, *self.arrays, self.behind) if part for each in part.convolutions])
         self.remarks = tuple(dict.fromkeys(text for array in self.arrays for text in array.remarks))
 
     def play(self, block: Array, past: Past, after: list[Array]) -> Array:
@@ -155,11 +150,9 @@ class LayerArray:
         self.head: Convolution = Convolution(
             weights, self.layers[0].heads, outputs, size, dilation, bias=bool(head["bias"])
         )
+        # Those with a memory, in the order in which they are played.
+        self.convolutions: list[Convolution] = [*(layer.convolution for layer in self.layers), self.head]
         self.remarks: list[str] = [text for layer in self.layers for text in layer.remarks]
-
-    def convolutions(self) -> "list[Convolution]":
-        """Those with a memory, in the order in which they are played."""
-        return [*(layer.convolution for layer in self.layers), self.head]
 
     def __call__(
         self, features: Array, condition: Array, head: Array | None, past: Past, after: list[Array]
@@ -289,6 +282,7 @@ class ConvNet(Net):
                 block.normalise(weights.take(4, channels, 1), weights.take(1)[0])
             self.stack.append(block)
         self.head = Convolution(weights, channels, 1)
+        self.last = slice(-self.head.size, None)
         self.remember(self.stack)
 
     def play(self, block: Array, past: Past, after: list[Array]) -> Array:
@@ -318,6 +312,7 @@ class Convolution:
         if inputs % groups or outputs % groups:
             raise ValueError(f"{groups} groups do not share {inputs} channels and {outputs} outputs evenly")
         kernel = weights.take(outputs, inputs // groups, size)
+        self.size = kernel.size + (outputs if bias else 0)  # numbers in the file
         if groups > 1:
             kernel = apart(kernel, groups)
         self.taps = np.ascontiguousarray(kernel.transpose(2, 0, 1))

@@ -88,6 +88,7 @@ def placed(pair: AudioPair, timing: Timing) -> Iterator[Finding]:
         "samples": timing.samples,
         "onset": timing.onset,
         "peak": timing.delay,
+        "within": timing.within,
         "confidence": timing.confidence,
         "apart": timing.apart,
     }
@@ -99,9 +100,9 @@ def placed(pair: AudioPair, timing: Timing) -> Iterator[Finding]:
         return
     lead = "leads" if round(timing.delay, 2) < 0 else "lags"
     text = (
-        f"the amp {lead} the direct signal by {abs(timing.delay):.2f} samples ({1000 * timing.delay / rate:+.2f} ms), and "
-        f"its response begins at {timing.samples} samples (two halves of the take differ by {timing.apart:.2f} samples; "
-        f"confidence {timing.confidence:.0f}, chance reaches 5)"
+        f"the amp {lead} the direct signal by {abs(timing.delay):.2f} samples ({1000 * timing.delay / rate:+.2f} ms), give or "
+        f"take {timing.within:.1f}, and its response begins at {timing.samples} samples (two halves of the take differ by "
+        f"{timing.apart:.2f} samples; confidence {timing.confidence:.0f}, chance reaches 5)"
     )
     fix = f"data.delay=auto removes {timing.samples}, and so does data.delay={timing.samples}"
     yield Finding("ok", "delay", text, fix, values=values)

@@ -9,11 +9,12 @@ from typing import Any
 from ampsim import AmpsimError
 from ampsim.config import plugins
 from ampsim.config.run_config import RunConfig
-from ampsim.export import Details, Excerpt, Export, export, for_plugins, formats_named
+from ampsim.export import Details, Export, export, for_plugins, formats_named
 from ampsim.export import keras as served
 from ampsim.export.formats import file_stem
 from ampsim.metrics.scores import renamed
 from ampsim.recordings import virtual_amp
+from ampsim.recordings.probe import Excerpt
 from ampsim.recordings.sources import DEFAULT_RATE
 from ampsim.runs.finished import load_model, refuse_unset
 from ampsim.runs.provenance import installed

@@ -49,6 +49,11 @@ CLEAR = 13.0  # confidence from which a delay is taken; recordings of real amps 
 MORE = 1.2  # times the power that the input explains, where the rectified input is believed
 RIVAL = 0.85  # of the response's peak another one reaches where it is open which of them is the delay
 APART_S = 0.00004  # that two halves of the takes may differ by; recordings of real amps reach 0.000016 in 10 s
+ONE_STAGE = 0.97  # of the target's power: what one gain stage explains where the amp is no more than that
+STAGES_S = 0.00005  # by which the delay of several may be late: see `Timing`
+TWICE, BLUNT = 3.0, 0.25  # of what two halves differ by, and of what a rise exceeds SHARP by, that a delay may be off
+LEAST = 0.2  # samples that any may be off by
+SHARP = 0.6  # samples from half height to the peak of a response that holds all frequencies
 FOOT = 3.0  # rises, from half height to peak, that lie between the first of a response and its peak
 SEARCH_S = 5.0  # the longest delay that is found in a long take; in a short one it is half of the take
 PIECE_S, NUM_PIECES = 15.0, 3  # in which it is sought
@@ -87,7 +92,7 @@ class Timing:
     where the amp's response to an impulse departs from zero, as wide as the frequencies that come through allow. `delay`
     is its peak, `onset` its rising edge at half height; negative where the target leads. What an amp takes off the treble
     between two stages that clip, above what a guitar plays, leaves no trace and counts as delay: 0.04 ms, or 1.8 samples
-    at 44.1 kHz, for three valves and a power stage.
+    at 44.1 kHz, for three valves and a power stage. `within` allows for that where the amp is more than one stage.
     """
 
     delay: float
@@ -106,6 +111,18 @@ class Timing:
     def clear(self) -> bool:
         """Whether this is a measurement; if not, it is a guess that nothing should be based on."""
         return self.confidence >= CLEAR and self.rival <= RIVAL and self.apart <= APART_S * self.sample_rate
+
+    @property
+    def within(self) -> float:
+        """Samples that the delay may be off by; what the bound holds for is measured in experiments/alignment.
+
+        It grows with what two halves of the takes differ by, with the width of a response whose treble is missing or lost
+        in noise, and where one gain stage does not explain the target.
+        """
+        if not math.isfinite(self.apart):
+            return math.inf
+        stages = STAGES_S * self.sample_rate if self.explained < ONE_STAGE else 0.0
+        return TWICE * self.apart + BLUNT * max(self.delay - self.onset - SHARP, 0.0) + LEAST + stages
 
     @property
     def samples(self) -> int:
@@ -183,13 +200,8 @@ def near(takes: Sequence[Take], sample_rate: int, lag: int, *, steady: bool, qui
     if not steady and len(phases) > 2:
         line, lags, time_s, together = moving(time_s, phases, scale)
     coarse = round(scale * peak(np.abs(fft.irfft(together)))[0])
-    feigned = bool(line.slope and not line.steps and abs(line.slope) * float(np.ptp(time_s)) < 2 * FEIGNED)
-    tried = [
-        arrivals(takes, sample_rate, coarse, each, quick=quick)
-        for each in (line, replace(line, slope=0.0))[: 1 + feigned]
-    ]
-    found, apart = max(tried, key=lambda each: each[0].explained)
-    line = replace(line, slope=line.slope * (found is tried[0][0]))
+    tried = [(each, *arrivals(takes, sample_rate, coarse, each, quick=quick)) for each in simpler(line, time_s, lags)]
+    line, found, apart = max(tried, key=lambda each: each[1].explained)
     early_s = max(-lag, 0) / sample_rate  # the input that has no target yet
     steps = [replace(step, at_s=located(takes[0], sample_rate, line, step, coarse) + early_s) for step in line.steps]
     start = lag + coarse - line.slope * early_s
@@ -197,6 +209,32 @@ def near(takes: Sequence[Take], sample_rate: int, lag: int, *, steady: bool, qui
     told = (found.inverted, found.confidence, found.rival, found.explained, apart)
     line = replace(line, steps=tuple(steps))
     return Timing(start + found.delay, start + found.onset, *told, line, time_s + early_s, lags, sample_rate)
+
+
+def simpler(line: Line, time_s: Array, lags: Array) -> list[Line]:
+    """A line and what may be the truth in its place: what is played moves the lag of an amp by some samples, for seconds."""
+    lines = [line]
+    if line.steps:
+        lasting = replace(line, steps=without_excursions(line.steps))
+        lines += [lasting] if 0 < len(lasting.steps) < len(line.steps) else []
+        lines.append(fitted(time_s, lags, most_steps=0))
+    still = [
+        replace(each, slope=0.0)
+        for each in lines
+        if each.slope and not each.steps and abs(each.slope) * float(np.ptp(time_s)) < 2 * FEIGNED
+    ]
+    return lines + still
+
+
+def without_excursions(steps: tuple[Step, ...]) -> tuple[Step, ...]:
+    """Steps less those that the next one takes back."""
+    kept: list[Step] = []
+    for step in steps:
+        if kept and abs(kept[-1].samples + step.samples) < STEP:
+            kept.pop()
+        else:
+            kept.append(step)
+    return tuple(kept)
 
 
 def arrivals(takes: Sequence[Take], sample_rate: int, coarse: int, line: Line, *, quick: bool) -> tuple[Arrival, float]:

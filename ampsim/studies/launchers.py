@@ -13,8 +13,9 @@ from hydra.types import HydraContext, RunMode
 
 from ampsim import AmpsimError
 from ampsim.config.settings import conf, told
+from ampsim.runs.isolated import Outcome
 from ampsim.runs.machine import usable_cores
-from ampsim.studies.jobs import Outcome, Report, Task
+from ampsim.studies.jobs import Report, Task
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,9 @@ from ampsim.config.schema import Sweep, checked
 from ampsim.config.settings import conf, groups, plain, refuse_unreadable, told, with_one_budget
 from ampsim.config.targets import build, nearest
 from ampsim.files import expanded
+from ampsim.runs.isolated import start_warm
 from ampsim.runs.machine import usable_cores
 from ampsim.studies import launchers
-from ampsim.studies.jobs import start_warm
 from ampsim.studies.search import SAMPLERS, Axis, SearchOptions, objectives
 
 FOLDERS = ("ampsim.recordings.Folder", "ampsim.recordings.folder.Folder")

@@ -11,7 +11,8 @@ from typing import Any
 
 from ampsim import AmpsimError, PrunedError
 from ampsim.report.pareto import front
-from ampsim.studies.jobs import Job, Outcome
+from ampsim.runs.isolated import Outcome
+from ampsim.studies.jobs import Job
 
 SAMPLERS = ("tpe", "random")
 STARTUP_TRIALS = 5  # that nothing is pruned before, so that there is a median to be worse than

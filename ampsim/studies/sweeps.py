@@ -19,9 +19,10 @@ from ampsim import AmpsimError, DivergedError
 from ampsim.comparing import comparison, outcomes
 from ampsim.comparing.outcomes import Row
 from ampsim.config.run_config import RunConfig
+from ampsim.runs.isolated import Outcome, isolated, start_warm
 from ampsim.runs.tracking import NOTE, PARENT, SWEEP, Run, Store, TrackedRun, ended_as
 from ampsim.signals.audio import sha256
-from ampsim.studies.jobs import Job, Limits, Outcome, Report, Task, buildable, draw, isolated, start_warm
+from ampsim.studies.jobs import Job, Limits, Report, Task, buildable, draw
 from ampsim.studies.search import Search
 
 Notice = Callable[[str], None]

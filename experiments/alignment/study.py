@@ -5,9 +5,11 @@ of 10 to 60 seconds, of both polarities, through amps from clean to heavy with a
     python experiments/alignment/study.py --folder my_takes      # and what direct signals a folder holds
     python experiments/alignment/study.py --amps clean fuzz --takes runs
     python experiments/alignment/study.py --recordings 40        # of each of the amps with a cabinet, and nothing else
+    python experiments/alignment/study.py --resume               # go on where the table ends
 
 The delay put in is the delay to be found. Prints, for each amp and each take, the share within half a sample (of the
-recordings: within one), the share that "cannot be told", the share that is wrong, and the worst error of what is told, in
+recordings: within one), the share that "cannot be told" so well (no clear delay, or `within` is larger), the share that is
+said to be told so well and is not, the share that is off by more than `within`, and the worst error of a clear delay, in
 samples; and how often a wrong polarity is told. Every measurement goes to alignment.csv or recordings.csv beside this file.
 """
 
@@ -32,7 +34,7 @@ FACTOR = 8  # of oversampling where an amp clips, so that what folds back is bel
 WITHIN, RECORDING_WITHIN = 0.5, 1.0  # samples
 PASSAGE_S, PASSAGE_FROM_S = 10.0, 20.0  # of a file in the folder
 FIELDS = ("amp", "take", "delay", "inverted", "found", "samples", "found_inverted", "confidence", "explained", "apart")
-FIELDS += ("clear", "drift_ppm", "steps")
+FIELDS += ("within", "clear", "drift_ppm", "steps")
 
 Wave = np.ndarray
 
@@ -217,9 +219,18 @@ def measured(take: Take, amp: Callable[[Wave, int], Wave], delays: tuple[float, 
     rows = []
     for delay in delays:
         found = timing([(take.direct.astype(np.float32), (late(target, delay) + hiss).astype(np.float32))], take.rate)
-        told = (found.delay, found.samples, found.inverted, found.confidence, found.explained, found.apart, found.clear)
+        told = (
+            found.delay,
+            found.samples,
+            found.inverted,
+            found.confidence,
+            found.explained,
+            found.apart,
+            found.within,
+        )
         put = (amp.__name__, take.name, delay, (sign < 0) != (amp is inverting))
-        rows.append(dict(zip(FIELDS, (*put, *told, found.drift_ppm, len(found.line.steps)), strict=True)))
+        rest = (bool(found.clear), found.drift_ppm, len(found.line.steps))
+        rows.append(dict(zip(FIELDS, (*put, *told, *rest), strict=True)))
     return rows
 
 
@@ -235,19 +246,24 @@ def table(rows: list[dict], by: str, within: float = WITHIN) -> Iterator[str]:
     groups = defaultdict(list)
     for row in rows:
         groups[row[by]].append(row)
-    yield f"| {by} | within {within} | cannot be told | wrong | worst error | wrong polarity | removed too much |"
-    yield "|---|---|---|---|---|---|---|"
+    yield f"| {by} | number | within {within} | cannot be told to {within} | told and wrong | beyond its bound | worst error | \
+wrong polarity | removed too much |"
+    yield "|---|---|---|---|---|---|---|---|---|"
     for name, group in [*groups.items(), ("all", rows)]:
-        told = [row for row in group if row["clear"]]
-        errors = [abs(row["found"] - row["delay"]) for row in told]
-        right = sum(error <= within for error in errors) / len(group)
-        flipped = sum(row["inverted"] != row["found_inverted"] for row in told if row["amp"] != "octave") / len(group)
-        early = sum(row["samples"] > row["delay"] for row in told) / len(group)
-        wrong = sum(error > within for error in errors) / len(group)
-        yield (
-            f"| {name} | {right:.1%} | {1 - len(told) / len(group):.1%} | {wrong:.1%} | "
-            f"{max(errors, default=0):.2f} | {flipped:.1%} | {early:.1%} |"
+        clear = [row for row in group if row["clear"]]
+        errors = [abs(row["found"] - row["delay"]) for row in clear]
+        told = [error for row, error in zip(clear, errors, strict=True) if row["within"] <= within]
+        shares = (
+            sum(error <= within for error in errors),
+            len(group) - len(told),
+            sum(error > within for error in told),
+            sum(error > row["within"] for row, error in zip(clear, errors, strict=True)),
         )
+        flipped = sum(row["inverted"] != row["found_inverted"] for row in clear if row["amp"] != "octave")
+        early = sum(row["samples"] > row["delay"] for row in clear)
+        cells = [f"{share / len(group):.1%}" for share in shares]
+        cells += [f"{max(errors, default=0):.2f}", *(f"{number / len(group):.1%}" for number in (flipped, early))]
+        yield f"| {name} | {len(group)} | {' | '.join(cells)} |"
 
 
 def main() -> None:
@@ -260,31 +276,54 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=None, help="at a time; by default one a core")
     parser.add_argument("--amps", nargs="*", help="of these names only")
     parser.add_argument("--takes", nargs="*", help="whose names begin so only")
+    parser.add_argument("--resume", action="store_true", help="keep what the table has")
     arguments = parser.parse_args()
     start = time.perf_counter()
-    with ProcessPoolExecutor(arguments.processes) as pool:
-        if arguments.recordings:
-            made = pool.map(recording, range(arguments.recordings * len(LOUD)))
-        else:
-            made = (job.result() for job in jobs(pool, arguments))
-        rows = [row for each in made for row in each]
     name, within = ("recordings", RECORDING_WITHIN) if arguments.recordings else ("alignment", WITHIN)
-    with (HERE / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
+    path = HERE / f"{name}.csv"
+    rows = [*kept(path)] if arguments.resume else []
+    with ProcessPoolExecutor(arguments.processes) as pool, path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, FIELDS)
         writer.writeheader()
         writer.writerows(rows)
+        for job in jobs(pool, arguments, rows):
+            rows += job.result()
+            writer.writerows(job.result())
+            file.flush()
     print(*table(rows, "amp", within), sep="\n")
     if not arguments.recordings:
         print("", *table(rows, "take", within), sep="\n")
     print(f"\n{len(rows)} measurements in {time.perf_counter() - start:.0f} s")
 
 
-def jobs(pool: ProcessPoolExecutor, arguments: argparse.Namespace) -> list[Future]:
+def kept(path: Path) -> Iterator[dict]:
+    """The rows of a table that was begun."""
+    names = {"amp", "take"}
+    words = {"True": True, "False": False}
+    with path.open(encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            yield {
+                key: text if key in names else words[text] if text in words else float(text)
+                for key, text in row.items()
+            }
+
+
+def jobs(pool: ProcessPoolExecutor, arguments: argparse.Namespace, done: list[dict]) -> list[Future]:
+    """What is not yet in the table: one fraction of all amps and takes after another, so that any part of it is balanced."""
+    if arguments.recordings:
+        return [pool.submit(recording, number) for number in range(len(done), arguments.recordings * len(LOUD))]
     amps = [amp for amp in AMPS if not arguments.amps or amp.__name__ in arguments.amps]
     takes = [*synthetic(), *(recorded(arguments.folder) if arguments.folder else [])]
     takes = [take for take in takes if not arguments.takes or take.name.startswith(tuple(arguments.takes))]
-    delays = tuple(7 + k / arguments.fractions for k in range(arguments.fractions))
-    return [pool.submit(measured, take, amp, delays) for take in takes for amp in amps]
+    delays = [7 + k / arguments.fractions for k in range(arguments.fractions)]
+    known = {(row["amp"], row["take"], row["delay"]) for row in done}
+    return [
+        pool.submit(measured, take, amp, (delay,))
+        for delay in sorted(delays, key=lambda delay: (delay * 3) % 1)  # neighbours last
+        for take in takes
+        for amp in amps
+        if (amp.__name__, take.name, delay) not in known
+    ]
 
 
 if __name__ == "__main__":

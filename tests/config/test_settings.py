@@ -13,6 +13,7 @@ from ampsim import AmpsimError
 from ampsim.config import saved, settings
 from ampsim.config.settings import composed
 from ampsim.config.targets import build, flattened
+from ampsim.files import read_yaml
 
 CONF = Path(__file__).parents[2] / "conf"
 STEREO = ["data=stereo", "data.path=take.wav"]
@@ -452,13 +453,13 @@ def test_what_is_no_text_or_not_there_is_refused(tmp_path: Path):
 
 
 def test_a_config_with_a_byte_order_mark_and_other_line_ends(tmp_path: Path):
-    expected = saved.read_yaml(written(tmp_path, "name", "größer"))
+    expected = read_yaml(written(tmp_path, "name", "größer"), "config", saved.LARGEST)
     path = tmp_path / "config.yaml"
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
-    assert saved.read_yaml(path) == expected
+    assert read_yaml(path, "config", saved.LARGEST) == expected
     path.write_bytes("seed: 0\n".encode("utf-16"))
     with pytest.raises(AmpsimError, match="but in UTF-16; save it as UTF-8"):
-        saved.read_yaml(path)
+        read_yaml(path, "config", saved.LARGEST)
 
 
 def test_what_an_earlier_version_did_not_write_takes_its_default_and_is_told(tmp_path: Path):

@@ -13,7 +13,8 @@ from ampsim import export, models, players
 from ampsim.config import settings
 from ampsim.config.targets import build
 from ampsim.export import formats
-from ampsim.export.nam import A2_NS, document
+from ampsim.export.nam import document
+from ampsim.models.cost import A2_NS
 
 RATE = 48_000
 SIZES = [6] * 14 + [15, 15] + [6] * 7

@@ -144,7 +144,7 @@ def test_a_page_keeps_the_controls_of_a_model_and_is_proven_at_several_settings(
     np.testing.assert_allclose(found.format.load(found.path)(guitar(RATE))[5:], plain[:-5], atol=1e-5)
     other = formats.played(model.at([8, 1]), guitar(RATE))
     assert np.abs(other - plain).max() > 1e-3
-    np.testing.assert_allclose(found.format.load_at(found.path, [8, 1])(guitar(RATE))[5:], other[:-5], atol=1e-5)
+    np.testing.assert_allclose(found.format.load(found.path, [8, 1])(guitar(RATE))[5:], other[:-5], atol=1e-5)
 
 
 def test_a_model_that_hears_the_future_is_late_and_says_so(tmp_path: Path):
@@ -393,3 +393,23 @@ def test_a_model_that_plays_no_numbers_is_not_exported(tmp_path: Path, kind: str
     with pytest.raises(AmpsimError, match=r"plays? NaN or infinity|beyond what a float holds|not understood"):
         export.export(model, export.formats_named(kind), tmp_path / "out", formats.Details())
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"),
+    [
+        ("my/amp: loud", "my_amp_ loud"),
+        ("../..", "_"),
+        ("...", "model"),
+        ("", "model"),
+        ("nul", "_nul"),
+        ("Com1.a", "_Com1.a"),
+    ],
+)
+def test_a_name_becomes_that_of_a_file_on_every_system(name: str, stem: str):
+    assert formats.file_stem(name) == stem
+
+
+def test_a_long_name_leaves_room_for_an_ending():
+    assert formats.file_stem("アンプ" * 80) == "アンプ" * 22
+    assert formats.file_stem("a" * 500) == "a" * 200

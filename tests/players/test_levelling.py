@@ -108,7 +108,7 @@ def test_every_kind_of_wavenet_keeps_its_sound(tmp_path: Path):
     for name in ("two arrays", "a head with a memory", "gated, in old words"):
         assert name in CASES
         path = write(tmp_path / "x.nam", made(name, STORED[name][0]))
-        found = levelling.louder(json.loads(path.read_text()), 6.0, -18.0)
+        found = levelling.louder(path, json.loads(path.read_text()), 6.0, -18.0)
         original = players.read(path).player(reference_input()[:300])
         louder = players.read(write(tmp_path / "y.nam", found)).player(reference_input()[:300])
         np.testing.assert_allclose(louder, 10 ** (6 / 20) * original, rtol=1e-5, atol=1e-7)

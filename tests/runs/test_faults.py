@@ -28,8 +28,8 @@ from ampsim.cli import main as cli
 from ampsim.config import settings
 from ampsim.config.run_config import RunConfig
 from ampsim.runs import experiment
+from ampsim.runs.isolated import Outcome, isolated
 from ampsim.runs.tracking import TrackedRun
-from ampsim.studies.jobs import Outcome, isolated
 from ampsim.training.trainer import Trainer
 
 SMALL = [

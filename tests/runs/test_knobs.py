@@ -126,10 +126,10 @@ def test_these_formats_keep_the_controls(run: api.Run, riff: Path, tmp_path: Pat
     """What a file plays at a setting, given as the numbers on the knobs, against the net of that setting alone."""
     (made,) = run.export(tmp_path / f"amp{FORMATS[format].ending}", format=format, late=True)
     assert made.proof.difference < 1e-5
-    play = FORMATS[format].load_at(made.path, [7.5, 3.0, 5.0])
+    play = FORMATS[format].load(made.path, [7.5, 3.0, 5.0])
     signal = soundfile.read(riff, dtype="float32")[0]
     np.testing.assert_allclose(play(signal)[2000:], at_setting(run, riff)[2000:], atol=1e-5)
-    other = FORMATS[format].load_at(made.path, [2.0, 3.0, 5.0])(signal)
+    other = FORMATS[format].load(made.path, [2.0, 3.0, 5.0])(signal)
     assert np.abs(other - play(signal)).max() > 1e-4
 
 

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from ampsim import AmpsimError, PrunedError
+from ampsim.runs.isolated import Outcome
 from ampsim.studies import search
-from ampsim.studies.jobs import Job, Outcome
+from ampsim.studies.jobs import Job
 from ampsim.studies.search import Axis, Search, SearchOptions
 
 optuna = pytest.importorskip("optuna", reason="Optuna is not installed: pip install 'ampsim[optuna]'")
