@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from mlflow.tracking import MlflowClient
@@ -21,7 +22,7 @@ from ampsim.comparing import comparison
 from ampsim.comparing.outcomes import Row
 from ampsim.config import settings
 from ampsim.runs.tracking import SWEEP, Store
-from ampsim.studies import sweeps
+from ampsim.studies import jobs, sweeps
 from ampsim.studies.search import open_storage
 
 SMALL = [
@@ -119,15 +120,30 @@ def test_a_finished_sweep_starts_anew_unless_told_to_resume(
 
 @pytest.mark.slow
 def test_a_job_over_its_time_is_ended_and_goes_on_from_its_checkpoint(
-    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ):
+    """Its time is over once it has come so far, however fast the machine: the clock of who watches it jumps ahead."""
+    goal, told, late = 3.0, jobs.followed, []
+
+    def followed(receiver: Any, process: Any, ends: float | None, report: Callable[[Any], None]) -> Any:
+        def heard(progress: dict[str, Any]) -> None:
+            late.extend([True] * (progress["epoch"] > goal))
+            report(progress)
+
+        return told(receiver, process, ends, heard)
+
+    watched = {**vars(time), "monotonic": lambda: time.monotonic() + 1e6 * bool(late)}
+    monkeypatch.setattr(jobs, "time", SimpleNamespace(**watched))
+    monkeypatch.setattr(jobs, "followed", followed)
     long = ["training.epochs=1,1000000", "training.checkpoint_every_s=0"]
-    assert cli.main([*words, *long, "sweep.job_timeout_s=60"]) == 2
-    assert "timed out: ended after the 60 s" in capsys.readouterr().err
+    assert cli.main([*words, *long, "sweep.job_timeout_s=600"]) == 2
+    assert "timed out: ended after the 600 s" in capsys.readouterr().err
     (parent,) = store(tmp_path).parents
     first = rows(tmp_path, parent.info.run_id)
     assert [row["status"] for row in first] == ["finished", "timed out"]
-    assert cli.main([*words, *long, "sweep.job_timeout_s=60"]) == 2
+    late.clear()
+    goal = float(first[1]["epoch"]) + 3
+    assert cli.main([*words, *long, "sweep.job_timeout_s=600"]) == 2
     second = rows(tmp_path, parent.info.run_id)
     assert [row["run_id"] for row in second] == [row["run_id"] for row in first]
     assert float(second[1]["epoch"]) > float(first[1]["epoch"])
