@@ -127,7 +127,7 @@ def correlations(parts: list[np.ndarray]) -> np.ndarray:
 
 
 def figure(drawn: dict[str, dict[str, tuple[float, float]]], agreeing: dict, path: Path) -> None:
-    left, right = plt.subplots(1, 2, figsize=(11, 4.2, layout="constrained"), gridspec_kw={"width_ratios": [1, 1.1]})[1]
+    left, right = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained", gridspec_kw={"width_ratios": [1, 1.1]})[1]
     losses = sorted(drawn["validation"], key=lambda loss: drawn["validation"][loss][0])
     for shift, (split, found) in zip((0.12, -0.12), drawn.items(), strict=True):
         means, halves = zip(*(found[loss] for loss in losses), strict=True)

@@ -255,11 +255,11 @@ def test_no_file_is_of_a_version_whose_players_ignore_a_part_of_it(
 
 # Times real time in NeuralAmpModelerCore 0.5.5, by CPU time on one core of an AMD EPYC.
 MEASURED = {
-    "wavenet_standard": 19.2,
-    "wavenet_lite": 25.9,
-    "wavenet_feather": 51.4,
-    "wavenet_nano": 60.3,
-    "wavenet_cab": 2.24,
+    "wavenet_standard": 20.4,
+    "wavenet_lite": 26.2,
+    "wavenet_feather": 50.4,
+    "wavenet_nano": 60.0,
+    "wavenet_cab": 2.84,
     "lstm model.units=16 model.layers=1": 190,
     "lstm model.units=32 model.layers=1": 81.4,
     "lstm model.units=64 model.layers=1": 23.0,
@@ -274,9 +274,9 @@ def test_the_estimate_of_the_cost_is_near_what_was_measured(words: str):
     overrides = f"model={words}".split()
     model = build(settings.composed(overrides)["model"], sample_rate=RATE)
     model.build()
-    assert export.FORMATS["nam"].speed(model) == pytest.approx(MEASURED[words], rel=0.25)
+    assert export.FORMATS["nam"].speed(model) == pytest.approx(MEASURED[words], rel=0.2)
     if words == "wavenet_cab":
-        assert export.FORMATS["rig"].speed(model) == pytest.approx(28.5, rel=0.25)
+        assert export.FORMATS["rig"].speed(model) == pytest.approx(30.1, rel=0.2)
 
 
 def test_training_ends_with_what_the_net_costs_in_a_plugin():
