@@ -85,22 +85,20 @@ def export(
     check_details(details)
     for each in formats:
         refuse(model, each)
-    planned = {each.name: path for each, path in zip(formats, destinations(formats, output, details.name), strict=True)}
-    for each in formats:
-        refuse_place(each, planned[each.name], overwrite=overwrite, inputs=inputs)
-    folder = next(iter(planned.values())).parent
+    planned = [*zip(formats, destinations(formats, output, details.name), strict=True)]
+    for each, path in planned:
+        refuse_place(each, path, overwrite=overwrite, inputs=inputs)
+    folder = planned[0][1].parent
     made = not folder.exists()
     try:
         with ExitStack() as files:  # all of them take their names at its end, or none
-            partial = {
-                each.name: files.enter_context(
-                    (atomic_folder if each.folder else atomic)(planned[each.name], overwrite=overwrite)
-                )
-                for each in formats
-            }
+            partial = [
+                files.enter_context((atomic_folder if each.folder else atomic)(path, overwrite=overwrite))
+                for each, path in planned
+            ]
             return [
-                written(model, each, planned[each.name], partial[each.name], details, excerpt, late=late)
-                for each in formats
+                written(model, *places, temporary, details, excerpt, late=late)
+                for places, temporary in zip(planned, partial, strict=True)
             ]
     except OSError as error:
         raise AmpsimError(f"{folder} cannot be written to: {error.strerror or error}") from error

@@ -35,7 +35,6 @@ LINEAR_READERS = (
     "the .nam file is a filter: Neural Amp Modeler from 0.7.14 and others with NeuralAmpModelerCore 0.5 read it; its versions "
     "0.3 and 0.4, and players with NeuralAudio, refuse it"
 )
-CONTAINER = nam.CONTAINER
 MEMBERS_OWN = ("date", "loudness", "gain")  # of the metadata: what a net in a container states beside the container
 GEAR_TYPES = ("amp", "pedal", "pedal_amp", "amp_cab", "amp_pedal_cab", "preamp", "studio")
 TONE_TYPES = ("clean", "overdrive", "crunch", "hi_gain", "fuzz")
@@ -85,7 +84,7 @@ class Nam(Format):
 
     def advice(self, model: AmpModel) -> str:
         net = model.as_nam()
-        if net.architecture == CONTAINER:
+        if net.architecture == nam.CONTAINER:
             names = [*model.members()]
             return (
                 f"it holds {len(names)} nets: Neural Amp Modeler plays {names[0]} until its Slim knob is turned up, and players "
@@ -126,11 +125,11 @@ def metadata(details: Details, play: Play) -> dict[str, Any]:
 def document(net: NamNet) -> dict[str, Any]:
     """The keys `version`, `architecture`, `config` and `weights`, with activations by the format's names."""
     weights = [float(number) for part in net.weights for number in np.ravel(np.float32(part))]
-    if net.architecture == CONTAINER:
+    if net.architecture == nam.CONTAINER:
         entries = [entry | {"model": document(entry["model"])} for entry in net.config["submodels"]]
         return {
             "version": HEAD_VERSION,
-            "architecture": CONTAINER,
+            "architecture": nam.CONTAINER,
             "config": {"submodels": entries},
             "weights": weights,
         }
@@ -139,7 +138,7 @@ def document(net: NamNet) -> dict[str, Any]:
 
 def version(net: NamNet) -> str:
     """The oldest version whose players all play the net right or refuse it."""
-    if net.architecture == CONTAINER or any("head" in entry for entry in net.config.get("layers", [])):
+    if net.architecture == nam.CONTAINER or any("head" in entry for entry in net.config.get("layers", [])):
         return HEAD_VERSION
     plain = all(entry["activation"] == "tanh" and not entry["gated"] for entry in net.config.get("layers", []))
     return VERSION if plain else PLAIN_VERSION
