@@ -89,8 +89,7 @@ def run(
         record_setting(tracked, folder, fit)
         trainer = fit.trainer(checkpoint=checkpoint, resume=config["training"]["resume"], pace=pace)
         with asked_to_end(notice, interruptible=interruptible) as asked:
-            previews = Previews.of(config, recording.sample_rate)
-            state = trainer.fit(Recorder(tracked, observer, asked, Load(tracked), previews))
+            state = trainer.fit(Recorder(tracked, observer, asked, Previews.of(config, recording.sample_rate)))
         observer.doing("rendering and scoring the test split")
         fit.model.save(folder / "model.keras")
         evaluation = scored(fit, notice)
@@ -143,15 +142,17 @@ def record_doubts(tracked: TrackedRun, found: list[str], notice: Callable[[str],
     return tuple(found)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Recorder(Observer):
     """Keeps the training curves in the store before the observer of the run sees them."""
 
     tracked: TrackedRun
     observer: Observer
     asked: Callable[[], bool]  # to end
-    load: Load
-    previews: Previews | None = None
+    previews: Previews | None
+
+    def __post_init__(self) -> None:
+        self.load = Load(self.tracked)
 
     def notice(self, text: str) -> None:
         self.observer.notice(text)
