@@ -890,8 +890,8 @@ def sweep_name(plan: "Plan", common: list[str]) -> str:
         return titled(RunConfig(plan.configs[0]), words).replace("folder", plan.folder.absolute().name, 1)[:120]
     swept = list(plan.space or []) or [word.partition("=")[0] for word in plan.jobs[0] if word not in common]
     keys = [key.lstrip("+").rpartition(".")[2] for key in swept]
-    parts = ["search" if plan.search else "sweep", *keys, titled(RunConfig(plan.configs[0]), common)]
-    return "-".join(parts)[:120]
+    parts = ["search" if plan.search else "sweep", *keys, titled(RunConfig(plan.configs[0]), common, swept=swept)]
+    return "-".join(part for part in parts if part)[:120]
 
 
 @dataclass(frozen=True)

@@ -335,6 +335,7 @@ def test_a_name_has_its_model_as_the_config_group_does_and_the_recording_where_i
     config = RunConfig({"model": {"_target_": "ampsim.models.WaveNetCab"}})
     assert titled(config, ["seed=0"]) == "virtual_amp-wavenet_cab-seed=0"
     assert titled(config, ["seed=0"], recording="") == "wavenet_cab-seed=0"
+    assert titled(config, ["seed=0"], swept=["model"]) == "virtual_amp-seed=0"
     assert titled(config, ["seed=0", "data.path=b.wav"], recording="") == "b-wavenet_cab-seed=0"
 
 

@@ -1,6 +1,7 @@
 """Sweeps through the command line: what is kept, skipped, ended and told."""
 
 import csv
+import getpass
 import json
 import os
 import shlex
@@ -107,6 +108,10 @@ def test_a_finished_sweep_starts_anew_unless_told_to_resume(
     found = store(tmp_path)
     assert (len(found.parents), len(found.children)) == (1, 2)
     assert found.parents[0].info.status == "FINISHED"
+    origins = [
+        (run.data.tags["mlflow.source.name"], run.data.tags["mlflow.user"]) for run in found.parents + found.children
+    ]
+    assert set(origins) == {("ampsim train", getpass.getuser())}
     assert cli.main([*words, "seed=0,1"]) == 0
     assert "was the same sweep and finished" in capsys.readouterr().out
     found = store(tmp_path)
