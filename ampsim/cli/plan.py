@@ -4,7 +4,8 @@ from ampsim import AmpsimError
 from ampsim.cli.terminal import load, new_console, say
 from ampsim.commands.options import Plan, refuse_empty
 from ampsim.commands.words import parsed
-from ampsim.files import expanded, refuse_existing, words_of
+from ampsim.files import expanded, refuse_existing
+from ampsim.plain_yaml import words_of
 
 
 def plan(words: list[str]) -> None:

@@ -12,7 +12,7 @@ from ampsim import AmpsimError
 from ampsim.config.plugins import disregard_settings_beside
 from ampsim.config.schema import Training, checked, refuse_endless
 from ampsim.config.targets import RENAMED, nearest, refuse_foreign
-from ampsim.files import read_yaml
+from ampsim.plain_yaml import read_yaml
 
 # Sections that name what they build, and where that may be from.
 PARTS = {

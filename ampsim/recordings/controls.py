@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ampsim import AmpsimError
-from ampsim.files import read_text, words_of
+from ampsim.files import read_text
+from ampsim.plain_yaml import words_of
 from ampsim.recordings.table import read_table
 
 TAKEN = ("seconds", "esr", "a_weighted_esr", "predicted_mushra")  # columns beside those of controls

@@ -12,7 +12,8 @@ from typing import Any
 
 from ampsim import AmpsimError
 from ampsim.config.targets import nearest
-from ampsim.files import expanded, read_text, words_of, write_text
+from ampsim.files import expanded, read_text, write_text
+from ampsim.plain_yaml import words_of
 from ampsim.recordings.controls import Control, control_of, finite
 from ampsim.recordings.table import as_point, read_table, refuse_repeated, with_points
 

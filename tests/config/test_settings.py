@@ -13,7 +13,7 @@ from ampsim import AmpsimError
 from ampsim.config import saved, settings
 from ampsim.config.settings import composed
 from ampsim.config.targets import build, flattened
-from ampsim.files import read_yaml
+from ampsim.plain_yaml import read_yaml
 
 CONF = Path(__file__).parents[2] / "conf"
 STEREO = ["data=stereo", "data.path=take.wav"]
