@@ -11,7 +11,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
-from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -487,7 +486,7 @@ class TrackedRun:
 
 class Load:
     """How busy the machine is, as MLflow's system metrics: processor, memory, disk, network, and GPUs where nvidia-ml-py is
-    installed. A run's first minute costs nothing and tells nothing, and so does a machine without psutil.
+    installed. A run's first minute costs nothing and tells nothing.
     """
 
     def __init__(self, tracked: TrackedRun) -> None:
@@ -496,7 +495,7 @@ class Load:
 
     def since_last(self) -> dict[str, float]:
         """Since it was last asked, by MLflow's names."""
-        if time.monotonic() - self.begun < LONG_S or find_spec("psutil") is None:
+        if time.monotonic() - self.begun < LONG_S:
             return {}
         first = self.monitor is None
         if self.monitor is None:
