@@ -10,8 +10,6 @@ from importlib.metadata import version
 from types import UnionType
 from typing import Any, get_args
 
-from packaging.version import Version
-
 from ampsim import AmpsimError
 from ampsim.config import plugins
 
@@ -97,11 +95,17 @@ def locate(path: str, part: str = "") -> type:
     return located(path, part, INSIDE)
 
 
+def standing_in(path: str) -> str:
+    """The part that takes the place of this one with the Keras that is installed."""
+    from packaging.version import Version  # of what is seldom named: completion answers before it is imported
+
+    since, other = STAND_INS.get(path, ("", path))
+    return other if since and Version(version("keras")) < Version(since) else path
+
+
 def located(path: Any, part: str, bases: dict[str, tuple[str, ...]]) -> type:
     refuse_foreign({"_target_": path})
-    path = RENAMED.get(path, path)
-    if path in STAND_INS and Version(version("keras")) < Version(STAND_INS[path][0]):
-        path = STAND_INS[path][1]
+    path = standing_in(RENAMED.get(path, path))
     module, _, name = path.rpartition(".")
     top = module.partition(".")[0]
     plugin = None if top in ("ampsim", "keras") else plugins.found().of(top)

@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import fields
+from functools import reduce
 from typing import Any
 
 import yaml
@@ -181,27 +182,26 @@ def sections(words: Sequence[str], groups: Mapping[str, Sequence[str]]) -> dict[
     config = of_file("config")
     chosen = {key: str(value) for key, value in defaults_of(config) if value and not key.startswith("override ")}
     named = dict(word.lstrip("+").split("=", 1) for word in words if "=" in word)
-    whole = whole_run(named.get("experiment", ""))
+    whole = layers("experiment", named.get("experiment", ""))
     for step in whole:
         chosen |= {key.removeprefix("override ").lstrip("/"): str(value) for key, value in defaults_of(step) if value}
     chosen |= {key: value.rpartition(",")[2] for key, value in named.items() if key in groups}
     found = {key: value for key, value in config.items() if key not in ("defaults", "hydra")}
     for group, choice in chosen.items():
         if group in groups and "/" not in group and group != "experiment":
-            found[group] = of_file(f"{group}/{choice}")
-            found[group].pop("_target_", None)
+            whole_choice: dict[str, Any] = reduce(merged, layers(group, choice), {})
+            found[group] = {key: value for key, value in whole_choice.items() if key not in ("defaults", "_target_")}
     for step in whole:
         found = merged(found, {key: value for key, value in step.items() if key not in ("defaults", "hydra")})
-    found["training"] = {key: value for key, value in found.get("training", {}).items() if key != "defaults"}
-    return {key: value for key, value in found.items() if key != "sweep" or value.pop("defaults", True)}
+    return found
 
 
-def whole_run(name: str, depth: int = 0) -> list[dict[str, Any]]:
-    """The file of an experiment behind those that it builds on."""
+def layers(group: str, name: str, depth: int = 0) -> list[dict[str, Any]]:
+    """The file of a choice behind those of its group that it builds on."""
     if not name or depth == DEEPEST:
         return []
-    here = of_file(f"experiment/{name}")
-    below = [step for key, value in defaults_of(here) if value == "" for step in whole_run(key, depth + 1)]
+    here = of_file(f"{group}/{name}")
+    below = [step for key, value in defaults_of(here) if value == "" for step in layers(group, key, depth + 1)]
     return [*below, here]
 
 
@@ -222,7 +222,7 @@ def of_file(name: str) -> dict[str, Any]:
     return {}
 
 
-def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+def merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     """Two nested dicts, of which the second counts where both say something."""
     found = dict(below)
     for key, value in above.items():

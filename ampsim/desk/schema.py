@@ -81,7 +81,7 @@ def schemas(notice: Notice = lambda text: None) -> dict[str, Json]:
     closed = {name: closed_section(name) for name in (*CLOSED, "tracking")}
     some = {part: {"$ref": f"#/definitions/some-{part}"} for part in PARTS}
     found = {
-        **{part: {"$ref": f"#/definitions/{part}"} for part in PARTS},
+        **{part: choice_of(kinds, part) for part, kinds in parts.items()},
         **closed,
         "experiment": whole_run({**some, **closed}, swept_keys(parts, closed), experiment_defaults()),
         "config": whole_run({**some, **closed}, swept_keys(parts, closed), top_defaults()),
@@ -177,6 +177,13 @@ def one_of(kinds: Sequence[Part]) -> Json:
         for each in kinds
     ]
     return {"type": "object", "required": ["_target_"], "properties": {"_target_": about}, "allOf": cases}
+
+
+def choice_of(kinds: Sequence[Part], part: str) -> Json:
+    """A file of this group: a section, or what it changes in those of the group that its `defaults` name."""
+    defaults = {"type": "array", "items": {"enum": ["_self_", *names_of(part)]}}
+    changed = closed_object({**some_of(kinds, part)["properties"], "defaults": defaults})
+    return {"if": {"required": ["defaults"]}, "then": changed, "else": {"$ref": f"#/definitions/{part}"}}
 
 
 def some_of(kinds: Sequence[Part], part: str) -> Json:
