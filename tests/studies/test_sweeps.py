@@ -22,8 +22,9 @@ from ampsim.cli import main as cli
 from ampsim.comparing import comparison
 from ampsim.comparing.outcomes import Row
 from ampsim.config import settings
+from ampsim.runs import isolated
 from ampsim.runs.tracking import SWEEP, Store
-from ampsim.studies import jobs, sweeps
+from ampsim.studies import sweeps
 from ampsim.studies.search import open_storage
 
 SMALL = [
@@ -128,7 +129,7 @@ def test_a_job_over_its_time_is_ended_and_goes_on_from_its_checkpoint(
     words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ):
     """Its time is over once it has come so far, however fast the machine: the clock of who watches it jumps ahead."""
-    goal, told, late = 3.0, jobs.followed, []
+    goal, told, late = 3.0, isolated.followed, []
 
     def followed(receiver: Any, process: Any, ends: float | None, report: Callable[[Any], None]) -> Any:
         def heard(progress: dict[str, Any]) -> None:
@@ -138,8 +139,8 @@ def test_a_job_over_its_time_is_ended_and_goes_on_from_its_checkpoint(
         return told(receiver, process, ends, heard)
 
     watched = {**vars(time), "monotonic": lambda: time.monotonic() + 1e6 * bool(late)}
-    monkeypatch.setattr(jobs, "time", SimpleNamespace(**watched))
-    monkeypatch.setattr(jobs, "followed", followed)
+    monkeypatch.setattr(isolated, "time", SimpleNamespace(**watched))
+    monkeypatch.setattr(isolated, "followed", followed)
     long = ["training.epochs=1,1000000", "training.checkpoint_every_s=0"]
     assert cli.main([*words, *long, "sweep.job_timeout_s=600"]) == 2
     assert "timed out: ended after the 600 s" in capsys.readouterr().err
