@@ -125,7 +125,7 @@ def test_its_params_are_the_config_flattened(trained: SimpleNamespace):
     expected = {key: str(value) for key, value in flattened(config).items() if not key.startswith("tracking.")}
     assert {key: trained.params[key] for key in expected} == expected
     assert trained.params["model.window"] == "64"
-    assert trained.run.info.run_name.startswith("stereo-dense-path=")
+    assert trained.run.info.run_name.startswith("my amp-dense-window=")
     assert "-window=64" in trained.run.info.run_name
 
 
