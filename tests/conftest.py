@@ -17,6 +17,9 @@ from typing import Any
 
 # The workers share the cores: threads of OpenBLAS that wait for each other cost some tests six times their time.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# A shell has what it runs in the background ignore Ctrl-C, and so would the processes that tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import coverage
 import numpy as np
