@@ -847,7 +847,7 @@ def swept(plan: "Plan", *, command: str, notice: Notice, progress: Callable[["St
 
     def job(words: list[str], sections: dict[str, Any]) -> Job:
         own = [word for word in words if word not in common]
-        name = titled(RunConfig(sections), own, recording="")
+        name = titled(RunConfig(sections), own, unnamed=["data"])
         return Job(sections["name"] or name, words, sections, sweeps.key_of(sections))
 
     def made(words: list[str]) -> Job:
@@ -890,7 +890,7 @@ def sweep_name(plan: "Plan", common: list[str]) -> str:
         return titled(RunConfig(plan.configs[0]), words).replace("folder", plan.folder.absolute().name, 1)[:120]
     swept = list(plan.space or []) or [word.partition("=")[0] for word in plan.jobs[0] if word not in common]
     keys = [key.lstrip("+").rpartition(".")[2] for key in swept]
-    parts = ["search" if plan.search else "sweep", *keys, titled(RunConfig(plan.configs[0]), common, swept=swept)]
+    parts = ["search" if plan.search else "sweep", *keys, titled(RunConfig(plan.configs[0]), common, unnamed=swept)]
     return "-".join(part for part in parts if part)[:120]
 
 

@@ -113,21 +113,18 @@ class RunConfig:
         return RunConfig({**self.sections, "training": {**self["training"], "resume": resume}}, self.overrides)
 
 
-def titled(
-    config: RunConfig, overrides: Sequence[str], *, recording: str = "virtual_amp", swept: Sequence[str] = ()
-) -> str:
+def titled(config: RunConfig, overrides: Sequence[str], *, unnamed: Sequence[str] = ()) -> str:
     """A readable name, at most 120 letters, from some of the words that led to a config.
 
     Args:
-        recording: stands for data that no word names.
-        swept: groups of which the config is one case, and which it names nothing for.
+        unnamed: of `data` and `model`, what is left out where no word names it.
     """
     chosen = assignments(overrides)
     whole = chosen.pop("experiment", "null")  # a whole run has said what data and model are
     kind = config["model"]["_target_"].rpartition(".")[2].replace("WaveNet", "Wavenet")
     kind = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", kind).lower()
-    usual = {"data": recording, "model": kind} if whole == "null" else {}
-    usual = {group: name for group, name in usual.items() if group not in swept}
+    usual = {"data": "virtual_amp", "model": kind} if whole == "null" else {}
+    usual = {group: name for group, name in usual.items() if group not in unnamed}
     file = next((key for key in ("data.target", "data.path") if not chosen.get(key, "[").startswith("[")), "")
     if file:  # which says more than the kind of its data
         usual["data"] = Path(chosen[file]).stem

@@ -11,7 +11,7 @@ from ampsim import AmpsimError, DivergedError, PrunedError
 from ampsim.config.run_config import RunConfig
 from ampsim.runs.locks import busy
 from ampsim.runs.machine import on_termination, terminate
-from ampsim.runs.provenance import code_version, origin
+from ampsim.runs.provenance import origin
 from ampsim.runs.tracking import Store, TrackedRun
 
 Notice = Callable[[str], None]
@@ -48,7 +48,7 @@ def begin(
         if resume:
             notice("no unfinished run of this config and recording to resume; starting a new one")
         made = {"config_hash": identity, "overrides": " ".join(config.overrides), "host": platform.node()}
-        tracked = store.start(name, params=params, tags={**made, **origin(), **code_version(), **(tags or {})})
+        tracked = store.start(name, params=params, tags={**made, **origin(), **(tags or {})})
     tracked.notice = notice
     folder = unfinished / f"{identity}-{tracked.id}"
     try:

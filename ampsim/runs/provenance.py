@@ -66,8 +66,8 @@ def code_version() -> dict[str, str]:
 
 
 def origin() -> dict[str, str]:
-    """Who began a run and by what, as tags that MLflow's page shows."""
-    found = {"mlflow.source.name": "ampsim train", "mlflow.source.type": "LOCAL"}
+    """Who began a run, by what and with which code, as tags that MLflow's page shows."""
+    found = {"mlflow.source.name": "ampsim train", "mlflow.source.type": "LOCAL", **code_version()}
     with suppress(OSError, KeyError, ImportError):  # a user without a name, as in some containers
         found["mlflow.user"] = getpass.getuser()
     return found

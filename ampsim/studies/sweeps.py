@@ -20,7 +20,7 @@ from ampsim.comparing import comparison, outcomes
 from ampsim.comparing.outcomes import Row
 from ampsim.config.run_config import RunConfig
 from ampsim.runs.isolated import Outcome, isolated, start_warm
-from ampsim.runs.provenance import code_version, origin
+from ampsim.runs.provenance import origin
 from ampsim.runs.tracking import NOTE, PARENT, SWEEP, Run, Store, TrackedRun, ended_as
 from ampsim.signals.audio import sha256
 from ampsim.studies.jobs import Job, Limits, Report, Task, buildable, draw
@@ -269,8 +269,14 @@ def begin(
     found = store.resume(newest.info.run_id) if newest else None
     if resume and not found:
         lease.notice("no sweep of these jobs to resume; starting a new one")
-    tags = {SWEEP: identity, "command": command, "host": platform.node(), NOTE: f"`{command}`", **lease.beat}
-    tags |= {**origin(), **code_version()}
+    tags = {
+        SWEEP: identity,
+        "command": command,
+        "host": platform.node(),
+        NOTE: f"`{command}`",
+        **lease.beat,
+        **origin(),
+    }
     if newest and found:
         if not lease.joined:
             store.end_running(found.id)  # what died before it could say so

@@ -48,12 +48,12 @@ def fit_ours(words: list[str], steps: int | None) -> dict[str, Any]:
 
     with tempfile.TemporaryDirectory() as folder:
         words = [*words, f"tracking.folder={folder}"]
-        config = RunConfig.compose(words)
+        config, recording = RunConfig.compose(words), None
         if steps:
             recording = prepare(build(config["data"], "data"), notice=lambda _: None)
             epoch = Fit.of(config, recording).segments.num_steps(config["training"]["batch_size"])
             config = RunConfig.compose([*words, "training.seconds=null", f"training.epochs={steps / epoch}"])
-        result = experiment.run(config, name="a2")
+        result = experiment.run(config, name="a2", recording=recording)
     training = config["training"]
     samples = result.state.step * (training["batch_size"] or 1) * training["segment_length"]
     return {

@@ -334,9 +334,9 @@ def test_a_run_is_named_by_what_makes_it_special(overrides: list[str], name: str
 def test_a_name_has_its_model_as_the_config_group_does_and_the_recording_where_it_is_not_all_the_same():
     config = RunConfig({"model": {"_target_": "ampsim.models.WaveNetCab"}})
     assert titled(config, ["seed=0"]) == "virtual_amp-wavenet_cab-seed=0"
-    assert titled(config, ["seed=0"], recording="") == "wavenet_cab-seed=0"
-    assert titled(config, ["seed=0"], swept=["model"]) == "virtual_amp-seed=0"
-    assert titled(config, ["seed=0", "data.path=b.wav"], recording="") == "b-wavenet_cab-seed=0"
+    assert titled(config, ["seed=0"], unnamed=["data"]) == "wavenet_cab-seed=0"
+    assert titled(config, ["seed=0"], unnamed=["model"]) == "virtual_amp-seed=0"
+    assert titled(config, ["seed=0", "data.path=b.wav"], unnamed=["data"]) == "b-wavenet_cab-seed=0"
 
 
 def test_a_resumed_command_has_the_name_of_the_first():
