@@ -1,5 +1,6 @@
 """What several test files share."""
 
+import atexit
 import contextlib
 import gc
 import os
@@ -9,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from importlib import import_module
@@ -20,6 +22,11 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # A shell has what it runs in the background ignore Ctrl-C, and so would the processes that tests start and interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+# No test reads or fills the cache of whoever runs it; what one compiles or makes, those beside it and after it find.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    os.environ["AMPSIM_CACHE"] = tempfile.mkdtemp(prefix="ampsim-tests-")
+    os.environ.pop("TF_XLA_FLAGS", None)
+    atexit.register(shutil.rmtree, os.environ["AMPSIM_CACHE"], ignore_errors=True)
 
 import coverage
 import numpy as np
@@ -58,12 +65,6 @@ def pytest_collection_finish() -> None:
             import_module(module.name)
     gc.collect()
     gc.freeze()
-
-
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reads or fills the cache of whoever runs it."""
-    monkeypatch.setenv("AMPSIM_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
 @pytest.fixture(autouse=True)

@@ -203,7 +203,7 @@ def test_a_system_without_alarms_has_commands(monkeypatch: pytest.MonkeyPatch, c
 @pytest.mark.slow
 def test_a_bare_machine_trains(tmp_path: Path):
     """Without a home that can be written, and without any program: no compiler, no browser, no git."""
-    unset = ("AMPSIM_CACHE", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "MPLCONFIGDIR", "KERAS_HOME")
+    unset = ("AMPSIM_CACHE", "TF_XLA_FLAGS", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "MPLCONFIGDIR", "KERAS_HOME")
     environment = {key: value for key, value in os.environ.items() if key not in unset} | {"PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "ampsim", "train", *SMALLEST]
     done = subprocess.run(

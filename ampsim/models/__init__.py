@@ -1,6 +1,7 @@
 """Amp models: each maps a segment of input to a segment of output. One file a family."""
 
 from ampsim.models.base import AmpModel
+from ampsim.models.compiled import keep_compiled
 from ampsim.models.controlled import Controlled
 from ampsim.models.dense import Dense
 from ampsim.models.fir import Fir
@@ -29,3 +30,5 @@ __all__ = [
     "WaveNetCab",
     "WienerHammerstein",
 ]
+
+keep_compiled()

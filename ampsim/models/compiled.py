@@ -1,0 +1,90 @@
+"""Compiled steps on disk: what XLA compiles in seconds, later runs of the same net read, and take half of the time to begin."""
+
+import atexit
+import os
+import stat
+import time
+from contextlib import suppress
+from pathlib import Path
+from zlib import crc32
+
+import tensorflow as tf
+
+from ampsim.files import expanded
+
+VARIABLE, OPTION = "TF_XLA_FLAGS", "--tf_xla_persistent_cache"
+MOST_BYTES = 200_000_000  # a run leaves one to five megabytes
+JUST_NOW_S = 600  # in which another process may not have had the time to seal a file
+
+
+def keep_compiled() -> None:
+    """Have TensorFlow keep what it compiles for the processor, below $AMPSIM_CACHE or ~/.cache/ampsim; before the first time.
+
+    It takes a file whose name and content say that it was made from the same program, and fails on a damaged one: `seal`
+    writes a checksum beside each, and what has none, or another, is deleted here. A variable that names a place already
+    stays. Nothing is kept where others could put machine code, or where no folder can be had.
+    """
+    flags = os.environ.get(VARIABLE, "").strip()
+    if os.name != "posix" or OPTION in flags or (flags and not flags.startswith("--")):
+        return
+    with suppress(OSError):
+        folder = expanded(os.environ.get("AMPSIM_CACHE") or "~/.cache/ampsim") / "compiled" / made_for()
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not own(folder) or set(" \"'") & set(str(folder)):
+            return
+        delete_damaged(folder)
+        delete_oldest(folder.parent)
+        os.environ[VARIABLE] = f"{flags} {OPTION}_directory={folder} {OPTION}_device_types=CPU,XLA_CPU_JIT".strip()
+        atexit.register(seal, folder)
+
+
+def made_for() -> str:
+    """A name of this TensorFlow and this processor: of machines that share a home, one may not know another's code."""
+    able = ""
+    with suppress(OSError), Path("/proc/cpuinfo").open(encoding="utf-8", errors="replace") as file:
+        able = next((line for line in file.read(16_384).splitlines() if line.startswith(("flags", "Features"))), "")
+    return f"{tf.__version__}-{os.uname().machine}-{crc32(able.encode()):08x}"
+
+
+def own(folder: Path) -> bool:
+    """Whether nobody else can put machine code there."""
+    found = folder.stat()
+    return found.st_uid == os.geteuid() and not stat.S_IMODE(found.st_mode) & 0o022
+
+
+def checksum(path: Path) -> str:
+    return f"{crc32(path.read_bytes()):08x}"
+
+
+def seal_of(path: Path) -> Path:
+    return path.with_suffix(".crc")
+
+
+def seal(folder: Path) -> None:
+    """Write the checksum of each new file beside it."""
+    with suppress(OSError):
+        for path in folder.glob("*.pb"):
+            if not seal_of(path).exists():
+                seal_of(path).write_text(checksum(path), encoding="utf-8")
+
+
+def delete_damaged(folder: Path) -> None:
+    for path in folder.glob("*.pb"):
+        with suppress(FileNotFoundError):  # another process begins at the same time
+            found, sealed = path.stat(), seal_of(path)
+            new = found.st_size and time.time() - found.st_mtime < JUST_NOW_S and not sealed.exists()
+            if not (new or (sealed.exists() and sealed.read_text(encoding="utf-8") == checksum(path))):
+                path.unlink()
+                sealed.unlink(missing_ok=True)
+
+
+def delete_oldest(folder: Path) -> None:
+    """Once there is more than MOST_BYTES, in all folders of other versions too, delete half: what was read longest ago."""
+    kept = [(path, path.stat()) for path in folder.glob("*/*")]
+    left = sum(found.st_size for _, found in kept)
+    if left <= MOST_BYTES:
+        return
+    for path, found in sorted(kept, key=lambda each: max(each[1].st_atime, each[1].st_mtime)):
+        if left > MOST_BYTES / 2:
+            path.unlink(missing_ok=True)
+            left -= found.st_size

@@ -1,0 +1,116 @@
+"""What XLA compiled is read by later processes, and by none where it is damaged or not one's own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ampsim.models import compiled
+
+# One small function, of which TensorFlow logs nothing; the number of files that a process found when it began.
+PROGRAM = """
+import ampsim.models, tensorflow as tf
+@tf.function(jit_compile=True)
+def cubed(x):
+    return tf.tanh(x @ x) @ x
+print(float(tf.reduce_sum(cubed(tf.ones((5, 5))))))
+"""
+
+
+def ran(cache: Path, **more: str) -> str:
+    unset = ("TF_XLA_FLAGS", "AMPSIM_CACHE")
+    environment = {key: value for key, value in os.environ.items() if key not in unset}
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        env={**environment, "AMPSIM_CACHE": str(cache), **more},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def kept_in(cache: Path) -> list[Path]:
+    return sorted(cache.glob("compiled/*/*.pb"))
+
+
+@pytest.mark.slow
+def test_a_later_process_reads_what_an_earlier_one_compiled(tmp_path: Path):
+    value = ran(tmp_path)
+    (kept,) = kept_in(tmp_path)
+    assert compiled.seal_of(kept).read_text() == compiled.checksum(kept)
+    before = kept.stat()
+    assert ran(tmp_path) == value  # or TensorFlow would have written the file anew
+    assert kept_in(tmp_path) == [kept]
+    assert kept.stat().st_mtime_ns == before.st_mtime_ns
+    # Machine code in which a few bytes have changed would end the process.
+    damaged = bytearray(kept.read_bytes())
+    code = damaged.find(b"\x7fELF")
+    damaged[code + 2000 : code + 2040] = bytes(40)
+    kept.write_bytes(damaged)
+    assert ran(tmp_path) == value
+    assert compiled.checksum(kept) == compiled.seal_of(kept).read_text()
+
+
+@pytest.mark.parametrize("flags", ["--tf_xla_persistent_cache_directory=/elsewhere", "a_file_of_flags"])
+def test_flags_that_are_set_stay(flags: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("AMPSIM_CACHE", str(tmp_path))
+    monkeypatch.setenv("TF_XLA_FLAGS", flags)
+    compiled.keep_compiled()
+    assert os.environ["TF_XLA_FLAGS"] == flags
+
+
+def test_other_flags_are_kept_beside_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("AMPSIM_CACHE", str(tmp_path))
+    monkeypatch.setenv("TF_XLA_FLAGS", "--tf_xla_clustering_debug=false")
+    monkeypatch.setattr("atexit.register", lambda *_: None)
+    compiled.keep_compiled()
+    first, *others = os.environ["TF_XLA_FLAGS"].split()
+    assert first == "--tf_xla_clustering_debug=false"
+    assert others[0].startswith(f"--tf_xla_persistent_cache_directory={tmp_path}/compiled/")
+
+
+@pytest.mark.parametrize("name", ["shared", "with space", "a file"])
+def test_nothing_is_kept_in_places_that_do_not_suit(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """A folder that others may write to holds whatever machine code they like."""
+    cache = tmp_path / name
+    if name == "a file":
+        cache.touch()
+    else:
+        folder = cache / "compiled" / compiled.made_for()
+        folder.mkdir(parents=True)
+        folder.chmod(0o777 if name == "shared" else 0o700)
+    monkeypatch.setenv("AMPSIM_CACHE", str(cache))
+    monkeypatch.delenv("TF_XLA_FLAGS", raising=False)
+    compiled.keep_compiled()
+    assert "TF_XLA_FLAGS" not in os.environ
+
+
+def test_what_is_damaged_goes_and_what_another_process_writes_stays(tmp_path: Path):
+    for name in ("sound", "changed", "unsealed_long_ago", "being_written", "empty"):
+        (tmp_path / f"{name}.pb").write_bytes(name.encode())
+    compiled.seal(tmp_path)
+    for name in ("unsealed_long_ago", "being_written", "empty"):
+        (tmp_path / f"{name}.crc").unlink()
+    (tmp_path / "changed.pb").write_bytes(b"chanted")
+    (tmp_path / "empty.pb").write_bytes(b"")
+    os.utime(tmp_path / "unsealed_long_ago.pb", (1, 1))
+    compiled.delete_damaged(tmp_path)
+    assert sorted(path.name for path in tmp_path.glob("*.pb")) == ["being_written.pb", "sound.pb"]
+    assert [path.name for path in tmp_path.glob("*.crc")] == ["sound.crc"]
+
+
+def test_it_does_not_grow_for_ever(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setattr(compiled, "MOST_BYTES", 1000)
+    for age, version in enumerate(("old", "new")):
+        (tmp_path / version).mkdir()
+        for number in range(5):
+            path = tmp_path / version / f"{number}.pb"
+            path.write_bytes(bytes(110))
+            os.utime(path, (1000 * age + number, 1000 * age + number))
+    compiled.delete_oldest(tmp_path)
+    assert sorted(path.parent.name + path.stem for path in tmp_path.glob("*/*")) == ["new1", "new2", "new3", "new4"]
