@@ -8,8 +8,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import tensorflow as tf
-
 import ampsim
 from ampsim.runs.machine import usable_cores
 
@@ -28,6 +26,8 @@ PACKAGES = (
 
 
 def machine() -> dict[str, str]:
+    import tensorflow as tf  # here, so that a sweep, whose jobs are processes of their own, does not load it
+
     devices = tf.config.list_physical_devices("GPU")
     names = [tf.config.experimental.get_device_details(device).get("device_name", device.name) for device in devices]
     return {

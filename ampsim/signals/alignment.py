@@ -21,6 +21,8 @@ from ampsim.signals.arrival import (
     TOP_HZ,
     Array,
     Arrival,
+    Frames,
+    GainStage,
     Spectra,
     Take,
     Wave,
@@ -200,7 +202,11 @@ def near(takes: Sequence[Take], sample_rate: int, lag: int, *, steady: bool, qui
     if not steady and len(phases) > 2:
         line, lags, time_s, together = moving(time_s, phases, scale)
     coarse = round(scale * peak(np.abs(fft.irfft(together)))[0])
-    tried = [(each, *arrivals(takes, sample_rate, coarse, each, quick=quick)) for each in simpler(line, time_s, lags)]
+    tried, stage = [], None
+    for each in simpler(line, time_s, lags):
+        frames = along(takes, sample_rate, coarse, each)
+        stage = None if quick else fitted_stage(frames, sample_rate, like=stage)
+        tried.append((each, *arrivals(frames, stage)))
     line, found, apart = max(tried, key=lambda each: each[1].explained)
     early_s = max(-lag, 0) / sample_rate  # the input that has no target yet
     steps = [replace(step, at_s=located(takes[0], sample_rate, line, step, coarse) + early_s) for step in line.steps]
@@ -237,10 +243,14 @@ def without_excursions(steps: tuple[Step, ...]) -> tuple[Step, ...]:
     return tuple(kept)
 
 
-def arrivals(takes: Sequence[Take], sample_rate: int, coarse: int, line: Line, *, quick: bool) -> tuple[Arrival, float]:
-    """When the response arrives at the lags of a line, and by how much two halves of the takes disagree about it."""
-    frames = gathered(takes, lambda middle: coarse + float(line(middle / sample_rate)))
-    halves = crossed(frames, None if quick else fitted_stage(frames, sample_rate))
+def along(takes: Sequence[Take], sample_rate: int, coarse: int, line: Line) -> Frames:
+    """Frames at the lags of a line."""
+    return gathered(takes, lambda middle: coarse + float(line(middle / sample_rate)))
+
+
+def arrivals(frames: Frames, stage: GainStage | None) -> tuple[Arrival, float]:
+    """When the response arrives in frames, and by how much two halves of them disagree about it."""
+    halves = crossed(frames, stage)
     apart = disagreement(*map(arrival, halves)) if halves[1].num_frames else math.nan
     return arrival(halves[0] + halves[1]), apart
 

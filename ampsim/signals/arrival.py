@@ -35,7 +35,8 @@ HEARD = 4.0  # standard errors by which a band's coherence exceeds chance, for i
 INDEPENDENT = 0.6  # of the frames, since they overlap by half
 UNHEARD = 4.0  # nepers by which the gain is thought to fall on above the last band that is heard
 KNOTS_HZ = 30.0 * 2.0 ** np.arange(9)  # where the gain stage's filter is free, and straight in between (log, log)
-FITTED, STEPS = 64, 40  # frames that the gain stage is fitted to, and steps of the search
+FITTED, STEPS = 64, 40  # frames that the gain stage is fitted to, and steps of the search at most ...
+TOLERANCE = 1e-5  # ... which ends where one gains no more: below, single precision misleads it, and it tries in vain
 GAINS = (0.0, 1.5, 3.0, 4.5)  # nepers over an input of RMS 1, from which the search begins
 FURTHEST = 10.0  # nepers from the first of them, and bias
 SMOOTH = 0.1  # by which neighbouring knots are held together
@@ -120,11 +121,11 @@ def knots(sample_rate: int) -> Spectra:
     return np.array([folded(tent) for tent in tents], np.complex64)
 
 
-def fitted_stage(frames: Frames, sample_rate: int) -> GainStage:
+def fitted_stage(frames: Frames, sample_rate: int, like: GainStage | None = None) -> GainStage:
     """The gain stage behind which the target is most coherent with the input.
 
     What is made small is the mean of log(1 - coherence) over the bins: with a free filter in each, that is the likelihood of
-    Gaussian errors of unknown spectrum.
+    Gaussian errors of unknown spectrum. The search may begin where one ended that was fitted to nearly the same frames.
     """
     from scipy import optimize  # here, so that commands that measure no delay do not load it
 
@@ -137,6 +138,7 @@ def fitted_stage(frames: Frames, sample_rate: int) -> GainStage:
     basis = knots(sample_rate)
     first, last = (int(hz / sample_rate * PULSE) for hz in (LOW_HZ, min(TOP_HZ, 0.45 * sample_rate)))
     flat = [np.append(np.full(len(KNOTS_HZ), gain - np.log(max(loudness, 1e-20))), 0.0) for gain in GAINS]
+    starts = flat if like is None else [*flat, np.append(like.log_gain, like.bias)]
 
     def loss(values: Array) -> tuple[float, Array]:
         told, slopes = incoherence(values, given, wanted, basis, slice(first, last))
@@ -146,8 +148,9 @@ def fitted_stage(frames: Frames, sample_rate: int) -> GainStage:
         return told + SMOOTH * float(rise @ rise + values[-1] ** 2), slopes
 
     bounds = [(value - FURTHEST, value + FURTHEST) for value in flat[0]]
-    start = min(flat, key=lambda values: loss(values)[0])
-    found = optimize.minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": STEPS})
+    start = min(starts, key=lambda values: loss(values)[0])
+    options = {"maxiter": STEPS, "ftol": TOLERANCE}
+    found = optimize.minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
     return GainStage(found.x[:-1], float(found.x[-1]), sample_rate)
 
 
