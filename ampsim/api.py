@@ -402,7 +402,7 @@ class Run:
         """
         import numpy as np
 
-        from ampsim.models.rendering import resampled, sound
+        from ampsim.signals.playing import resampled, sound
 
         if np.ndim(samples) != 1 or not len(samples):
             raise AmpsimError(f"play takes one channel, (num_samples,), and got an array of shape {np.shape(samples)}")
@@ -685,7 +685,7 @@ def render(
         setting: of the amp's controls, where the run has learnt some: {"gain": 7, "treble": 3}.
         automation: or a CSV file with a column `seconds` and one for each control, which turns them meanwhile.
         channel: of the input, counted from 0; needed where it has several.
-        oversample: play the net at so many times its sample rate, which takes as much longer; see `models.rendering`.
+        oversample: play the net at so many times its sample rate, which takes as much longer; see `signals.playing`.
         report: given each file with the seconds done and the seconds in all.
         store: folder, uri and mlflow_experiment, as of `open`.
 
@@ -703,7 +703,7 @@ def render(
     refuse_contradiction(capture, slim, setting, automation)
     play = partial(renderer_of, setting=setting, automation=automation)
     chosen = capture_player(capture, notice, slim) if capture else play(handle(run, **store))
-    from ampsim.models.rendering import render_file
+    from ampsim.signals.playing import render_file
 
     options: dict[str, Any] = {"channel": channel, "oversample": oversample, "overwrite": overwrite, "notice": notice}
     for source, destination in planned:

@@ -33,7 +33,7 @@ OWNERS = {
     "matplotlib": {"report", "doctor", "api", "comparing"},
     "plotly": {"pages"},
     "rich": {"cli"},
-    "soundfile": {"signals", "models"},
+    "soundfile": {"signals"},
 }
 
 

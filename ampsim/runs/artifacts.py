@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas
@@ -17,17 +17,19 @@ import yaml
 from ampsim.config.run_config import RunConfig
 from ampsim.metrics import a_weighted_esr, predicted_mushra, waveform_scores
 from ampsim.metrics.scores import Pairs
-from ampsim.models import AmpModel
-from ampsim.models.rendering import Renderer
 from ampsim.recordings.pairs import Span
-from ampsim.runs.evaluation import Evaluation
 from ampsim.runs.locations import point_to
 from ampsim.runs.provenance import environment
 from ampsim.runs.tracking import NOTE, TrackedRun
 from ampsim.runs.view import description
 from ampsim.signals import audio
-from ampsim.training.fit import Fit
 from ampsim.training.state import State
+
+if TYPE_CHECKING:  # a comparison reads what is kept here, and needs no TensorFlow
+    from ampsim.models import AmpModel
+    from ampsim.models.rendering import Renderer
+    from ampsim.runs.evaluation import Evaluation
+    from ampsim.training.fit import Fit
 
 LOUDEST_DB = 200.0  # a gain beyond which none is
 PROBES = "probes.json"  # what figures show beside the sound
@@ -36,7 +38,7 @@ PROBES = "probes.json"  # what figures show beside the sound
 FEW, MANY = 6, 100  # of a recording's files, in its name and in its source as a dataset
 
 
-def record_setting(tracked: TrackedRun, folder: Path, fit: Fit) -> None:
+def record_setting(tracked: TrackedRun, folder: Path, fit: "Fit") -> None:
     """What the run starts from: config, recording, machine."""
     recording, config = fit.recording, fit.config
     files = [asdict(record) for record in recording.files]
@@ -73,8 +75,8 @@ def record_result(
     tracked: TrackedRun,
     folder: Path,
     state: State,
-    evaluation: Evaluation,
-    model: AmpModel,
+    evaluation: "Evaluation",
+    model: "AmpModel",
     sample_rate: int,
     *,
     pictures: bool,
@@ -152,7 +154,7 @@ class Previews:
             tracked.log_folder(Path(name))
 
 
-def validation_scores(renderers: Mapping[str, Renderer], spans: list[Span], state: State) -> dict[str, float]:
+def validation_scores(renderers: "Mapping[str, Renderer]", spans: list[Span], state: State) -> dict[str, float]:
     """What the weights that were kept score on the validation split: the figures that a choice between runs may use.
 
     Args:

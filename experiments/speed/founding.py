@@ -169,7 +169,8 @@ def ampsim_hour(spans: dict, options: argparse.Namespace) -> dict:
     import soundfile
 
     from ampsim.models import Dense
-    from ampsim.models.rendering import Renderer, render_file
+    from ampsim.models.rendering import Renderer
+    from ampsim.signals.playing import render_file
 
     model = Dense(window=WINDOW, future=FUTURE, layers=LAYERS, units=UNITS, sample_rate=options.rate)
     model.build()

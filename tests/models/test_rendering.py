@@ -14,9 +14,10 @@ from synthetic import RATE, guitar, noise, pair, write_pcm
 from ampsim import AmpsimError
 from ampsim.metrics import aliasing_to_signal_ratio
 from ampsim.models import Dense, Fir, Lstm, Tcn
-from ampsim.models.rendering import Oversampled, Renderer, regular, render_file
+from ampsim.models.rendering import Oversampled, Renderer
 from ampsim.recordings.pairs import Span
 from ampsim.signals import audio
+from ampsim.signals.playing import regular, render_file
 
 
 def dense(*, window: int = 70, future: int = 1, sample_rate: int | None = None, first_layer: str = "auto") -> Dense:
