@@ -17,7 +17,7 @@ from ampsim.comparing.ranking import Trial, natural
 from ampsim.config.run_config import NOT_OF_THE_RUN, RunConfig
 from ampsim.config.targets import build, files_of, flattened
 from ampsim.files import expanded
-from ampsim.metrics.scores import SCORES, headlines, of_test, renamed
+from ampsim.metrics.scores import SCORES, VAGUE, headlines, of_test, renamed
 from ampsim.models.saving import load
 from ampsim.recordings.pairs import AudioPair
 from ampsim.recordings.preparing import prepare_as_then
@@ -383,6 +383,9 @@ def seed_noise(esrs: Mapping[str, float]) -> SeedNoise:
     factor, centre = math.exp(min(limit * error, 700.0)), math.exp(float(np.mean(values)))
     listed = ", ".join(f"{esr:.4g}" for _, esr in sorted(esrs.items(), key=lambda item: natural(item[0])))
     power = math.exp(min(detectable(limit, freedom) * error, 700.0))
+    if factor**2 > VAGUE:
+        words = f"the ESRs of {count} seeds lie too far apart to say where one more lies: {listed}"
+        return SeedNoise(factor, f"{words}; how much worse a run could be without being noticed is not known", centre)
     words = (
         f"95 % of the runs of this config have an ESR from {centre / factor:.4g} to {centre * factor:.4g}, from the ESRs of "
         f"{count} seeds: {listed}; an ESR {worse(power)} would have been noticed in {POWER:.0%} of cases"

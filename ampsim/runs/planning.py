@@ -11,7 +11,7 @@ from ampsim.config.targets import build
 from ampsim.models.rendering import Renderer
 from ampsim.recordings.plan import Setting, disagreement, following
 from ampsim.recordings.sheet import ToRecord
-from ampsim.runs.finished import load_model, refuse_other_controls
+from ampsim.runs.finished import load_model, refuse_other_controls, say_changed
 from ampsim.runs.tracking import TrackedRun
 from ampsim.signals.audio import Signal
 
@@ -47,6 +47,8 @@ def next_to_record(ensemble: Sequence[TrackedRun], count: int, *, seed: int, not
         raise AmpsimError(f"run {ensemble[0].name} learnt one setting of an amp: a plan needs one of data=knobs")
     takes = source.load()
     models = [load_model(run) for run in ensemble]
+    for run in ensemble:
+        say_changed(run, [file for take in takes for file in take.files], notice)
     for run, model in zip(ensemble, models, strict=True):
         refuse_other_controls(model, source.known_controls, run.name)
     recorded = [take.setting for take in takes]

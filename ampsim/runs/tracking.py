@@ -273,6 +273,15 @@ class Store:
             self.tracked(begun[0]).finish("FAILED", note=note, mark=mark)
 
 
+def recorded(params: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Path and SHA-256 of each file that a run with these parameters learnt from: sound, captures, sheets."""
+    numbers = [key.split(".")[1] for key in params if re.fullmatch(r"recording\.\d+\.path", key)]
+    return [
+        (params[f"recording.{each}.path"], params.get(f"recording.{each}.sha256", ""))
+        for each in sorted(numbers, key=int)
+    ]
+
+
 class TrackedRun:
     """One run in the store.
 
