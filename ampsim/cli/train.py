@@ -83,6 +83,7 @@ def with_recording(words: list[str]) -> list[str]:
     """
     flagged = {after for flag, after in pairwise(words) if flag.startswith("-") and flag not in ("-m", "--multirun")}
     keys = [word for word in words if "=" in word or word[:1] in "-+" or (word[:1] == "~" and word[1:2] != "/")]
+    keys = [word for word in keys if not expanded(word).is_file()]  # a file may be called `a=b.wav`
     plain = [word for word in words if word not in keys and word not in flagged]
     if not plain:
         return words

@@ -99,10 +99,10 @@ def placed(pair: AudioPair, timing: Timing) -> Iterator[Finding]:
     if not timing.clear:
         yield Finding("error", "delay", f"{pair.name}: {unclear(timing)}", SET_DELAY, values=values)
         return
-    digits = 2 if timing.within < EXACT else 1  # no more than is known
-    lead = "leads" if round(timing.delay, digits) < 0 else "lags"
+    lag = f"{abs(timing.delay):.{2 if timing.within < EXACT else 1}f}"  # no more digits than are known
+    lead = "leads" if timing.delay < 0 and float(lag) else "lags"
     text = (
-        f"the amp {lead} the direct signal by {abs(timing.delay):.{digits}f} samples ({1000 * timing.delay / rate:+.2f} ms), give "
+        f"the amp {lead} the direct signal by {lag} samples ({1000 * timing.delay / rate:+.2f} ms), give "
         f"or take {timing.within:.1f}, and its response begins at {timing.samples} samples (two halves of the take differ by "
         f"{timing.apart:.2f} samples; confidence {timing.confidence:.0f}, chance reaches 5)"
     )
