@@ -1,7 +1,6 @@
 """Makes a run again from what it saved, and judges how close the two came."""
 
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +24,7 @@ from ampsim.recordings.sources import Source
 from ampsim.runs import experiment
 from ampsim.runs.experiment import Result
 from ampsim.runs.locations import database_uri
-from ampsim.runs.tracking import VALUE_LENGTH, Store, TrackedRun
+from ampsim.runs.tracking import VALUE_LENGTH, Store, TrackedRun, like
 from ampsim.training.observer import Observer
 
 RULE = 0.1  # of the ESR: what passes for the noise of seeds where too few of them are known
@@ -344,7 +343,7 @@ def siblings(original: Original, store: Store) -> dict[str, float]:
     mine = Trial("", "", logged_as(original.config), {})
     known = original.scores.get("esr") or math.nan
     found: dict[str, float] = {mine.seed: known} if known > 0 else {}
-    for run in map(store.tracked, store.runs(like(mine))):
+    for run in map(store.tracked, store.runs(like(dict(mine.described)))):
         other = comparison.trial(run, with_blocks=False)
         digests = [value for key, value in sorted(run.params.items()) if key.endswith(".sha256")]
         alike = other.described == mine.described and sorted(digests) == sorted(original.digests)
@@ -352,18 +351,6 @@ def siblings(original: Original, store: Store) -> dict[str, float]:
         if alike and not other.ended and "reproduces" not in run.tags and esr > 0:
             found.setdefault(other.seed, esr)
     return found
-
-
-MOST_CONDITIONS = 12  # of a query, each of which joins a table of the store with itself
-
-
-def like(trial: Trial) -> str:
-    """MLflow's filter for finished runs that may have this config, so that a store of thousands is not read whole: by
-    numbers alone, which no version of ampsim wrote differently and which hold no quotes. `Trial.described` decides."""
-    numbers = [(key, value) for key, value in trial.described if re.fullmatch(r"-?\d+(\.\d+)?", value)]
-    numbers.sort(key=lambda number: (not number[0].startswith("model."), not number[0].startswith("training.")))
-    chosen = [f"params.`{key}` = '{value}'" for key, value in numbers[:MOST_CONDITIONS] if re.fullmatch(r"[\w.]+", key)]
-    return " and ".join(["attributes.status = 'FINISHED'", *chosen])
 
 
 def seed_noise(esrs: Mapping[str, float]) -> SeedNoise:

@@ -1,5 +1,7 @@
 """What to record next, by runs: which belong together, what they play, and where they disagree."""
 
+import itertools
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -112,3 +114,19 @@ def test_a_sheet_that_changed_since_is_warned_of(ensemble: list[Any]):
         f"warning: {files[1].path} changed since a learnt from it: what it learnt was another recording",
         f"warning: a learnt from {len(files) - 1} files, and its recording has {len(files)} by now",
     ]
+
+
+def test_of_a_store_of_thousands_no_more_is_read_than_an_ensemble_needs():
+    """Endless, as this one is."""
+    asked: list[tuple[str, int]] = []
+    same = {"model.units": "8", "model._target_": "a", "recording.0.path": "it's.wav"}
+
+    def each(condition: str, *, first: int) -> Iterator[int]:
+        asked.append((condition, first))
+        return itertools.count()
+
+    store = SimpleNamespace(each=each, tracked=lambda number: run("b", seed=str(number), **same))
+    original = run("b", seed="own", **same)
+    found = planning.siblings(original, planning.perhaps_alike(original, store))
+    assert [one.params["seed"] for one in found] == ["own", *map(str, range(planning.MOST - 1))]
+    assert asked == [("attributes.status = 'FINISHED' and params.`model.units` = '8'", 2 * planning.MOST)]
