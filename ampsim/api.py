@@ -167,10 +167,10 @@ def plan(
             "(with controls=, where its columns state no ranges), or from run=, which learnt such a sheet: name one of them"
         )
     if run is not None:
-        from ampsim.runs.planning import next_to_record, siblings
+        from ampsim.runs.planning import next_to_record, perhaps_alike, siblings
 
         first = handle(run, **store)
-        ensemble = siblings(first.tracked, [each.tracked for each in runs(**store)])
+        ensemble = siblings(first.tracked, perhaps_alike(first.tracked, first.store))
         return next_to_record(ensemble, count, seed=seed, notice=notice)
     from ampsim.recordings.controls import controls_of, refuse_nameless
     from ampsim.recordings.plan import following, planned

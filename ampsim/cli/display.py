@@ -181,9 +181,22 @@ def abx_table(found: Any) -> Table:
         table.add_row(
             worded(name), f"{correct}", f"{trials}", f"{chance(correct, trials):.2g}", f"{correct / trials:.0%}"
         )
-    share = f"{found.correct / found.trials:.0%}, {found.low:.0%} to {found.high:.0%}"
+    share = f"{found.correct / found.trials:.0%}, {shares(found.low, found.high)}"
     table.add_row("all", f"{found.correct}", f"{found.trials}", f"{found.p:.2g}", share, style="bold")
     return table
+
+
+def shares(low: float, high: float) -> str:
+    """An interval of shares; one of all shares says nothing."""
+    return "not known" if low < 0.005 and high >= 0.995 else f"{low:.0%} to {high:.0%}"
+
+
+def ratings(low: float, high: float, sign: str = "") -> str:
+    """An interval of ratings, or with a sign of the difference of two, within what there can be."""
+    lowest = -100 if sign else 0
+    return (
+        "not known" if low <= lowest and high >= 100 else f"{max(low, lowest):{sign}.0f} to {min(high, 100):{sign}.0f}"
+    )
 
 
 def mushra_table(found: Any) -> Table:
@@ -196,7 +209,7 @@ def mushra_table(found: Any) -> Table:
     )
     for each in found.ratings:
         kind, name = each.stimulus
-        interval = "one listener" if math.isnan(each.low) else f"{each.low:.0f} to {each.high:.0f}"
+        interval = "one listener" if math.isnan(each.low) else ratings(each.low, each.high)
         table.add_row(worded(words[kind].format(name)), f"{each.mean:.1f}", interval)
     return table
 
@@ -206,7 +219,7 @@ def ear_table(ear: Any) -> Table:
     title = f"shares of the gradient, from {ear.comparisons:,} comparisons of {ear.listeners} listeners"
     table = new_table(title, "", "share", "95 %")
     for term in ear.terms:
-        table.add_row(term.name, f"{term.share:.0%}", f"{term.low:.0%} to {term.high:.0%}")
+        table.add_row(term.name, f"{term.share:.0%}", shares(term.low, term.high))
     return table
 
 
@@ -218,7 +231,7 @@ def mushra_pairs_table(found: Any) -> Table:
     table = new_table(title, "", "difference", "95 %", "p", "listeners")
     for each in found.pairs:
         alone = math.isnan(each.low)
-        interval = "one listener" if alone else f"{each.low:+.0f} to {each.high:+.0f}"
+        interval = "one listener" if alone else ratings(each.low, each.high, "+")
         p = "" if alone else "< 0.001" if each.p < 0.001 else f"{each.p:.2g}"
         names = worded(f"{each.better} over {each.worse}")
         table.add_row(names, f"{each.difference:+.1f}", interval, p, f"{each.listeners}")

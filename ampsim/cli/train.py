@@ -83,6 +83,7 @@ def with_recording(words: list[str]) -> list[str]:
     """
     flagged = {after for flag, after in pairwise(words) if flag.startswith("-") and flag not in ("-m", "--multirun")}
     keys = [word for word in words if "=" in word or word[:1] in "-+" or (word[:1] == "~" and word[1:2] != "/")]
+    keys = [word for word in keys if not expanded(word).is_file()]  # a file may be called `a=b.wav`
     plain = [word for word in words if word not in keys and word not in flagged]
     if not plain:
         return words
@@ -208,9 +209,9 @@ def train_one(config: dict[str, Any], overrides: list[str]) -> None:
         f" mlflow_experiment={shlex.quote(tracking['experiment'])}" if tracking["experiment"] != "ampsim" else ""
     )
     say(console, f"every score:    ampsim evaluate run={of} verbose=true")
-    say(console, f"rendered audio: {short(run.audio['prediction'])}")
+    say(console, f"rendered audio: {as_last(run.audio['prediction'])}")
     if find_spec("ampsim.report"):
-        say(console, f"listen to it:   {short(run.listen().path)} (in a browser)")
+        say(console, f"listen to it:   {as_last(run.listen().path)} (in a browser)")
     say(console, f"see it all:     ampsim ui{where}")
     from ampsim.recordings.controls import in_the_middle
 
@@ -240,6 +241,14 @@ def say_plugin(console: Any, model: Any, of: str) -> None:
     for note in (found.players(model), told_speed(found.speed(model))):
         if note:
             say(console, f"                {note}")
+
+
+def as_last(path: Path) -> Path:
+    """A file among a run's artifacts as seen from here, by the store's link `last` while that leads to this run."""
+    artifacts = next((each for each in path.parents if each.name == "artifacts"), path)
+    last = artifacts.parents[2] / "last" if len(artifacts.parents) > 2 else artifacts
+    named = last / path.relative_to(artifacts) if last.is_symlink() else path
+    return short(named if named.exists() and named.samefile(path) else path)
 
 
 def drop_resume(overrides: list[str]) -> list[str]:

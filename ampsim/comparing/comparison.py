@@ -115,16 +115,16 @@ def told_from_the_best(ranking: Ranking) -> list[str]:
     known = [(group, change) for group, change in rows(ranking) if change]
     if not known:
         return []
-    tied = [
-        f"{group.label} (equal within {change.sized(change.equal_within)})" for group, change in known if change.tie
-    ]
+    tied = [f"{group.label} ({equal(change)})" for group, change in known if change.tie]
     listed = ", ".join(tied[:8]) + (", ..." if len(tied) > 8 else "")
     found = [f"not told from the best: {listed}" if tied else "every other config is told from the best"]
     if not ranking.seeded:
         return found
     effects = sorted((change.detectable, number) for number, (_, change) in enumerate(known))
     effect, number = effects[len(effects) // 2]
-    power = f"a difference of {known[number][1].sized(effect)} to the best would have been told in 80 % of cases"
+    size = known[number][1].sized(effect)
+    told = f"a difference of {size} to the best would" if size else "no difference to the best, however large, would"
+    power = f"{told} have been told in 80 % of cases"
     if known[number][1].relative:
         seeds = ranking.seeds_needed
         needed = (
@@ -132,6 +132,10 @@ def told_from_the_best(ranking: Ranking) -> list[str]:
         )
         power += f"; {needed}, if their spread is what it was here"
     return [*found, power]
+
+
+def equal(change: Difference) -> str:
+    return "how far apart is not known" if change.vague else f"equal within {change.sized(change.equal_within)}"
 
 
 def effect_sentence(effect: Effect, metric: str) -> str:
@@ -252,7 +256,8 @@ values are shown. Intervals to the best hold for all configs at once (95 %): the
 ratio, of the spread of the seeds, each config's own (Games and Howell, with Welch's degrees of freedom), and of half-second
 segments of the held-out signal (of predicted
 MUSHRA, its excerpts of 3 s). A tie is an interval that holds 0; "equal within"
-is the margin that it lies in. The share of the variance is eta squared: sum of squares between a factor's levels over the
+is the margin that it lies in. One that says nothing (to a thousand times its low end, or all that there can be) is
+"not known". The share of the variance is eta squared: sum of squares between a factor's levels over the
 total, each run counting once; p is that of an analysis of variance. Where the set is not balanced or has no seeds, the
 share is held against what a factor of as many levels that does nothing gets. Metrics disagree where each of the two tells
 two configs apart, in opposite order, corrected for the number of pairs and of metrics."""

@@ -18,7 +18,7 @@ from ampsim import AmpsimError
 from ampsim.comparing.noise import LEVEL, Noise, Sample, critical, detectable
 from ampsim.config.targets import assignments, nearest
 from ampsim.metrics import Blocks, Verdict, disagreements
-from ampsim.metrics.scores import compared, current, is_ratio, is_signed, larger_is_better
+from ampsim.metrics.scores import SCORES, VAGUE, compared, current, is_ratio, is_signed, larger_is_better
 
 # What MLflow's parameters hold beside the config, and what of the config does not change what a run comes to.
 NOT_COMPARED = re.compile(r"recording\..*|listening_gain_db|name|seed|training\.(resume|checkpoint_every_s|preview)")
@@ -79,11 +79,12 @@ class Group:
 
     def interval(self, metric: str) -> tuple[float, float]:
         """In which the mean over all seeds lies, 95 %: Student's t of the config's own seeds, on the logarithm of a ratio;
-        NaN of one seed."""
+        NaN of one seed, and where the seeds spread so far that it would say nothing."""
         (values,), inverse = scaled([self], metric)
         if len(values) < 2:
             return math.nan, math.nan
-        return around(float(values.mean()), float(np.var(values, ddof=1)), len(values), len(values) - 1, inverse)
+        variance, freedom = float(np.var(values, ddof=1)), len(values) - 1
+        return telling(metric, *around(float(values.mean()), variance, len(values), freedom, inverse))
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,7 @@ class Difference:
     basis: str
     detectable: float
     relative: bool
+    vague: bool = False  # the interval is so wide that it says nothing; see `Score.vague`
 
     @property
     def tie(self) -> bool:
@@ -115,15 +117,19 @@ class Difference:
     def __str__(self) -> str:
         """The difference with its interval, for a table; where percents grow too long to read, as a factor."""
         numbers = (self.change, self.low, self.high)
-        if self.relative and self.high >= LONG:
+        if self.relative and (self.change if self.vague else self.high) >= LONG:
             size, low, high = (f"{1 + x:.3g}" for x in numbers)
             size = f"× {size}"
         else:
             size, low, high = (f"{x:+.1%}" if self.relative else f"{x:+.3g}" for x in numbers)
+        if self.vague:
+            return f"{'tie ' if self.tie else ''}{size} (interval not known)"
         return f"{'tie ' if self.tie else ''}{size} ({low} to {high})"
 
     def sized(self, size: float) -> str:
-        """The size of such a difference, without a sign."""
+        """The size of such a difference, without a sign; empty where it is so large that it says nothing."""
+        if self.relative and size > VAGUE:
+            return ""
         if self.relative:
             return f"{size:.1%}" if size < 1 else f"a factor of {1 + size:.3g}"
         return f"{size:.3g}"
@@ -382,7 +388,14 @@ class Contest:
         change, low, high, told = (
             math.expm1(min(x, 700.0)) if self.relative else x for x in (centre, centre - reach, centre + reach, told)
         )
-        return Difference(change, low, high, chance.basis, told, self.relative)
+        return Difference(change, low, high, chance.basis, told, self.relative, self.vague(low, high))
+
+    def vague(self, low: float, high: float) -> bool:
+        if self.metric not in SCORES:
+            return False
+        if self.relative:
+            return low <= -1 or SCORES[self.metric].vague(1 + low, 1 + high)
+        return SCORES[self.metric].vague(low, high, apart=True)
 
     def centre(self, first: int, second: int) -> float:
         return float(self.noise.samples[second].values.mean() - self.noise.samples[first].values.mean())
@@ -449,7 +462,8 @@ def factor_effects(groups: Sequence[Group], metric: str) -> list[Effect]:
             numbers = [float(group.levels[factor]) for group in groups for _ in group.trials]
             trend = float(stats.spearmanr(numbers, every).statistic)
         share, noise = between / total if total else 0.0, (within / freedom, freedom) if freedom else None
-        intervals = {name: level_interval(column, noise, inverse) for name, column in zip(names, columns, strict=True)}
+        pairs = zip(names, columns, strict=True)
+        intervals = {name: telling(metric, *level_interval(column, noise, inverse)) for name, column in pairs}
         found.append(Effect(factor, means, share, more / (len(every) - 1), p, trend, intervals))
     return found
 
@@ -463,6 +477,16 @@ def level_interval(
         return math.nan, math.nan
     variance, freedom = noise or (float(np.var(column, ddof=1)), count - 1)
     return around(float(column.mean()), variance, count, freedom, inverse)
+
+
+def telling(metric: str, low: float, high: float) -> tuple[float, float]:
+    """An interval within what its score can be; NaN where it says nothing."""
+    score = SCORES.get(metric)
+    if score is None or math.isnan(low):
+        return low, high
+    if score.vague(low, high):
+        return math.nan, math.nan
+    return max(low, score.limits[0]), min(high, score.limits[1])
 
 
 def around(mean: float, variance: float, count: int, freedom: int, inverse: Inverse) -> tuple[float, float]:

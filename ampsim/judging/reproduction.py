@@ -1,7 +1,6 @@
 """Makes a run again from what it saved, and judges how close the two came."""
 
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +16,7 @@ from ampsim.comparing.ranking import Trial, natural
 from ampsim.config.run_config import NOT_OF_THE_RUN, RunConfig
 from ampsim.config.targets import build, files_of, flattened
 from ampsim.files import expanded
-from ampsim.metrics.scores import SCORES, headlines, of_test, renamed
+from ampsim.metrics.scores import SCORES, VAGUE, headlines, of_test, renamed
 from ampsim.models.saving import load
 from ampsim.recordings.pairs import AudioPair
 from ampsim.recordings.preparing import prepare_as_then
@@ -25,7 +24,7 @@ from ampsim.recordings.sources import Source
 from ampsim.runs import experiment
 from ampsim.runs.experiment import Result
 from ampsim.runs.locations import database_uri
-from ampsim.runs.tracking import VALUE_LENGTH, Store, TrackedRun
+from ampsim.runs.tracking import VALUE_LENGTH, Store, TrackedRun, like
 from ampsim.training.observer import Observer
 
 RULE = 0.1  # of the ESR: what passes for the noise of seeds where too few of them are known
@@ -344,7 +343,7 @@ def siblings(original: Original, store: Store) -> dict[str, float]:
     mine = Trial("", "", logged_as(original.config), {})
     known = original.scores.get("esr") or math.nan
     found: dict[str, float] = {mine.seed: known} if known > 0 else {}
-    for run in map(store.tracked, store.runs(like(mine))):
+    for run in map(store.tracked, store.runs(like(dict(mine.described)))):
         other = comparison.trial(run, with_blocks=False)
         digests = [value for key, value in sorted(run.params.items()) if key.endswith(".sha256")]
         alike = other.described == mine.described and sorted(digests) == sorted(original.digests)
@@ -352,18 +351,6 @@ def siblings(original: Original, store: Store) -> dict[str, float]:
         if alike and not other.ended and "reproduces" not in run.tags and esr > 0:
             found.setdefault(other.seed, esr)
     return found
-
-
-MOST_CONDITIONS = 12  # of a query, each of which joins a table of the store with itself
-
-
-def like(trial: Trial) -> str:
-    """MLflow's filter for finished runs that may have this config, so that a store of thousands is not read whole: by
-    numbers alone, which no version of ampsim wrote differently and which hold no quotes. `Trial.described` decides."""
-    numbers = [(key, value) for key, value in trial.described if re.fullmatch(r"-?\d+(\.\d+)?", value)]
-    numbers.sort(key=lambda number: (not number[0].startswith("model."), not number[0].startswith("training.")))
-    chosen = [f"params.`{key}` = '{value}'" for key, value in numbers[:MOST_CONDITIONS] if re.fullmatch(r"[\w.]+", key)]
-    return " and ".join(["attributes.status = 'FINISHED'", *chosen])
 
 
 def seed_noise(esrs: Mapping[str, float]) -> SeedNoise:
@@ -383,6 +370,9 @@ def seed_noise(esrs: Mapping[str, float]) -> SeedNoise:
     factor, centre = math.exp(min(limit * error, 700.0)), math.exp(float(np.mean(values)))
     listed = ", ".join(f"{esr:.4g}" for _, esr in sorted(esrs.items(), key=lambda item: natural(item[0])))
     power = math.exp(min(detectable(limit, freedom) * error, 700.0))
+    if factor**2 > VAGUE:
+        words = f"the ESRs of {count} seeds lie too far apart to say where one more lies: {listed}"
+        return SeedNoise(factor, f"{words}; how much worse a run could be without being noticed is not known", centre)
     words = (
         f"95 % of the runs of this config have an ESR from {centre / factor:.4g} to {centre * factor:.4g}, from the ESRs of "
         f"{count} seeds: {listed}; an ESR {worse(power)} would have been noticed in {POWER:.0%} of cases"

@@ -16,6 +16,10 @@ from numpy.typing import NDArray
 Pairs = Sequence[tuple[NDArray[np.floating], NDArray[np.floating]]]
 Compute = Callable[[Pairs, int], float]
 T = TypeVar("T")
+VAGUE, VAGUE_DB = (
+    1000.0,
+    60.0,
+)  # from the low end of an interval to its high one: nothing is known, however it was computed
 SMALL = 0.001  # of an error ratio: below, its first digits are told wherever they stand
 
 
@@ -40,6 +44,7 @@ class Score:
         of_model: needs the model itself, so that a render by itself has no such score.
         timed: depends on the machine's load, so that the same model never scores the same twice.
         quotient: fields of `Blocks` whose sums' quotient is the score.
+        span: the lowest and the highest that it can be, if not what errors, ratios and sizes can be.
     """
 
     name: str
@@ -57,6 +62,23 @@ class Score:
     of_model: bool = False
     timed: bool = False
     quotient: tuple[str, str] | None = None
+    span: tuple[float, float] | None = None
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """The lowest and the highest that it, or its size, can be."""
+        return self.span or (0.0 if self.ratio or self.signed or self.compared else -math.inf, math.inf)
+
+    def vague(self, low: float, high: float, *, apart: bool = False) -> bool:
+        """Whether an interval, of the score or of how far two are apart, is so wide that it says nothing: all that there can
+        be, or as good as that."""
+        if self.ratio and low > 0:
+            return high > VAGUE * low
+        lowest, highest = self.limits
+        if apart:
+            lowest, highest = lowest - highest, highest - lowest
+        widest = VAGUE_DB if self.format.endswith((" dB", " LU")) else math.inf
+        return (low <= lowest and high >= highest) or high - low > widest
 
     def text(self, value: float) -> str:
         if self.ratio and self.format == "{:.4f}" and 0 < value < SMALL:
@@ -136,6 +158,7 @@ BUILT_IN = (
         "{:.1f}",
         "rating, of 100, that a formula expects of listeners; it replaces no listening test",
         larger_is_better=True,
+        span=(0.0, 100.0),
         headline=True,
         column="predicted\nMUSHRA",
         validated=True,
@@ -147,6 +170,7 @@ BUILT_IN = (
         "{:.1f}",
         "predicted MUSHRA of the worst 3 s",
         larger_is_better=True,
+        span=(0.0, 100.0),
     ),
     Score(
         "predicted_mushra_share_above_90",
@@ -154,6 +178,7 @@ BUILT_IN = (
         "{:.0%}",
         "share of 3 s excerpts that are predicted to be hard to tell from the amp",
         larger_is_better=True,
+        span=(0.0, 1.0),
     ),
     Score(
         "zimtohrli_mos",
@@ -161,6 +186,7 @@ BUILT_IN = (
         "{:.2f}",
         "opinion score, 1 to 5, that another model of hearing expects; calibrated on codecs",
         larger_is_better=True,
+        span=(1.0, 5.0),
     ),
     Score(
         "worst_second_esr",

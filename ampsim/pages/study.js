@@ -92,7 +92,7 @@ function columns() {
 }
 
 function interval(metric, k) {
-  if (metric.low[k] === null) return data.configs[k].seeds === 1 ? "one seed" : "–";
+  if (metric.low[k] === null) return data.configs[k].seeds === 1 ? "one seed" : "not known";
   return `${written(metric, metric.low[k])} to ${written(metric, metric.high[k])}`;
 }
 

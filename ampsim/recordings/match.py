@@ -21,6 +21,7 @@ from ampsim.signals.scratch import Scratch, blocks, release
 
 Array = NDArray[np.float64]
 
+EXACT = 0.3  # samples that a delay may be off by at most for two digits of it to be told
 SWAPPED = (
     -1.5,
     -0.15,
@@ -98,10 +99,11 @@ def placed(pair: AudioPair, timing: Timing) -> Iterator[Finding]:
     if not timing.clear:
         yield Finding("error", "delay", f"{pair.name}: {unclear(timing)}", SET_DELAY, values=values)
         return
-    lead = "leads" if round(timing.delay, 2) < 0 else "lags"
+    lag = f"{abs(timing.delay):.{2 if timing.within < EXACT else 1}f}"  # no more digits than are known
+    lead = "leads" if timing.delay < 0 and float(lag) else "lags"
     text = (
-        f"the amp {lead} the direct signal by {abs(timing.delay):.2f} samples ({1000 * timing.delay / rate:+.2f} ms), give or "
-        f"take {timing.within:.1f}, and its response begins at {timing.samples} samples (two halves of the take differ by "
+        f"the amp {lead} the direct signal by {lag} samples ({1000 * timing.delay / rate:+.2f} ms), give "
+        f"or take {timing.within:.1f}, and its response begins at {timing.samples} samples (two halves of the take differ by "
         f"{timing.apart:.2f} samples; confidence {timing.confidence:.0f}, chance reaches 5)"
     )
     fix = f"data.delay=auto removes {timing.samples}, and so does data.delay={timing.samples}"

@@ -18,7 +18,7 @@ from ampsim.recordings.probe import Excerpt
 from ampsim.recordings.sources import DEFAULT_RATE
 from ampsim.runs.finished import load_model, refuse_unset
 from ampsim.runs.provenance import installed
-from ampsim.runs.tracking import NOTE, TrackedRun
+from ampsim.runs.tracking import NOTE, TrackedRun, recorded
 from ampsim.signals import audio
 
 Setting = Mapping[str, str | float]
@@ -55,7 +55,7 @@ def take_out(
         output,
         Details(**{"name": name, "scores": kept_scores(tracked), **stated_levels(tracked), **details}),
         overwrite=overwrite,
-        inputs=[tracked.file("model.keras"), *recorded(tracked)],
+        inputs=[tracked.file("model.keras"), *(path for path, _ in recorded(tracked.params))],
         excerpt=None if setting or model.controls else excerpt(tracked),  # which is of many settings
         late=late,
     )
@@ -136,11 +136,6 @@ def excerpt(tracked: TrackedRun) -> Excerpt | None:
     if direct.sample_rate != amp.sample_rate or len(direct.samples) != len(amp.samples) or not gain > 0:
         return None
     return Excerpt(direct.channel(0) / gain, amp.channel(0) / gain, direct.sample_rate, tracked.delay)
-
-
-def recorded(tracked: TrackedRun) -> list[str]:
-    """The files of the recording that a run learnt from, a capture among them."""
-    return [value for key, value in tracked.params.items() if key.startswith("recording.") and key.endswith(".path")]
 
 
 def register(tracked: TrackedRun, name: str, *, setting: Setting | None = None) -> str:

@@ -8,9 +8,10 @@ from ampsim.config.run_config import RunConfig
 from ampsim.models import AmpModel, Controlled
 from ampsim.models.saving import load
 from ampsim.recordings.controls import Control, described, in_the_middle, setting_of
+from ampsim.recordings.pairs import FileRecord
 from ampsim.recordings.preparing import prepare_as_then
 from ampsim.runs.evaluation import evaluate, floors, scores_of_others
-from ampsim.runs.tracking import TrackedRun
+from ampsim.runs.tracking import TrackedRun, recorded
 
 Notice = Callable[[str], None]
 
@@ -22,6 +23,7 @@ def score_again(tracked: TrackedRun, split_name: str, *, notice: Notice, oversam
     for fault in plugins.load():  # which may bring metrics
         notice(fault)
     recording = prepare_as_then(config["data"], tracked.delay, notice=notice)
+    say_changed(tracked, recording.files, notice)
     model = load_model(tracked)
     refuse_other_controls(model, recording.controls, tracked.name)
     spans = recording.split(gap=model.receptive_field)
@@ -31,6 +33,18 @@ def score_again(tracked: TrackedRun, split_name: str, *, notice: Notice, oversam
         notice(note)
     others = scores_of_others(model, scored, oversample=oversample)
     return {**evaluation.scores, **others, **floors(spans["train"], spans["validation"], scored, future=model.future)}
+
+
+def say_changed(tracked: TrackedRun, files: Sequence[FileRecord], notice: Notice) -> None:
+    """Warn of a recording that is not, to the bit, the one that a run learnt from: other sound, other rows of a sheet."""
+    then = recorded(tracked.params)
+    if then and len(then) != len(files):
+        notice(f"warning: {tracked.name} learnt from {len(then)} files, and its recording has {len(files)} by now")
+    elif changed := [file.path for file, (_, sha) in zip(files, then, strict=bool(then)) if sha and file.sha256 != sha]:
+        more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+        notice(
+            f"warning: {changed[0]}{more} changed since {tracked.name} learnt from it: what it learnt was another recording"
+        )
 
 
 def load_model(tracked: TrackedRun, setting: Mapping[str, str | float] | None = None) -> AmpModel:

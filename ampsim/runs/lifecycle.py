@@ -3,7 +3,7 @@
 import platform
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from ampsim.runs.provenance import origin
 from ampsim.runs.tracking import Store, TrackedRun
 
 Notice = Callable[[str], None]
+MOST = 20  # unfinished runs that are looked at for the config of one that is not found
 GRACE_S = 5.0  # for a step that is under way to end; a container has 10 s in all, a SLURM job 30
 
 
@@ -46,6 +47,8 @@ def begin(
         tracked.log_params({key: value for key, value in params.items() if key not in tracked.params})
     else:
         if resume:
+            for other in on_other_recordings(store, config, unfinished, identity):
+                notice(f"warning: the recording has changed since {other}, which stays unfinished")
             notice("no unfinished run of this config and recording to resume; starting a new one")
         made = {"config_hash": identity, "overrides": " ".join(config.overrides), "host": platform.node()}
         tracked = store.start(name, params=params, tags={**made, **origin(), **(tags or {})})
@@ -57,6 +60,18 @@ def begin(
         tracked.finish("FAILED", note=str(error))
         raise AmpsimError(f"{folder} cannot be made ({error.strerror}): say folder=...") from error
     return tracked, folder / "checkpoint.npz"
+
+
+def on_other_recordings(store: Store, config: RunConfig, unfinished: Path, identity: str) -> list[str]:
+    """The names of unfinished runs of this config that began on a recording other than the one of `identity`."""
+    found = []
+    others = (path for path in unfinished.glob("*-*") if not path.name.startswith(identity))
+    for path in sorted(others)[:MOST]:
+        with suppress(AmpsimError):  # one that is not in the store any more, or of a config that no longer is one
+            run = store.find(path.name.partition("-")[2])
+            if RunConfig.read(run.file("config.yaml"))[0].identity() == config.identity():
+                found.append(run.name)
+    return found
 
 
 @contextmanager

@@ -99,7 +99,8 @@ def usable_cores() -> int:
 
 @contextmanager
 def quiet_stderr() -> Iterator[None]:
-    """Hold back what is written to standard error below Python (TensorFlow greets there), unless something fails.
+    """Hold back what is written to standard error below Python (TensorFlow greets there), unless something fails; an end
+    that was asked for is no failure.
 
     A process that is started inside keeps the silence.
     """
@@ -109,6 +110,8 @@ def quiet_stderr() -> Iterator[None]:
         os.dup2(hidden.fileno(), 2)
         try:
             yield
+        except KeyboardInterrupt:  # and what is one, TerminatedError
+            raise
         except BaseException:
             hidden.seek(0)
             os.write(kept, hidden.read())

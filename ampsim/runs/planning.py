@@ -1,6 +1,6 @@
 """Which setting of an amp to record next, by what runs have learnt of it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
 import numpy as np
@@ -11,8 +11,8 @@ from ampsim.config.targets import build
 from ampsim.models.rendering import Renderer
 from ampsim.recordings.plan import Setting, disagreement, following
 from ampsim.recordings.sheet import ToRecord
-from ampsim.runs.finished import load_model, refuse_other_controls
-from ampsim.runs.tracking import TrackedRun
+from ampsim.runs.finished import load_model, refuse_other_controls, say_changed
+from ampsim.runs.tracking import Store, TrackedRun, like
 from ampsim.signals.audio import Signal
 
 EXCERPT_S = 1.0  # that the nets play at each setting: the loudest of what was played into the amp
@@ -22,13 +22,20 @@ MOST = 8  # nets of an ensemble; more say nearly the same
 Notice = Callable[[str], None]
 
 
-def siblings(run: TrackedRun, others: Sequence[TrackedRun]) -> list[TrackedRun]:
+def perhaps_alike(run: TrackedRun, store: Store) -> Iterator[TrackedRun]:
+    """Finished runs of its store that may differ in the seed alone, newest first, read as they are asked for."""
+    return map(store.tracked, store.each(like(decisive(run)), first=2 * MOST))
+
+
+def siblings(run: TrackedRun, others: Iterable[TrackedRun]) -> list[TrackedRun]:
     """The run itself, and those that differ from it in nothing but their seed, each seed once."""
     found = {run.params.get("seed"): run}
     for other in others:
+        if len(found) == MOST:
+            break
         if other.status == "FINISHED" and decisive(other) == decisive(run):
             found.setdefault(other.params.get("seed"), other)
-    return list(found.values())[:MOST]
+    return list(found.values())
 
 
 def decisive(run: TrackedRun) -> dict[str, str]:
@@ -47,6 +54,8 @@ def next_to_record(ensemble: Sequence[TrackedRun], count: int, *, seed: int, not
         raise AmpsimError(f"run {ensemble[0].name} learnt one setting of an amp: a plan needs one of data=knobs")
     takes = source.load()
     models = [load_model(run) for run in ensemble]
+    for run in ensemble:
+        say_changed(run, [file for take in takes for file in take.files], notice)
     for run, model in zip(ensemble, models, strict=True):
         refuse_other_controls(model, source.known_controls, run.name)
     recorded = [take.setting for take in takes]

@@ -49,6 +49,7 @@ SWEEP = "sweep_hash"  # the tag of a sweep's parent run, which is no model
 ENDS = ("diverged", "pruned", "timed_out")
 NOTE = "mlflow.note.content"
 LONGEST_NAME, DIGEST = 500, 36  # letters that MLflow takes of a dataset
+MOST_CONDITIONS = 12  # of a query, each of which joins a table of the store with itself
 PAGE = 1000  # runs in one answer, where all are asked for
 LONG_S = 60.0  # after which a run tells of the machine's load too
 NEAR = 50  # runs, the newest, among which a name that there is not is looked for
@@ -271,6 +272,24 @@ class Store:
             self.start(name, params={}, tags=tags).finish("FAILED", note=note, mark=mark)
         elif begun[0].info.status in ("RUNNING", "KILLED"):  # by what ended its process
             self.tracked(begun[0]).finish("FAILED", note=note, mark=mark)
+
+
+def like(params: Mapping[str, str]) -> str:
+    """MLflow's filter for finished runs that may have these parameters, so that a store of thousands is not read whole: by
+    numbers alone, which no version of ampsim wrote differently and which hold no quotes. Who asks looks at the rest."""
+    numbers = [(key, value) for key, value in params.items() if re.fullmatch(r"-?\d+(\.\d+)?", value)]
+    numbers.sort(key=lambda number: (not number[0].startswith("model."), not number[0].startswith("training.")))
+    chosen = [f"params.`{key}` = '{value}'" for key, value in numbers[:MOST_CONDITIONS] if re.fullmatch(r"[\w.]+", key)]
+    return " and ".join(["attributes.status = 'FINISHED'", *chosen])
+
+
+def recorded(params: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Path and SHA-256 of each file that a run with these parameters learnt from: sound, captures, sheets."""
+    numbers = [key.split(".")[1] for key in params if re.fullmatch(r"recording\.\d+\.path", key)]
+    return [
+        (params[f"recording.{each}.path"], params.get(f"recording.{each}.sha256", ""))
+        for each in sorted(numbers, key=int)
+    ]
 
 
 class TrackedRun:

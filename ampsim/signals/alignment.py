@@ -51,8 +51,8 @@ CLEAR = 13.0  # confidence from which a delay is taken; recordings of real amps 
 MORE = 1.2  # times the power that the input explains, where the rectified input is believed
 RIVAL = 0.85  # of the response's peak another one reaches where it is open which of them is the delay
 APART_S = 0.00004  # that two halves of the takes may differ by; recordings of real amps reach 0.000016 in 10 s
-ONE_STAGE = 0.97  # of the target's power: what one gain stage explains where the amp is no more than that
-STAGES_S = 0.00005  # by which the delay of several may be late: see `Timing`
+STAGES_S = 0.00005  # by which the delay of several gain stages may be late: see `Timing`
+MISFIT_S = 0.0005  # that a delay may be off times the root of the target's power that the fitted gain stage leaves
 TWICE, BLUNT = 3.0, 0.25  # of what two halves differ by, and of what a rise exceeds SHARP by, that a delay may be off
 LEAST = 0.2  # samples that any may be off by
 SHARP = 0.6  # samples from half height to the peak of a response that holds all frequencies
@@ -94,7 +94,7 @@ class Timing:
     where the amp's response to an impulse departs from zero, as wide as the frequencies that come through allow. `delay`
     is its peak, `onset` its rising edge at half height; negative where the target leads. What an amp takes off the treble
     between two stages that clip, above what a guitar plays, leaves no trace and counts as delay: 0.04 ms, or 1.8 samples
-    at 44.1 kHz, for three valves and a power stage. `within` allows for that where the amp is more than one stage.
+    at 44.1 kHz, for three valves and a power stage. `within` allows for that the more, the less one stage explains.
     """
 
     delay: float
@@ -119,12 +119,12 @@ class Timing:
         """Samples that the delay may be off by; what the bound holds for is measured in experiments/alignment.
 
         It grows with what two halves of the takes differ by, with the width of a response whose treble is missing or lost
-        in noise, and where one gain stage does not explain the target.
+        in noise, and with what the fitted gain stage does not explain: both halves may be off alike by its misfit.
         """
         if not math.isfinite(self.apart):
             return math.inf
-        stages = STAGES_S * self.sample_rate if self.explained < ONE_STAGE else 0.0
-        return TWICE * self.apart + BLUNT * max(self.delay - self.onset - SHARP, 0.0) + LEAST + stages
+        misfit = min(STAGES_S, MISFIT_S * math.sqrt(max(1 - self.explained, 0.0))) * self.sample_rate
+        return TWICE * self.apart + BLUNT * max(self.delay - self.onset - SHARP, 0.0) + LEAST + misfit
 
     @property
     def samples(self) -> int:

@@ -21,7 +21,7 @@ from ampsim.comparing.outcomes import Row
 from ampsim.config.run_config import RunConfig
 from ampsim.runs.isolated import Outcome, isolated, start_warm
 from ampsim.runs.provenance import origin
-from ampsim.runs.tracking import NOTE, PARENT, SWEEP, Run, Store, TrackedRun, ended_as
+from ampsim.runs.tracking import NOTE, PARENT, SWEEP, Run, Store, TrackedRun, ended_as, recorded
 from ampsim.signals.audio import sha256
 from ampsim.studies.jobs import Job, Limits, Report, Task, buildable, draw
 from ampsim.studies.search import Search
@@ -308,17 +308,12 @@ def settled_before(store: Store, parent: TrackedRun, notice: Notice) -> set[str]
     for child in store.children(parent.id):
         if ended_as(child) not in SETTLED:
             continue
-        if changed := [path for path, sha in recordings(child.data.params) if sha != hash_of(path, hashes)]:
+        there = [(path, sha) for path, sha in recorded(child.data.params) if Path(path).is_file()]
+        if changed := [path for path, sha in there if sha != hash_of(path, hashes)]:
             notice(f"{changed[0]} has changed since {child.info.run_name}, which is trained again")
             continue
         settled.add(child.data.tags.get(KEY, ""))
     return settled
-
-
-def recordings(params: Mapping[str, str]) -> list[tuple[str, str]]:
-    taken = [key for key in params if key.startswith("recording.") and key.endswith(".path")]
-    paths = {key.split(".")[1]: params[key] for key in taken}
-    return [(path, params[f"recording.{number}.sha256"]) for number, path in paths.items() if Path(path).is_file()]
 
 
 def hash_of(path: str, known: dict[str, str]) -> str:

@@ -50,3 +50,9 @@ def test_nets_that_were_trained_together_stand_side_by_side():
     header, row = printed(display.score_table(SCORED | others, "x"), width=120)[1:3]
     assert header.split() == ["lite", "model"]
     assert row.split()[:3] == ["ESR", "0.0060", "0.0030"]
+
+
+def test_intervals_of_all_that_can_be_are_not_known():
+    assert (display.shares(0.0, 1.0), display.shares(0.025, 1.0)) == ("not known", "2% to 100%")
+    assert (display.ratings(-3.0, 120.0), display.ratings(-3.0, 55.2)) == ("not known", "0 to 55")
+    assert (display.ratings(-140, 140, "+"), display.ratings(-5.1, 140, "+")) == ("not known", "-5 to +100")

@@ -483,6 +483,9 @@ def test_a_recording_is_named_without_a_key(tmp_path: Path, monkeypatch: pytest.
     assert train.with_recording(["takes"]) == ["data=folder", "data.path=takes"]
     (tmp_path / "my amp.csv").touch()
     assert train.with_recording(["my amp.csv", "seed=1"]) == ["data=knobs", "data.path='my amp.csv'", "seed=1"]
+    for name, quoted in (("a=b.wav", "'a=b.wav'"), ("-take.wav", "-take.wav")):
+        (tmp_path / name).touch()
+        assert train.with_recording([name, "seed=1"]) == ["data=stereo", f"data.path={quoted}", "seed=1"]
     assert train.with_recording(["--cfg", "job", "+x=1", ""]) == ["--cfg", "job", "+x=1", ""]
     for words, told in ((["nothing.wav"], "no such file"), (["di.wav", "di.wav", "takes"], "3 files")):
         with pytest.raises(AmpsimError, match=told):

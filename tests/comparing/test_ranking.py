@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 
 import numpy as np
 import pytest
@@ -446,3 +447,24 @@ def test_one_block_tells_nothing_apart_and_an_old_run_is_left_out():
     assert found.left_out == [("old", "has no predicted_mushra")]
     short = [trial(n, "sgd", 0, 0.1 * n, blocks=blocks(np.array([0.1 * n]), np.array([1.0]))) for n in (1, 2)]
     assert ranked(short, "esr").differences == [None]
+
+
+def test_an_interval_that_says_nothing_is_not_shown():
+    """Two seeds a config, one lucky: Student's t of one degree of freedom reaches over eight powers of ten."""
+    wild = [trial(layers, "adam", seed, esr, scores={"predicted_mushra": 50.0 + 100 * esr, "log_spectral_distance_db": 9 * esr})
+            for layers, esrs in ((1, (0.02, 0.4)), (2, (0.1, 0.2))) for seed, esr in enumerate(esrs)]  # fmt: skip
+    low, high = stats.t.interval(0.95, 1, np.mean(np.log([0.02, 0.4])), stats.sem(np.log([0.02, 0.4])))
+    assert high - low > np.log(1e8)
+    found = ranked(wild)
+    lucky = next(group for group in found.groups if group.label == "layers=1")
+    assert np.isnan(lucky.interval("esr")).all()
+    assert np.isnan(lucky.interval("predicted_mushra")).all()  # 71 ± 241 of 100
+    assert lucky.interval("log_spectral_distance_db")[0] == 0  # no distance is below
+    (change,) = found.differences
+    assert str(change) == f"tie {change.change:+.1%} (interval not known)"
+    told = " ".join(comparison.sentences(found))
+    assert "how far apart is not known" in told
+    assert "no difference to the best, however large, would have been told" in told
+    assert not re.search(r"factor of \d{4,}|e\+0\d", told)
+    near = ranked([trial(1, "adam", seed, 0.1 + 0.01 * seed) for seed in range(2)] + [trial(2, "adam", 0, 0.2)])
+    assert all(math.isfinite(end) for group in near.groups[:1] for end in group.interval("esr"))

@@ -331,6 +331,12 @@ def test_a_run_is_held_against_all_seeds_and_not_against_a_lucky_original(models
     )
 
 
+def test_seeds_that_lie_far_apart_foretell_no_interval():
+    noise = seed_noise({"0": 0.001, "1": 0.1, "2": 0.5})
+    assert "to say where one more lies: 0.001, 0.1, 0.5" in noise.words
+    assert not re.search(r" from \S+ to \S+", noise.words)
+
+
 def test_siblings_are_the_other_seeds_of_the_same_config(trained: SimpleNamespace, monkeypatch: pytest.MonkeyPatch):
     run = trained.store.find("epochs")
     config = yaml.safe_load(run.file("config.yaml").read_text(encoding="utf-8"))

@@ -50,3 +50,22 @@ def test_scores_of_old_runs_are_read_by_their_new_names():
     assert renamed({"esr": 0.1, "flutter_db": 2.0}) == {"esr": 0.1, "fluctuation_db": 2.0}
     assert renamed({"fluctuation_db": 1.0, "flutter_db": 2.0}) == {"fluctuation_db": 1.0}
     assert of_test({"test_flutter_db": 2.0, "step": 7.0}) == {"fluctuation_db": 2.0}
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "high", "apart", "vague"),
+    [
+        ("esr", 0.000019, 2499.9, False, True),
+        ("esr", 0.001, 0.9, False, False),
+        ("esr", -0.1, 0.3, False, False),  # of values among which is a 0, and so no logarithms
+        ("predicted_mushra", -20, 130, False, True),
+        ("predicted_mushra", -20, 80, False, False),
+        ("predicted_mushra", -101, 101, True, True),
+        ("predicted_mushra", -90, 110, True, False),
+        ("loudness_difference_lu", -40, 40, True, True),
+        ("fluctuation_db", 0.1, 4, False, False),
+        ("zimtohrli_mos", 0.5, 7, False, True),
+    ],
+)
+def test_an_interval_of_all_that_can_be_says_nothing(name: str, low: float, high: float, apart: bool, vague: bool):
+    assert SCORES[name].vague(low, high, apart=apart) == vague

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import yaml
 from synthetic import RATE, amp, guitar
 
 from ampsim import AmpsimError
@@ -40,6 +41,27 @@ def test_resuming_wakes_the_newest_unfinished_run_that_is_still_there_and_no_oth
         tracked, _ = begin(store, config, [], name="", notice=woken.append)
     assert tracked.id == "oldest"
     assert woken[:2] == ["another process trains newest, which is left to it", "deleted"]
+
+
+def test_what_cannot_be_resumed_because_its_recording_changed_is_named(tmp_path: Path):
+    """As of a sheet in which one value was corrected; a run of another config has nothing to do with it."""
+    config = RunConfig.compose(["training.resume=true"])
+    kept = {"before": config, "other": RunConfig.compose(["seed=7"])}
+    for name, each in kept.items():
+        (tmp_path / "unfinished" / f"{each.identity(['the sheet'])}-{name}").mkdir(parents=True)
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(dict(each.sections)))
+    store = SimpleNamespace(
+        folder=tmp_path,
+        begun=lambda tags: [],
+        find=lambda name: SimpleNamespace(name=name, file=lambda path: tmp_path / f"{name}.yaml"),
+        start=lambda *args, **more: SimpleNamespace(id="new"),
+    )
+    told: list[str] = []
+    begin(store, config, ["the corrected sheet"], name="", notice=told.append)
+    assert told == [
+        "warning: the recording has changed since before, which stays unfinished",
+        "no unfinished run of this config and recording to resume; starting a new one",
+    ]
 
 
 def test_takes_that_lag_by_other_samples_are_refused_unless_a_delay_is_set():

@@ -148,6 +148,14 @@ def test_a_recording_that_states_other_controls_by_now_is_refused(run: api.Run):
             refuse_other_controls(run.model, others, "amp")
 
 
+def test_a_plan_looks_for_an_ensemble_in_the_runs_own_store(
+    run: api.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """And not in the folder `runs` of wherever it is asked for."""
+    monkeypatch.chdir(tmp_path)
+    assert len(ampsim.plan(run=run, count=1).settings) == 1
+
+
 def test_a_registered_model_is_at_its_setting(run: api.Run, riff: Path):
     import mlflow
 

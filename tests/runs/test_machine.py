@@ -25,10 +25,17 @@ def test_what_is_held_back_is_shown_where_something_fails(capfd: pytest.CaptureF
     assert capfd.readouterr().err == "reason"
 
 
-def write_and_fail() -> None:
+@pytest.mark.parametrize("end", [KeyboardInterrupt(), TerminatedError(signal.SIGTERM)])
+def test_what_is_held_back_stays_so_where_an_end_was_asked_for(end: BaseException, capfd: pytest.CaptureFixture):
+    with pytest.raises(type(end)):
+        write_and_fail(end)
+    assert capfd.readouterr().err == ""
+
+
+def write_and_fail(error: BaseException | None = None) -> None:
     with quiet_stderr():
         os.write(2, b"reason")
-        raise ZeroDivisionError
+        raise error or ZeroDivisionError
 
 
 # ---- signals ----

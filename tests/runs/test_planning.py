@@ -1,5 +1,7 @@
 """What to record next, by runs: which belong together, what they play, and where they disagree."""
 
+import itertools
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -92,3 +94,39 @@ def test_a_run_on_one_setting_has_no_plan(ensemble: list[Any], monkeypatch: pyte
     monkeypatch.setattr(planning.RunConfig, "read", lambda path: ({"data": plain}, []))
     with pytest.raises(AmpsimError, match="run a learnt one setting of an amp"):
         planning.next_to_record(ensemble, 3, seed=0, notice=print)
+
+
+def test_a_sheet_that_changed_since_is_warned_of(ensemble: list[Any]):
+    """For each file that the run states; one that states none is not doubted."""
+    files = [file for take in build(DATA, "data").load() for file in take.files]
+    stated = {
+        f"recording.{number}.{key}": getattr(file, key)
+        for number, file in enumerate(files)
+        for key in ("path", "sha256")
+    }
+    told: list[str] = []
+    for change in ({}, {"recording.1.sha256": "0" * 64}):
+        ensemble[0].params = {**stated, **change}
+        planning.next_to_record(ensemble, 1, seed=0, notice=told.append)
+    ensemble[0].params = {key: value for key, value in stated.items() if ".2." not in key}
+    planning.next_to_record(ensemble, 1, seed=0, notice=told.append)
+    assert [each for each in told if "warning" in each] == [
+        f"warning: {files[1].path} changed since a learnt from it: what it learnt was another recording",
+        f"warning: a learnt from {len(files) - 1} files, and its recording has {len(files)} by now",
+    ]
+
+
+def test_of_a_store_of_thousands_no_more_is_read_than_an_ensemble_needs():
+    """Endless, as this one is."""
+    asked: list[tuple[str, int]] = []
+    same = {"model.units": "8", "model._target_": "a", "recording.0.path": "it's.wav"}
+
+    def each(condition: str, *, first: int) -> Iterator[int]:
+        asked.append((condition, first))
+        return itertools.count()
+
+    store = SimpleNamespace(each=each, tracked=lambda number: run("b", seed=str(number), **same))
+    original = run("b", seed="own", **same)
+    found = planning.siblings(original, planning.perhaps_alike(original, store))
+    assert [one.params["seed"] for one in found] == ["own", *map(str, range(planning.MOST - 1))]
+    assert asked == [("attributes.status = 'FINISHED' and params.`model.units` = '8'", 2 * planning.MOST)]

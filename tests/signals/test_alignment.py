@@ -1,5 +1,7 @@
 """Delay, drift and lost samples, measured on signals that were shifted by other means."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from damage import drifting, late, without
@@ -76,6 +78,20 @@ def test_steps_that_only_the_playing_feigns_are_not_believed(slope: float, monke
     found = timing([(PLAYED, late(LOUD, 7.37))], RATE, quick=True)
     assert found.line.steps == ()
     assert found.delay == pytest.approx(7.37, abs=0.1)
+
+
+def test_a_delay_may_be_off_the_more_the_less_of_the_amp_its_gain_stage_explains():
+    """As computed by hand; in milliseconds it is the same at every rate, and of the two halves it knows nothing."""
+    found = timing([(PLAYED[: 4 * RATE], LOUD[: 4 * RATE])], RATE, quick=True)
+    certain = replace(found, delay=7.0, onset=6.4, apart=0.0, explained=1.0, sample_rate=48000)
+    assert certain.within == pytest.approx(0.2)
+    hardly = replace(
+        certain, explained=0.999
+    )  # a filter before much gain: 0.6 to 0.8 samples off, and both halves alike
+    assert hardly.within == pytest.approx(0.2 + 24 * np.sqrt(0.001), rel=1e-6)
+    assert replace(hardly, sample_rate=96000).within == pytest.approx(0.2 + 48 * np.sqrt(0.001), rel=1e-6)
+    several = [replace(certain, explained=share).within for share in (0.99, 0.97, 0.5)]
+    assert several == pytest.approx([0.2 + 2.4] * 3)
 
 
 def test_a_step_that_the_next_one_takes_back_may_be_none():
