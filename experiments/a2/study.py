@@ -31,10 +31,11 @@ import numpy as np
 
 HERE = Path(__file__).parent
 # Channels, layers, kernel size, taps that are trained and solved for: a WaveNet and a filter, which a plugin plays in its slot.
-# By what they may cost: 11,776, 1,731 and 433 multiplications a sample, and 1,410, 462 and 115 ns.
+# By what they may cost: 11,776, 1,731 and 433 multiplications a sample, and 1,410, 462 and 115 ns; one set by Lite's time alone.
 NETS = {
     "full": [(16, 8, 3, 1024, 2304), (12, 8, 6, 1024, 2304), (12, 10, 3, 1024, 3072), (16, 9, 2, 1024, 3072)],
     "lite": [(8, 5, 2, 512, 192), (6, 7, 2, 512, 384), (4, 8, 3, 512, 640), (6, 6, 3, 512, 256), (8, 4, 3, 512, 128)],
+    "lite's time": [(8, 8, 3, 1024, 1024), (8, 10, 3, 1024, 512), (12, 6, 3, 1024, 1024)],
     "quarter": [(4, 4, 2, 208, 0), (4, 5, 2, 160, 0), (4, 3, 3, 192, 0)],
 }
 RIGS = ("bad_cat_g12", "thc_v30", "brunetti_direct")
