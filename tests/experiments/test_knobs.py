@@ -50,7 +50,7 @@ def test_a_study_goes_on_where_it_ended_and_shows_what_there_is(study: ModuleTyp
         "conditioning": ["film"],
         "seeds": [0, 1],
     }
-    options = Namespace(**chosen, seconds=60.0, alone=2, stages="stages")
+    options = Namespace(**chosen, seconds=60.0, steps=0, alone=2, stages="stages")
     jobs = study.jobs(options)
     assert len(jobs) == 2 * 2 * 2 + 2 * 2 + (1 + 2) * 2
     for number, job in enumerate(jobs[:5]):
@@ -59,3 +59,6 @@ def test_a_study_goes_on_where_it_ended_and_shows_what_there_is(study: ModuleTyp
     study.table()
     assert "virtual_knobs  plan  4  lstm  film  60.0" in capsys.readouterr().out
     assert (study.HERE / "figure.png").exists()
+    of_steps = study.jobs(Namespace(**{**vars(options), "steps": 500}))
+    assert {(job["seconds"], job["steps"]) for job in of_steps} == {("", 500)}
+    assert not any(study.done(job) for job in of_steps)
