@@ -40,7 +40,7 @@ FIELDS = [*KEY, "median_esr", "worst_esr", "esrs"]
 
 
 def fit(key: dict[str, Any], unseen: int, folder: str) -> list[float]:
-    """The ESR at each unseen setting."""
+    """The ESR at each unseen setting, in the order of `unseen_settings`."""
     import ampsim
 
     training = {"seconds": key["seconds"] or None}
@@ -62,7 +62,15 @@ def fit(key: dict[str, Any], unseen: int, folder: str) -> list[float]:
     if not recording.controls:
         return [run.scores["esr"]]
     with run.tracked.file("settings.csv").open(encoding="utf-8") as file:
-        return [float(row["esr"]) for row in csv.DictReader(file)]
+        return in_order(list(csv.DictReader(file)), [] if key["data"] == "gain_stages" else unseen_settings(unseen))
+
+
+def in_order(rows: list[dict[str, str]], settings: list[dict[str, float]]) -> list[float]:
+    """The ESR at each setting from the rows of a run, which sorts them; without settings as they come."""
+    if not settings:
+        return [float(row["esr"]) for row in rows]
+    found = {tuple(float(row[name]) for name in CONTROLS): float(row["esr"]) for row in rows}
+    return [found[tuple(setting.values())] for setting in settings]
 
 
 def epoch_steps(recording: Any, model: str) -> int:
