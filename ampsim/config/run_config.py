@@ -20,7 +20,7 @@ FIRST_NAMES = {new: old for old, new in RENAMED.items()}
 FIRST_EXCLUDED = ["rechannel", "mixin", "head", "oscillators"]  # from Muon, in the config where models say it now
 IMPLIED = {
     "training.anti_aliasing": 0.0,
-    "training.conditioning": "film",
+    "training.conditioning": "weights",
     "training.conditioning_parts": 8,
 }  # what runs were made with before there was the key
 ABSOLUTE = re.compile(r"loss\..*\.relative")  # false is what a config means that was written before there was the key

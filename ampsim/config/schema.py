@@ -34,7 +34,7 @@ class Training:
     precision: Precision = Precision.float32
     devices: Any = 1
     anti_aliasing: float = 0.0
-    conditioning: Conditioning = Conditioning.film
+    conditioning: Conditioning = Conditioning.weights
     conditioning_parts: int = 8
     checkpoint_every_s: float = 30.0
     preview: bool = False

@@ -20,7 +20,7 @@ RIDGE = 0.1  # of the fit of volumes, whose features are at most 1
 # Of a knob's range, what is added to it before its logarithm: the pots of gain and volume have a taper, for ears that hear
 # ratios, and most happens at their low end.
 BEND = 0.15
-CONDITIONINGS = ("film", "weights", "bias")
+CONDITIONINGS = ("weights", "film", "bias")
 
 
 class Controlled(AmpModel):
@@ -36,9 +36,9 @@ class Controlled(AmpModel):
     Args:
         net: config of a plain model: `_target_` and its arguments.
         controls: by name, a range for a knob and positions for a switch; see `controls_of`.
-        conditioning: what of the net depends on the setting: "film" is a factor for each output channel of a matrix, and
-            all of a vector (biases and filters), "weights" all, and "bias" the vectors alone, which is as if each layer
-            heard the controls among its inputs.
+        conditioning: what of the net depends on the setting: "weights" is all; "film" a factor for each output channel of a
+            matrix, and all of a vector (biases and filters); "bias" the vectors alone, which is as if each layer heard the
+            controls among its inputs.
         parts: rank of that dependence.
         units: of the hidden layer.
     """
@@ -50,7 +50,7 @@ class Controlled(AmpModel):
         *,
         net: dict[str, Any],
         controls: Mapping[str, Sequence[Any]],
-        conditioning: str = "film",
+        conditioning: str = "weights",
         parts: int = 8,
         units: int = 16,
         future: int = 1,

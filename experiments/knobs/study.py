@@ -253,7 +253,7 @@ def main() -> None:
     parser.add_argument("--counts", nargs="*", type=int, default=[], help="of recordings")
     parser.add_argument("--draws", nargs="+", choices=["plan", "random", "next"], default=["plan"])
     parser.add_argument("--models", nargs="+", default=["wavenet_cab"], help="choices of the group `model`")
-    parser.add_argument("--conditioning", nargs="+", default=["film"])
+    parser.add_argument("--conditioning", nargs="+", default=["weights"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--seconds", type=float, default=600.0)
     parser.add_argument(

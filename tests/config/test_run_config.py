@@ -79,6 +79,6 @@ def test_parameters_of_old_runs_are_read_by_todays_names():
         "optimizer.exclude_layers": "[]",
         "training.epochs": "3",
         "training.anti_aliasing": "0.0",  # which there was not, as if it had been 0
-        "training.conditioning": "film",  # nor were these
+        "training.conditioning": "weights",  # nor were these
         "training.conditioning_parts": "8",
     }

@@ -35,7 +35,6 @@ def made(net: str | dict[str, Any] = "wavenet_cab", **arguments: Any) -> Control
     options: dict[str, Any] = {
         "net": NETS[net] if isinstance(net, str) else net,
         "controls": BOTH,
-        "conditioning": "weights",
         "parts": 2,
         "units": 3,
         "sample_rate": 8000,
@@ -245,7 +244,7 @@ def test_a_saved_model_comes_back_with_its_controls(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"conditioning": "all"}, "conditioning=all: it is one of film, weights, bias"),
+        ({"conditioning": "all"}, "conditioning=all: it is one of weights, film, bias"),
         ({"parts": 0}, "parts=0: it is 1 or more"),
         ({"net": {"_target_": "ampsim.models.Slimmable"}}, "holds several nets"),
         ({"net": {"_target_": "ampsim.models.Controlled", "net": NETS["tcn"], "controls": GAIN}}, "net is the config"),
