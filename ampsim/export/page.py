@@ -15,6 +15,7 @@ from ampsim.export import nam as nam_format
 from ampsim.export import rtneural as chain_format
 from ampsim.export.formats import Details, Format, Play
 from ampsim.models import AmpModel
+from ampsim.models.controlled import BEND
 from ampsim.models.forms import CannotHoldError, ChainLayer, NamNet
 from ampsim.models.packing import floats, packed, playable, text
 from ampsim.players import nam, rtneural
@@ -72,12 +73,15 @@ def at(held: dict[str, Any], setting: Sequence[float]) -> tuple[dict[str, Any], 
             low, high = control["low"], control["high"]
             places = range(len(control["positions"]))
             seen += [float(value == place) for place in places] if places else [2 * (value - low) / (high - low) - 1]
-        units = (len(function) - parts - 2 * len(seen)) // (len(seen) + parts + 2)
-        sizes = [len(seen) * units, units, units * parts, parts, units]
+        bent = 2 * np.log1p((np.array(seen) + 1) / 2 / BEND) / math.log1p(1 / BEND) - 1
+        heard = [*seen, *bent]
+        features = [1.0, *heard, *np.outer(bent, bent)[np.tril_indices(len(bent))]]
+        units = (len(function) - parts - len(features)) // (len(heard) + parts + 2)
+        sizes = [len(heard) * units, units, units * parts, parts, units]
         kernel, bias, mixing, offset, trim, level = np.split(function, np.cumsum(sizes))
-        hidden = np.tanh(seen @ kernel.reshape(-1, units) + bias)
+        hidden = np.tanh(heard @ kernel.reshape(-1, units) + bias)
         mix = (hidden @ mixing.reshape(units, parts) + offset) / math.sqrt(parts)
-        return mix, math.exp(hidden @ trim + level @ [*seen, *np.square(seen)])
+        return mix, math.exp(hidden @ trim + level @ features)
 
     before, _ = told([each["value"] for each in held["controls"]])
     now, volume = told(setting)

@@ -160,6 +160,17 @@ class AmpModel(keras.Model):
         """
         return []
 
+    def adam_weights(self) -> list[keras.Variable]:
+        """The weights of these layers; a model whose weights are in no layers replaces this."""
+        return [weight for layer in self.adam_layers() for weight in layer.trainable_weights]
+
+    def stacks(self) -> list[tuple[keras.Variable, tuple[int, ...]]]:
+        """Weights of which each row is a matrix, (count, rows * columns), and the shape of these, (rows, columns).
+
+        An optimizer of matrices may even out each by itself, where it does not leave the whole to Adam's rule.
+        """
+        return []
+
     def get_config(self) -> dict[str, Any]:
         return {**self._arguments, "name": self.name}
 

@@ -17,6 +17,9 @@ from ampsim.models.wavenet_cab import WaveNetCab
 from ampsim.recordings.controls import controls_of, encoded
 
 RIDGE = 0.1  # of the fit of volumes, whose features are at most 1
+# Of a knob's range, what is added to it before its logarithm: the pots of gain and volume have a taper, for ears that hear
+# ratios, and most happens at their low end.
+BEND = 0.15
 CONDITIONINGS = ("weights", "film", "bias")
 
 
@@ -25,9 +28,10 @@ class Controlled(AmpModel):
     model of its family: it is trained, streamed and exported as one, and costs a player no more. Its output is turned up or
     down by exp(l(c)), as a volume knob's decibels are no sum of weights.
 
-    w0, D and l, a polynomial of degree 2 without products and a part of g's hidden layer, are learnt, and so is g, a small
-    net of one hidden layer (tanh) to `parts` numbers (Ha, Dai & Le 2016 call w a hypernetwork's output; the sum over parts
-    is a conditionally parameterised layer, Yang et al. 2019).
+    w0, D and l, a polynomial of degree 2 and a part of g's hidden layer, are learnt, and so is g, a small net of one hidden
+    layer (tanh) to `parts` numbers (Ha, Dai & Le 2016 call w a hypernetwork's output; the sum over parts is a conditionally
+    parameterised layer, Yang et al. 2019). Both hear each knob on its own scale and on a logarithmic one: from few settings
+    the way between them can be told only where it is nearly straight.
 
     Args:
         net: config of a plain model: `_target_` and its arguments.
@@ -101,10 +105,10 @@ class Controlled(AmpModel):
             self.units, "tanh", kernel_initializer=spread, bias_initializer="random_normal"
         )
         self.mixing = keras.layers.Dense(self.parts, kernel_initializer=spread, name="mixing")
-        self.hidden.build((None, size))
+        self.hidden.build((None, 2 * size))
         self.mixing.build((None, self.units))
-        # Of the setting and its squares.
-        self.level = self.add_weight(shape=(2 * size,), initializer="zeros", name="level")
+        count = int(features(tf.zeros(size)).shape[0])
+        self.level = self.add_weight(shape=(count,), initializer="zeros", name="level")
         self.trim = keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros", name="trim")
         self.trim.build((None, self.units))
         # What is played now. Each replica sets it to the same.
@@ -125,7 +129,7 @@ class Controlled(AmpModel):
 
     def mix(self) -> tf.Tensor:
         """g at that setting: how much of each direction there is, (parts,)."""
-        return self.mixing(self.hidden(self.setting.value[None]))[0] / math.sqrt(self.parts)
+        return self.mixing(self.hidden(heard(self.setting.value)[None]))[0] / math.sqrt(self.parts)
 
     def weights_of(self, mix: tf.Tensor) -> list[tf.Tensor]:
         """The net's weights, which are a straight function of this, (parts,)."""
@@ -143,8 +147,8 @@ class Controlled(AmpModel):
     def volume(self) -> tf.Tensor:
         """The factor on the net's output at the setting that is played now."""
         setting = self.setting.value
-        told = tf.tensordot(tf.concat([setting, setting**2], 0), tf.convert_to_tensor(self.level), 1)
-        return tf.exp(told + self.trim(self.hidden(setting[None]))[0, 0])
+        told = tf.tensordot(features(setting), tf.convert_to_tensor(self.level), 1)
+        return tf.exp(told + self.trim(self.hidden(heard(setting)[None]))[0, 0])
 
     def net_with(self, weights: list[tf.Tensor], segment: tf.Tensor, *, training: bool) -> tf.Tensor:
         with self.holding(weights):
@@ -210,12 +214,9 @@ class Controlled(AmpModel):
 
         A master volume turns a recording down by 40 dB, which weights would be long in learning.
         """
-        seen = np.array([encoded(self.controls, setting) for setting in settings])
-        features = np.concatenate([seen, seen**2], axis=1)
+        told = features(tf.constant([encoded(self.controls, setting) for setting in settings], tf.float32)).numpy()
         wanted = np.log(np.maximum(target_rms, 1e-6) / self.net.output_gain)
-        self.level.assign(
-            np.linalg.solve(features.T @ features + RIDGE * np.eye(features.shape[1]), features.T @ wanted)
-        )
+        self.level.assign(np.linalg.solve(told.T @ told + RIDGE * np.eye(told.shape[1]), told.T @ wanted))
 
     def solve(self, examples: Sequence[Example]) -> bool:
         """The filter that all settings share is solved for together, from what is left at each."""
@@ -237,8 +238,23 @@ class Controlled(AmpModel):
         base.assign_add(self.net.filter_for(autocorrelation, cross_correlation))
         return True
 
-    def adam_layers(self) -> list[keras.layers.Layer]:
-        return [self, self.hidden, self.mixing]
+    def adam_weights(self) -> list[keras.Variable]:
+        matrices = {id(base) for base, _, _ in self.matrices()}
+        return [weight for weight in self.trainable_weights if id(weight) not in matrices]
+
+    def stacks(self) -> list[tuple[keras.Variable, tuple[int, ...]]]:
+        return [(directions, shape) for _, directions, shape in self.matrices() if directions is not None]
+
+    def matrices(self) -> list[tuple[keras.Variable, keras.Variable | None, tuple[int, ...]]]:
+        """What an optimizer of matrices takes of the net itself: w0, D where a setting moves all of it, and the shape."""
+        left, found = {id(weight) for weight in self.net.adam_weights()}, []
+        directions = iter(self.directions)
+        for base, place in zip(self.base, self.net.trainable_variables, strict=True):
+            moved = self.moves(base.shape)
+            own = next(directions) if moved else None
+            if len(base.shape) == 2 and id(place) not in left:
+                found.append((base, own if len(moved) == 2 else None, tuple(base.shape)))
+        return found
 
     def stream(self, block: tf.Tensor, state: Any) -> tuple[tf.Tensor, Any]:
         # At the setting for which the state was made, or `turn` has chosen since.
@@ -263,3 +279,23 @@ class Controlled(AmpModel):
             return self.volume() * output, state
 
         return streamed, state
+
+
+def bent(setting: tf.Tensor) -> tf.Tensor:
+    """The numbers of a setting on a logarithmic scale, which again goes from -1 to 1."""
+    return 2 * tf.math.log((setting + 1) / 2 / BEND + 1) / math.log(1 / BEND + 1) - 1
+
+
+def heard(setting: tf.Tensor) -> tf.Tensor:
+    """What g hears of a setting, (..., size): (..., 2 * size)."""
+    return tf.concat([setting, bent(setting)], -1)
+
+
+def features(setting: tf.Tensor) -> tf.Tensor:
+    """What l is a sum of: 1, what g hears, and squares and products of the bent setting.
+
+    Products, since a stage that clips lets less through of what is turned up before it.
+    """
+    parts = tf.unstack(bent(setting), axis=-1)
+    products = [one * other for number, one in enumerate(parts) for other in parts[: number + 1]]
+    return tf.concat([tf.ones_like(setting[..., :1]), heard(setting), tf.stack(products, -1)], -1)

@@ -66,7 +66,7 @@ class Muon(keras.optimizers.Muon):
 
 
 def leave_to_adam(optimizer: keras.optimizers.Optimizer, model: AmpModel) -> None:
-    """Before the optimizer is built: exclude the model's `adam_layers` from its matrix rule, if it has one (Muon).
+    """Before the optimizer is built: exclude the model's `adam_weights` from its matrix rule, if it has one (Muon).
 
     What the config excludes itself stays excluded.
 
@@ -75,7 +75,7 @@ def leave_to_adam(optimizer: keras.optimizers.Optimizer, model: AmpModel) -> Non
     """
     if not isinstance(optimizer, keras.optimizers.Muon):
         return
-    chosen = [weight for layer in model.adam_layers() for weight in layer.trainable_weights]
+    chosen = model.adam_weights()
     paths = {weight.path for weight in chosen}
     for weight in model.trainable_variables:
         if weight.path in paths and not any(weight is each for each in chosen):

@@ -9,6 +9,7 @@ function engine() {
   const BLOCK = 128; // samples of a step, and of what a browser asks an AudioWorklet for
   const FLOAT = 4; // bytes
   const LONGEST_WARMING = 4096; // samples until a knob that was turned is heard
+  const BEND = 0.15; // of a knob's range, added to it before its logarithm; see ampsim/models/controlled.py
   const padded = (count) => 4 * Math.ceil(count / 4);
   const range = (count, of) => Array.from({ length: count }, (_, k) => of(k));
 
@@ -573,18 +574,21 @@ function engine() {
         ? positions.map((_, place) => Number(place === setting[k]))
         : [(2 * (setting[k] - low)) / (high - low) - 1],
     );
+    const bent = seen.map((value) => (2 * Math.log((value + 1) / 2 / BEND + 1)) / Math.log(1 / BEND + 1) - 1);
+    const products = bent.flatMap((one, k) => bent.slice(0, k + 1).map((other) => one * other));
+    const heard = [...seen, ...bent];
+    const features = [1, ...heard, ...products];
     const parts = directions.length;
-    const units = (weights.length - parts - 2 * seen.length) / (seen.length + parts + 2);
+    const units = (weights.length - parts - features.length) / (heard.length + parts + 2);
     const of = new Weights(weights);
     const dot = (one, other) => one.reduce((sum, value, k) => sum + value * other[k], 0);
     const layer = (inputs, outputs) => {
       const [kernel, bias] = [of.take(inputs.length * outputs), of.take(outputs)];
       return range(outputs, (o) => inputs.reduce((sum, x, k) => sum + x * kernel[k * outputs + o], bias[o]));
     };
-    const hidden = layer(seen, units).map(Math.tanh);
+    const hidden = layer(heard, units).map(Math.tanh);
     const mix = layer(hidden, parts).map((value) => value / Math.sqrt(parts));
-    const [trim, level] = [of.take(units), of.take(2 * seen.length)];
-    const features = [...seen, ...seen.map((value) => value * value)];
+    const [trim, level] = [of.take(units), of.take(features.length)];
     return { mix, volume: Math.exp(dot(hidden, trim) + dot(features, level)) };
   }
 

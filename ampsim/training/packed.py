@@ -25,17 +25,25 @@ class Packed:
     Args:
         optimizer: not yet built; `suits` says whether it is such a one. Muon is replaced by one that takes stacks.
         variables: a model's.
+        stacks: those of which each row is a matrix by itself; see `AmpModel.stacks`.
     """
 
     def __init__(
-        self, optimizer: keras.optimizers.Optimizer, variables: Sequence[keras.Variable], *, xla: bool
+        self,
+        optimizer: keras.optimizers.Optimizer,
+        variables: Sequence[keras.Variable],
+        *,
+        xla: bool,
+        stacks: Sequence[tuple[keras.Variable, tuple[int, ...]]] = (),
     ) -> None:
         self.optimizer, self.variables = optimizer, [*variables]
         if isinstance(optimizer, keras.optimizers.Muon):
             self.optimizer = StackedMuon.from_config(optimizer.get_config())
+        matrices = isinstance(optimizer, keras.optimizers.Muon)
+        shapes = {id(variable): shape for variable, shape in stacks if matrices}
         self.groups = dict[tuple[int, ...], list[int]]()
         for index, variable in enumerate(variables):
-            self.groups.setdefault(stack_for(variable, optimizer), []).append(index)
+            self.groups.setdefault(shapes.get(id(variable)) or stack_for(variable, optimizer), []).append(index)
         self.wholes = [keras.Variable(tf.zeros_like(each), name="whole") for each in self.packed(variables)]
         self.optimizer.build(self.wholes)
         self.update = tf.function(self.updated, jit_compile=xla, autograph=False)

@@ -138,8 +138,9 @@ class Trainer:
         self.run_steps = tf.function(self.steps, jit_compile=xla and not several and not parts)
         self.loss_gradient = tf.function(self.loss.gradient, jit_compile=xla) if parts else self.loss.gradient
         self.take_step = tf.autograph.experimental.do_not_convert(self.step) if parts else self.step
-        if parts and Packed.suits(self.optimizer):
-            packed = Packed(self.optimizer, self.model.trainable_variables, xla=xla)
+        stacks = self.model.stacks()
+        if (parts or (stacks and not several)) and Packed.suits(self.optimizer):
+            packed = Packed(self.optimizer, self.model.trainable_variables, xla=xla, stacks=stacks)
             self.optimizer, self.apply = packed.optimizer, packed.apply
         else:
             self.optimizer.build(self.model.trainable_variables)

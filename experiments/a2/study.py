@@ -64,7 +64,9 @@ def fit_ours(words: list[str], steps: int | None) -> dict[str, Any]:
         config, recording = RunConfig.compose(words), None
         if steps:
             recording = prepare(build(config["data"], "data"), notice=lambda _: None)
-            epoch = Fit.of(config, recording).segments.num_steps(config["training"]["batch_size"] or AmpModel.batch_size)
+            epoch = Fit.of(config, recording).segments.num_steps(
+                config["training"]["batch_size"] or AmpModel.batch_size
+            )
             config = RunConfig.compose([*words, "training.seconds=null", f"training.epochs={steps / epoch}"])
         result = experiment.run(config, name="a2", recording=recording)
     training = config["training"]

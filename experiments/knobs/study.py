@@ -30,8 +30,9 @@ RESULTS = HERE / "results.csv"
 CONTROLS = {"gain": [1, 10], "treble": [0, 10], "master": [1, 10]}
 # The delay that is estimated for this amp, the same for all fits, so that they differ in what they learn alone.
 AMP = {"duration_s": 10.0, "delay": 3}
+VALIDATIONS = 8  # of a fit that is told its steps
 LEARNT, HELD_OUT = (1, 2, 4, 6), (3, 5)
-KEY = ["data", "draw", "count", "model", "conditioning", "seed", "seconds"]
+KEY = ["data", "draw", "count", "model", "conditioning", "seed", "seconds", "steps"]
 FIELDS = [*KEY, "median_esr", "worst_esr", "esrs"]
 
 
@@ -39,10 +40,10 @@ FIELDS = [*KEY, "median_esr", "worst_esr", "esrs"]
 
 
 def fit(key: dict[str, Any], unseen: int, folder: str) -> list[float]:
-    """The ESR at each unseen setting."""
+    """The ESR at each unseen setting, in the order of `unseen_settings`."""
     import ampsim
 
-    training = {"seconds": key["seconds"]}
+    training = {"seconds": key["seconds"] or None}
     if key["conditioning"]:
         training["conditioning"] = key["conditioning"]
     words = {"experiment": "minute", "seed": key["seed"], "training": training, "tracking": {"folder": folder}}
@@ -54,11 +55,31 @@ def fit(key: dict[str, Any], unseen: int, folder: str) -> list[float]:
         recording = ampsim.load(data="virtual_knobs", settings=[{}], fixed=settings, unseen=1, **AMP)
     else:
         recording = at(drawn(key, words, folder), unseen)
+    if key["steps"]:
+        training["epochs"] = key["steps"] / epoch_steps(recording, key["model"])
+        training["validate_every"] = max(training["epochs"] / VALIDATIONS, 1)
     run = ampsim.train(recording, **words)
     if not recording.controls:
         return [run.scores["esr"]]
     with run.tracked.file("settings.csv").open(encoding="utf-8") as file:
-        return [float(row["esr"]) for row in csv.DictReader(file)]
+        return in_order(list(csv.DictReader(file)), [] if key["data"] == "gain_stages" else unseen_settings(unseen))
+
+
+def in_order(rows: list[dict[str, str]], settings: list[dict[str, float]]) -> list[float]:
+    """The ESR at each setting from the rows of a run, which sorts them; without settings as they come."""
+    if not settings:
+        return [float(row["esr"]) for row in rows]
+    found = {tuple(float(row[name]) for name in CONTROLS): float(row["esr"]) for row in rows}
+    return [found[tuple(setting.values())] for setting in settings]
+
+
+def epoch_steps(recording: Any, model: str) -> int:
+    """Optimizer steps of an epoch of `experiment=minute`."""
+    from ampsim.config.run_config import RunConfig
+    from ampsim.training.fit import Fit
+
+    fit = Fit.of(RunConfig.compose(["experiment=minute", f"model={model}"]), recording)
+    return fit.segments.num_steps(fit.model.batch_size)
 
 
 def at(settings: list[dict[str, float]], unseen: int) -> Any:
@@ -126,7 +147,14 @@ def stages(key: dict[str, Any], folder: Path) -> Any:
 
 def jobs(options: argparse.Namespace) -> list[dict[str, Any]]:
     shared = [
-        {"model": model, "seed": seed, "seconds": options.seconds} for model in options.models for seed in options.seeds
+        {
+            "model": model,
+            "seed": seed,
+            "seconds": "" if options.steps else options.seconds,
+            "steps": options.steps or "",
+        }
+        for model in options.models
+        for seed in options.seeds
     ]
     found = [
         {"data": "virtual_knobs", "draw": draw, "count": count, "conditioning": conditioning, **each}
@@ -201,7 +229,8 @@ def draw() -> None:
     alone = [float(row["median_esr"]) for row in rows() if row["data"] == "virtual_knobs" and row["draw"] == "alone"]
     for row in rows():
         if row["data"] == "virtual_knobs" and row["draw"] != "alone":
-            name = ", ".join((row["draw"], row["model"], row["conditioning"], f"{float(row['seconds']):g} s"))
+            budget = f"{float(row['seconds']):g} s" if row["seconds"] else f"{row['steps']} steps"
+            name = ", ".join((row["draw"], row["model"], row["conditioning"], budget))
             lines[name][int(row["count"])].append(float(row["median_esr"]))
     figure, panel = plt.subplots(figsize=(7, 4.6))
     for name, counts in sorted(lines.items()):
@@ -227,6 +256,9 @@ def main() -> None:
     parser.add_argument("--conditioning", nargs="+", default=["weights"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--seconds", type=float, default=600.0)
+    parser.add_argument(
+        "--steps", type=int, default=0, help="a budget in place of the seconds, the same on any machine"
+    )
     parser.add_argument("--unseen", type=int, default=50, help="settings that the nets are tested at")
     parser.add_argument("--alone", type=int, default=0, help="how many of them are learnt by a net each")
     parser.add_argument("--stages", default="", help="a folder with direct.flac and stage_1.flac to stage_6.flac")

@@ -42,6 +42,15 @@ def test_nets_alone_learn_the_settings_that_are_unseen_by_the_others(study: Modu
     assert source.chosen[2:] == [tuple(each.values()) for each in study.unseen_settings(5)]
 
 
+def test_what_a_run_sorts_by_setting_is_put_back_into_the_order_of_the_nets_alone(study: ModuleType):
+    settings = study.unseen_settings(6)
+    rows = [{**{name: str(value) for name, value in each.items()}, "esr": str(n)} for n, each in enumerate(settings)]
+    by_setting = sorted(rows, key=lambda row: [float(row[name]) for name in study.CONTROLS])
+    assert by_setting != rows
+    assert study.in_order(by_setting, settings) == [0, 1, 2, 3, 4, 5]
+    assert study.in_order(rows[::-1], []) == [5, 4, 3, 2, 1, 0]
+
+
 def test_a_study_goes_on_where_it_ended_and_shows_what_there_is(study: ModuleType, capsys: pytest.CaptureFixture):
     chosen = {
         "counts": [4, 8],
@@ -50,7 +59,7 @@ def test_a_study_goes_on_where_it_ended_and_shows_what_there_is(study: ModuleTyp
         "conditioning": ["film"],
         "seeds": [0, 1],
     }
-    options = Namespace(**chosen, seconds=60.0, alone=2, stages="stages")
+    options = Namespace(**chosen, seconds=60.0, steps=0, alone=2, stages="stages")
     jobs = study.jobs(options)
     assert len(jobs) == 2 * 2 * 2 + 2 * 2 + (1 + 2) * 2
     for number, job in enumerate(jobs[:5]):
@@ -59,3 +68,6 @@ def test_a_study_goes_on_where_it_ended_and_shows_what_there_is(study: ModuleTyp
     study.table()
     assert "virtual_knobs  plan  4  lstm  film  60.0" in capsys.readouterr().out
     assert (study.HERE / "figure.png").exists()
+    of_steps = study.jobs(Namespace(**{**vars(options), "steps": 500}))
+    assert {(job["seconds"], job["steps"]) for job in of_steps} == {("", 500)}
+    assert not any(study.done(job) for job in of_steps)

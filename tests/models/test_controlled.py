@@ -48,7 +48,8 @@ def made(net: str | dict[str, Any] = "wavenet_cab", **arguments: Any) -> Control
 
 def by_hand(model: Controlled, *numbers: float) -> list[np.ndarray]:
     """The net's weights for what it sees of a setting, from the formula."""
-    hidden = np.tanh(np.array(numbers) @ model.hidden.kernel.numpy() + model.hidden.bias.numpy())
+    on_log_scale = [2 * np.log((each + 1) / 0.3 + 1) / np.log(1 / 0.15 + 1) - 1 for each in numbers]
+    hidden = np.tanh(np.array([*numbers, *on_log_scale]) @ model.hidden.kernel.numpy() + model.hidden.bias.numpy())
     mix = (hidden @ model.mixing.kernel.numpy() + model.mixing.bias.numpy()) / np.sqrt(model.parts)
     directions, found = iter(model.directions), []
     for base in (each.numpy() for each in model.base):
@@ -96,6 +97,27 @@ def test_volumes_of_a_recording_are_where_it_begins():
         model.turn(setting)
         assert abs(20 * np.log10(model.net.output_gain * float(model.volume()) / level)) < 1.0
         assert_allclose(model.at(setting).output_gain, model.net.output_gain * float(model.volume()), rtol=1e-6)
+
+
+def test_volumes_of_two_pots_with_a_taper_before_and_after_clipping_are_told_between_settings():
+    """An amp whose gain pot drives a stage that clips and whose master pot follows: from 16 settings the others are met
+    within a decibel in the median, and two at most."""
+    both = {"gain": [1, 10], "master": [1, 10]}
+    model = made("wavenet_cab", controls=both)
+    seeded = np.random.default_rng(5)
+    seen, unseen = ([(a, b) for a in (1, 3, 6, 10) for b in (1, 3, 6, 10)], seeded.uniform(1, 10, (40, 2)).tolist())
+
+    def amp(gain: float, master: float) -> float:
+        taper = [(32.0 ** (each / 10) - 1) / 31 for each in (gain, master)]  # 15 % in the middle
+        return float(np.tanh(10 * taper[0]) * taper[1])
+
+    model.fit_volumes(seen, [amp(*each) for each in seen])
+    errors = []
+    for setting in unseen:
+        model.turn(setting)
+        errors.append(abs(20 * np.log10(model.net.output_gain * float(model.volume()) / amp(*setting))))
+    assert np.median(errors) < 1.0
+    assert max(errors) < 2.0
 
 
 @pytest.mark.parametrize("block_length", [64, 256])
@@ -188,6 +210,20 @@ def test_the_filter_is_solved_for_from_all_settings_together():
         assert model.solve(examples)
     assert_allclose(model.base[number].numpy(), amp.base[number].numpy(), atol=1e-3)
     assert not made("tcn").solve(examples)
+
+
+@pytest.mark.parametrize("net", ["wavenet_cab", "lstm", "ssm"])
+def test_what_a_plain_net_learns_by_a_rule_of_matrices_its_w0_and_its_directions_do_too(net: str):
+    """Of a plain net's weights those of two axes that it does not leave to Adam; of g, the volume and the vectors none."""
+    model = made(net)
+    plain = {id(weight) for weight in model.net.adam_weights()}
+    places = [each for each in model.net.trainable_variables if len(each.shape) == 2 and id(each) not in plain]
+    left = {id(weight) for weight in model.adam_weights()}
+    matrices = [weight for weight in model.trainable_weights if id(weight) not in left]
+    assert [tuple(each.shape) for each in matrices] == [tuple(each.shape) for each in places]
+    stacked = [(shape, tuple(weight.shape)) for weight, shape in model.stacks()]
+    assert stacked == [(tuple(each.shape), (model.parts, each.shape[0] * each.shape[1])) for each in places]
+    assert not made(net, conditioning="film").stacks()
 
 
 def test_a_saved_model_comes_back_with_its_controls(tmp_path):

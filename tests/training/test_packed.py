@@ -43,6 +43,28 @@ def test_matrices_of_one_shape_are_one_weight():
     assert [tuple(whole.shape) for whole in packed.wholes] == [(2, 3, 4), (4,)]
 
 
+def test_each_matrix_of_a_stack_takes_the_step_of_a_weight_of_its_own():
+    """Three matrices in the rows of one weight, which a rule of matrices would else take for one matrix."""
+    rng = np.random.default_rng(1)
+    values = rng.normal(size=(3, 4, 2)).astype(np.float32)
+    stack, apart = keras.Variable(values.reshape(3, 8)), [keras.Variable(each) for each in values]
+    rule = RULES["muon"]
+    whole, each = Packed(rule(0.01), [stack], xla=False, stacks=[(stack, (4, 2))]), rule(0.01)
+    each.build(apart)
+    for _ in range(3):
+        gradients = rng.normal(size=(3, 4, 2)).astype(np.float32)
+        whole.apply([tf.constant(gradients.reshape(3, 8))])
+        each.apply([*map(tf.constant, gradients)], apart)
+    np.testing.assert_allclose(stack.numpy().reshape(3, 4, 2), [one.numpy() for one in apart], rtol=1e-5)
+    assert not np.allclose(stack.numpy(), values.reshape(3, 8), atol=1e-3)
+
+
+def test_a_rule_of_numbers_takes_a_stack_as_numbers():
+    stack = keras.Variable(np.ones((3, 8), np.float32))
+    packed = Packed(keras.optimizers.Adam(0.01), [stack], xla=False, stacks=[(stack, (4, 2))])
+    assert [tuple(whole.shape) for whole in packed.wholes] == [(24,)]
+
+
 def test_a_rule_of_norms_or_chosen_weights_is_not_packed():
     assert Packed.suits(keras.optimizers.Adam(0.01))
     assert Packed.suits(keras.optimizers.Muon(0.01, weight_decay=None))
