@@ -15,7 +15,6 @@ from ampsim.export import nam as nam_format
 from ampsim.export import rtneural as chain_format
 from ampsim.export.formats import Details, Format, Play
 from ampsim.models import AmpModel
-from ampsim.models.controlled import BEND
 from ampsim.models.forms import CannotHoldError, ChainLayer, NamNet
 from ampsim.models.packing import floats, packed, playable, text
 from ampsim.players import nam, rtneural
@@ -73,9 +72,11 @@ def at(held: dict[str, Any], setting: Sequence[float]) -> tuple[dict[str, Any], 
             low, high = control["low"], control["high"]
             places = range(len(control["positions"]))
             seen += [float(value == place) for place in places] if places else [2 * (value - low) / (high - low) - 1]
-        bent = 2 * np.log1p((np.array(seen) + 1) / 2 / BEND) / math.log1p(1 / BEND) - 1
-        heard = [*seen, *bent]
-        features = [1.0, *heard, *np.outer(bent, bent)[np.tril_indices(len(bent))]]
+        heard, features = seen, [*seen, *np.square(seen)]
+        if bend := held.get("bend"):
+            bent = 2 * np.log1p((np.array(seen) + 1) / 2 / bend) / math.log1p(1 / bend) - 1
+            heard = [*seen, *bent]
+            features = [1.0, *heard, *np.outer(bent, bent)[np.tril_indices(len(bent))]]
         units = (len(function) - parts - len(features)) // (len(heard) + parts + 2)
         sizes = [len(heard) * units, units, units * parts, parts, units]
         kernel, bias, mixing, offset, trim, level = np.split(function, np.cumsum(sizes))

@@ -17,8 +17,6 @@ from ampsim.models.wavenet_cab import WaveNetCab
 from ampsim.recordings.controls import controls_of, encoded
 
 RIDGE = 0.1  # of the fit of volumes, whose features are at most 1
-# Of a knob's range, what is added to it before its logarithm: the pots of gain and volume have a taper, for ears that hear
-# ratios, and most happens at their low end.
 BEND = 0.15
 CONDITIONINGS = ("weights", "film", "bias")
 
@@ -35,6 +33,8 @@ class Controlled(AmpModel):
 
     Args:
         net: config of a plain model: `_target_` and its arguments.
+        bend: of a knob's range, what is added to it before its logarithm: pots of gain and volume have a taper, for ears that
+            hear ratios, and most happens at their low end. 0 leaves the logarithmic scale out.
         controls: by name, a range for a knob and positions for a switch; see `controls_of`.
         conditioning: what of the net depends on the setting: "weights" is all; "film" a factor for each output channel of a
             matrix, and all of a vector (biases and filters); "bias" the vectors alone, which is as if each layer heard the
@@ -53,11 +53,14 @@ class Controlled(AmpModel):
         conditioning: str = "weights",
         parts: int = 8,
         units: int = 16,
+        bend: float = BEND,
         future: int = 1,
         sample_rate: int | None = None,
         **keras_arguments: Any,
     ) -> None:
         check_sizes(parts=parts, units=units)
+        if bend < 0:
+            raise ValueError(f"bend={bend}: it is a share of a knob's range, or 0 for its own scale alone")
         if conditioning not in CONDITIONINGS:
             raise ValueError(f"conditioning={conditioning}: it is one of {', '.join(CONDITIONINGS)}")
         if not isinstance(net, dict):  # but a model that was built from it
@@ -68,17 +71,22 @@ class Controlled(AmpModel):
                 f"a {type(plain).__name__} holds several nets: one that is a single net can learn controls"
             )
         super().__init__(future=plain.future, sample_rate=plain.sample_rate, **keras_arguments)
-        self._arguments["future"] = plain.future
+        self._arguments.update(future=plain.future, bend=bend)
         object.__setattr__(
             self, "net", plain
         )  # past Keras' tracking: its variables are places for weights and nothing more
         object.__setattr__(self, "controls", controls_of(controls))
-        self.conditioning, self.parts, self.units = conditioning, parts, units
+        self.conditioning, self.parts, self.units, self.bend = conditioning, parts, units, bend
         self.xla_rendering, self.batch_size = plain.xla_rendering, plain.batch_size
         # In one piece XLA would compute each weight anew wherever it is read, which took 70 times as long.
         self.xla_training, self.xla_parts = False, plain.xla_training or plain.xla_parts
         whole = plain.xla_training and not plain.xla_parts
         self.learning_net = tf.function(self.net_with, jit_compile=True, autograph=False) if whole else self.net_with
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "Controlled":
+        """The first models with controls were saved without `bend`, and have none."""
+        return cls(**{"bend": 0.0, **config})
 
     @property
     def receptive_field(self) -> int:
@@ -105,9 +113,9 @@ class Controlled(AmpModel):
             self.units, "tanh", kernel_initializer=spread, bias_initializer="random_normal"
         )
         self.mixing = keras.layers.Dense(self.parts, kernel_initializer=spread, name="mixing")
-        self.hidden.build((None, 2 * size))
+        self.hidden.build((None, size if not self.bend else 2 * size))
         self.mixing.build((None, self.units))
-        count = int(features(tf.zeros(size)).shape[0])
+        count = int(features(tf.zeros(size), self.bend).shape[0])
         self.level = self.add_weight(shape=(count,), initializer="zeros", name="level")
         self.trim = keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros", name="trim")
         self.trim.build((None, self.units))
@@ -129,7 +137,7 @@ class Controlled(AmpModel):
 
     def mix(self) -> tf.Tensor:
         """g at that setting: how much of each direction there is, (parts,)."""
-        return self.mixing(self.hidden(heard(self.setting.value)[None]))[0] / math.sqrt(self.parts)
+        return self.mixing(self.hidden(heard(self.setting.value, self.bend)[None]))[0] / math.sqrt(self.parts)
 
     def weights_of(self, mix: tf.Tensor) -> list[tf.Tensor]:
         """The net's weights, which are a straight function of this, (parts,)."""
@@ -147,8 +155,8 @@ class Controlled(AmpModel):
     def volume(self) -> tf.Tensor:
         """The factor on the net's output at the setting that is played now."""
         setting = self.setting.value
-        told = tf.tensordot(features(setting), tf.convert_to_tensor(self.level), 1)
-        return tf.exp(told + self.trim(self.hidden(heard(setting)[None]))[0, 0])
+        told = tf.tensordot(features(setting, self.bend), tf.convert_to_tensor(self.level), 1)
+        return tf.exp(told + self.trim(self.hidden(heard(setting, self.bend)[None]))[0, 0])
 
     def net_with(self, weights: list[tf.Tensor], segment: tf.Tensor, *, training: bool) -> tf.Tensor:
         with self.holding(weights):
@@ -214,7 +222,8 @@ class Controlled(AmpModel):
 
         A master volume turns a recording down by 40 dB, which weights would be long in learning.
         """
-        told = features(tf.constant([encoded(self.controls, setting) for setting in settings], tf.float32)).numpy()
+        seen = tf.constant([encoded(self.controls, setting) for setting in settings], tf.float32)
+        told = features(seen, self.bend).numpy()
         wanted = np.log(np.maximum(target_rms, 1e-6) / self.net.output_gain)
         self.level.assign(np.linalg.solve(told.T @ told + RIDGE * np.eye(told.shape[1]), told.T @ wanted))
 
@@ -281,21 +290,23 @@ class Controlled(AmpModel):
         return streamed, state
 
 
-def bent(setting: tf.Tensor) -> tf.Tensor:
+def bent(setting: tf.Tensor, bend: float) -> tf.Tensor:
     """The numbers of a setting on a logarithmic scale, which again goes from -1 to 1."""
-    return 2 * tf.math.log((setting + 1) / 2 / BEND + 1) / math.log(1 / BEND + 1) - 1
+    return 2 * tf.math.log((setting + 1) / 2 / bend + 1) / math.log(1 / bend + 1) - 1
 
 
-def heard(setting: tf.Tensor) -> tf.Tensor:
-    """What g hears of a setting, (..., size): (..., 2 * size)."""
-    return tf.concat([setting, bent(setting)], -1)
+def heard(setting: tf.Tensor, bend: float) -> tf.Tensor:
+    """What g hears of a setting, (..., size): (..., 2 * size) or, without bend, as it is."""
+    return tf.concat([setting, bent(setting, bend)], -1) if bend else setting
 
 
-def features(setting: tf.Tensor) -> tf.Tensor:
-    """What l is a sum of: 1, what g hears, and squares and products of the bent setting.
+def features(setting: tf.Tensor, bend: float) -> tf.Tensor:
+    """What l is a sum of: 1, what g hears, and squares and products of the bent setting; without bend, setting and squares.
 
     Products, since a stage that clips lets less through of what is turned up before it.
     """
-    parts = tf.unstack(bent(setting), axis=-1)
+    if not bend:
+        return tf.concat([setting, setting**2], -1)
+    parts = tf.unstack(bent(setting, bend), axis=-1)
     products = [one * other for number, one in enumerate(parts) for other in parts[: number + 1]]
-    return tf.concat([tf.ones_like(setting[..., :1]), heard(setting), tf.stack(products, -1)], -1)
+    return tf.concat([tf.ones_like(setting[..., :1]), heard(setting, bend), tf.stack(products, -1)], -1)

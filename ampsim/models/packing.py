@@ -82,6 +82,7 @@ def turnable(model: Controlled) -> Packed:
     return found | {
         "controls": [asdict(each) | {"value": each.middle} for each in model.controls],
         "function": text(*function, model.level.numpy()),
+        "bend": model.bend,
         "directions": directions,
     }
 

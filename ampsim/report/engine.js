@@ -9,7 +9,6 @@ function engine() {
   const BLOCK = 128; // samples of a step, and of what a browser asks an AudioWorklet for
   const FLOAT = 4; // bytes
   const LONGEST_WARMING = 4096; // samples until a knob that was turned is heard
-  const BEND = 0.15; // of a knob's range, added to it before its logarithm; see ampsim/models/controlled.py
   const padded = (count) => 4 * Math.ceil(count / 4);
   const range = (count, of) => Array.from({ length: count }, (_, k) => of(k));
 
@@ -568,16 +567,16 @@ function engine() {
   }
 
   /** What the controls' function makes of a setting: how much of each direction, and the volume. */
-  function told({ controls, directions, function: weights }, setting) {
+  function told({ controls, directions, function: weights, bend }, setting) {
     const seen = controls.flatMap(({ low, high, positions }, k) =>
       positions.length
         ? positions.map((_, place) => Number(place === setting[k]))
         : [(2 * (setting[k] - low)) / (high - low) - 1],
     );
-    const bent = seen.map((value) => (2 * Math.log((value + 1) / 2 / BEND + 1)) / Math.log(1 / BEND + 1) - 1);
+    const bent = bend ? seen.map((value) => (2 * Math.log((value + 1) / 2 / bend + 1)) / Math.log(1 / bend + 1) - 1) : [];
     const products = bent.flatMap((one, k) => bent.slice(0, k + 1).map((other) => one * other));
     const heard = [...seen, ...bent];
-    const features = [1, ...heard, ...products];
+    const features = bend ? [1, ...heard, ...products] : [...seen, ...seen.map((value) => value * value)];
     const parts = directions.length;
     const units = (weights.length - parts - features.length) / (heard.length + parts + 2);
     const of = new Weights(weights);

@@ -226,8 +226,9 @@ def test_what_a_plain_net_learns_by_a_rule_of_matrices_its_w0_and_its_directions
     assert not made(net, conditioning="film").stacks()
 
 
-def test_a_saved_model_comes_back_with_its_controls(tmp_path):
-    model = made("lstm")
+@pytest.mark.parametrize("bend", [0.15, 0.0])
+def test_a_saved_model_comes_back_with_its_controls(bend: float, tmp_path):
+    model = made("lstm", bend=bend)
     model.fit_levels(0.1, 0.2)
     model.save(tmp_path / "model.keras")
     loaded = load(tmp_path / "model.keras")
@@ -241,9 +242,23 @@ def test_a_saved_model_comes_back_with_its_controls(tmp_path):
         assert_allclose(Renderer(loaded.at(setting))(signal), Renderer(model)(signal), atol=1e-6)
 
 
+def test_models_that_were_saved_before_knobs_bent_hear_them_as_they_did():
+    """With l a sum of the setting and its squares, and g of the setting alone."""
+    config = made("tcn", bend=0.0).get_config()
+    model = Controlled.from_config({key: value for key, value in config.items() if key != "bend"})
+    model.build()
+    size = sum(control.size for control in model.controls)
+    assert model.hidden.kernel.shape[0] == size
+    model.level.assign(np.arange(1.0, 2 * size + 1) / 10)
+    setting = [0.5, *np.zeros(size - 1)]
+    model.setting.assign(setting)
+    assert_allclose(model.volume(), np.exp(0.5 * 0.1 + 0.25 * (size + 1) / 10), rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ({"bend": -1.0}, "bend=-1.0: it is a share of a knob's range"),
         ({"conditioning": "all"}, "conditioning=all: it is one of weights, film, bias"),
         ({"parts": 0}, "parts=0: it is 1 or more"),
         ({"net": {"_target_": "ampsim.models.Slimmable"}}, "holds several nets"),
