@@ -272,7 +272,7 @@ def test_the_command_shows_both(save: Callable, capsys: pytest.CaptureFixture):
     assert "all 9 10 0.011 90%, 55% to 100%" in output
     assert "MUSHRA: mean ratings of 2 listeners (minute against tcn)" in output
     assert "amp (hidden reference) 97.5 66 to 100" in output
-    assert "minute 70.0 0 to 100" in output
+    assert "minute 70.0 not known" in output  # 80 and 60: 0 to 100, which says nothing
     assert "Cleo is left out of minute against tcn" in output
     assert "less than 90 in 1 of 1 excerpts" in output
 
