@@ -160,7 +160,7 @@ def answer(shell: str, script: str, *arguments: str) -> list[str]:
 
 
 LINES = {
-    "ampsim train model=wavenet_c": ["model=wavenet_cab"],
+    "ampsim train model=wavenet_f": ["model=wavenet_feather"],
     "ampsim train optimizer=sgd optimizer.nes": ["optimizer.nesterov="],
     "ampsim evaluate split=": ["split=train", "split=validation", "split=test"],
     "ampsim vo": ["votes"],
