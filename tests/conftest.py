@@ -126,6 +126,17 @@ def _ends_as_in_a_terminal() -> None:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
+@pytest.fixture(autouse=True)
+def _signals_as_before() -> Iterator[None]:
+    """A library that a test uses may leave a handler of its own, as Ray does of SIGTERM, and the next test would find that."""
+    numbers = (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM), signal.SIGINT)
+    before = {number: signal.getsignal(number) for number in numbers}
+    yield
+    for number, handler in before.items():
+        if handler is not None and signal.getsignal(number) is not handler:
+            signal.signal(number, handler)
+
+
 @pytest.fixture
 def start() -> Iterator[Callable[..., subprocess.Popen]]:
     """Starts a process in a group of its own, of which nothing is left after the test, however that ends."""

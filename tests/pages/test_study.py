@@ -265,8 +265,7 @@ def test_a_click_plays_a_run_against_the_amp_and_another(driver: Chrome):
     assert hear(driver)["volume"] / embedded == pytest.approx(wanted, rel=1e-3)
     assert max(hear(driver)["volume"], embedded) == 1
     ActionChains(driver).send_keys(Keys.ESCAPE).perform()
-    until(lambda: driver.execute_script("return !document.getElementById('run').open"))
-    assert not driver.execute_script("return player.playing")
+    until(lambda: driver.execute_script("return !document.getElementById('run').open && !player.playing"))
 
 
 @pytest.mark.slow
