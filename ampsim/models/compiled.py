@@ -24,6 +24,7 @@ def keep_compiled() -> None:
     writes a checksum beside each, and what has none, or another, is deleted here. A variable that names a place already
     stays. Nothing is kept where others could put machine code, or where no folder can be had.
     """
+    atexit.register(seal)
     flags = os.environ.get(VARIABLE, "").strip()
     if os.name != "posix" or OPTION in flags or (flags and not flags.startswith("--")):
         return
@@ -35,7 +36,6 @@ def keep_compiled() -> None:
         delete_damaged(folder)
         delete_oldest(folder.parent)
         os.environ[VARIABLE] = f"{flags} {OPTION}_directory={folder} {OPTION}_device_types=CPU,XLA_CPU_JIT".strip()
-        atexit.register(seal, folder)
 
 
 def made_for() -> str:
@@ -60,10 +60,17 @@ def seal_of(path: Path) -> Path:
     return path.with_suffix(".crc")
 
 
-def seal(folder: Path) -> None:
-    """Write the checksum of each new file beside it."""
+def seal() -> None:
+    """Write the checksum of each new file beside it, in the folder that `keep_compiled` named, here or in a parent process."""
+    named = [
+        flag.partition("=")[2]
+        for flag in os.environ.get(VARIABLE, "").split()
+        if flag.startswith(f"{OPTION}_directory=")
+    ]
+    if not named or Path(named[-1]).name != made_for():  # somebody else's place
+        return
     with suppress(OSError):
-        for path in folder.glob("*.pb"):
+        for path in Path(named[-1]).glob("*.pb"):
             if not seal_of(path).exists():
                 seal_of(path).write_text(checksum(path), encoding="utf-8")
 

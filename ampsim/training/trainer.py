@@ -15,7 +15,7 @@ from ampsim import AmpsimError, DivergedError
 from ampsim.files import refuse_larger
 from ampsim.losses import Sum
 from ampsim.metrics import waveform_scores
-from ampsim.models import AmpModel
+from ampsim.models import AmpModel, compiled
 from ampsim.models.layers import products_in
 from ampsim.models.optimizing import leave_to_adam
 from ampsim.models.rendering import Renderer
@@ -222,6 +222,7 @@ class Trainer:
                     variable.assign(value)
             else:
                 self.run_steps(starts, tf.zeros(self.steps_per_call), tf.constant(0))
+        compiled.seal()  # now: a sweep's job ends without what Python does at the end
         took_s = time.perf_counter() - began
         if self.budget.seconds is not None and took_s > max(NOTABLE_S, 0.1 * self.budget.seconds):
             observer.notice(

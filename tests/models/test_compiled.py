@@ -56,6 +56,13 @@ def test_a_later_process_reads_what_an_earlier_one_compiled(tmp_path: Path):
     assert compiled.checksum(kept) == compiled.seal_of(kept).read_text()
 
 
+def test_a_place_that_somebody_else_named_gets_no_seals(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    (tmp_path / "theirs.pb").touch()
+    monkeypatch.setenv("TF_XLA_FLAGS", f"--tf_xla_persistent_cache_directory={tmp_path}")
+    compiled.seal()
+    assert [path.name for path in tmp_path.iterdir()] == ["theirs.pb"]
+
+
 @pytest.mark.parametrize("flags", ["--tf_xla_persistent_cache_directory=/elsewhere", "a_file_of_flags"])
 def test_flags_that_are_set_stay(flags: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setenv("AMPSIM_CACHE", str(tmp_path))
@@ -90,10 +97,13 @@ def test_nothing_is_kept_in_places_that_do_not_suit(name: str, monkeypatch: pyte
     assert "TF_XLA_FLAGS" not in os.environ
 
 
-def test_what_is_damaged_goes_and_what_another_process_writes_stays(tmp_path: Path):
+def test_what_is_damaged_goes_and_what_another_process_writes_stays(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    tmp_path = tmp_path / compiled.made_for()
+    tmp_path.mkdir()
+    monkeypatch.setenv("TF_XLA_FLAGS", f"--tf_xla_persistent_cache_directory={tmp_path}")
     for name in ("sound", "changed", "unsealed_long_ago", "being_written", "empty"):
         (tmp_path / f"{name}.pb").write_bytes(name.encode())
-    compiled.seal(tmp_path)
+    compiled.seal()
     for name in ("unsealed_long_ago", "being_written", "empty"):
         (tmp_path / f"{name}.crc").unlink()
     (tmp_path / "changed.pb").write_bytes(b"chanted")
