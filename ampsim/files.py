@@ -1,5 +1,6 @@
 """One door to the disk: files that appear whole or not at all, and files of strangers that are read with care."""
 
+import gc
 import json
 import math
 import os
@@ -15,7 +16,7 @@ from ampsim import AmpsimError
 
 __all__ = [
     *("atomic", "atomic_folder", "expanded", "memory_limit", "read_json", "read_text", "refuse_existing"),
-    *("refuse_existing_folder", "refuse_irregular", "refuse_larger", "write_text"),
+    *("refuse_existing_folder", "refuse_irregular", "refuse_larger", "uncollected", "write_text"),
 ]
 
 # What one thing that comes from elsewhere, a file or a setting, may take of the memory: two hours of stereo at 48 kHz.
@@ -228,7 +229,8 @@ def read_json(path: Path, kind: str, limit: int | None = None) -> object:
     """
     text = read_text(path, kind, memory_limit() // JSON_GROWTH if limit is None else limit)
     try:
-        return json.loads(text, object_pairs_hook=without_repetition)
+        with uncollected():
+            return json.loads(text, object_pairs_hook=without_repetition)
     except json.JSONDecodeError as error:
         stripped = text.strip()
         whole = stripped[:1] not in ("", "{", "[") or stripped.endswith(("}", "]"))
@@ -241,6 +243,22 @@ def read_json(path: Path, kind: str, limit: int | None = None) -> object:
     except (RecursionError, ValueError) as error:  # ValueError: a whole number of thousands of digits
         fault = "it is nested too deep" if isinstance(error, RecursionError) else "it holds a number that is too long"
         raise AmpsimError(f"{path} is no {kind} that can be read: {fault}") from error
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Python collects no garbage within: around readers that find out by recursion how deep a stranger's text is nested.
+
+    Whatever was to be put away, such as a temporary folder, would stay where the collector comes by with no stack left.
+    """
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 class RepeatedKeyError(ValueError):

@@ -1,5 +1,6 @@
 """Files that appear whole or not at all, and files of strangers that are read with care."""
 
+import gc
 import os
 import socket
 from pathlib import Path
@@ -9,7 +10,16 @@ from synthetic import noise, write_pcm
 
 from ampsim import AmpsimError
 from ampsim.cli import main as cli
-from ampsim.files import atomic, atomic_folder, read_json, read_text, refuse_existing, refuse_larger, write_text
+from ampsim.files import (
+    atomic,
+    atomic_folder,
+    read_json,
+    read_text,
+    refuse_existing,
+    refuse_larger,
+    uncollected,
+    write_text,
+)
 
 # ---- written ----
 
@@ -202,6 +212,16 @@ def test_what_is_not_as_it_should_be_is_told_in_a_sentence(tmp_path: Path, name:
         read_json(tmp_path / "x.json", "list", 100)
     assert sentence in str(caught.value)
     assert str(tmp_path / "x.json") in str(caught.value)
+
+
+def test_no_garbage_is_collected_where_the_stack_may_be_used_up():
+    """A finalizer that the collector calls there fails, and what it was to put away stays."""
+    with uncollected(), uncollected():
+        assert not gc.isenabled()
+    assert gc.isenabled()
+    with pytest.raises(RecursionError), uncollected():
+        raise RecursionError
+    assert gc.isenabled()
 
 
 def test_nesting_and_numbers_without_end(tmp_path: Path):

@@ -18,7 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ampsim import AmpsimError, __version__
-from ampsim.files import expanded, read_text
+from ampsim.files import expanded, read_text, uncollected
 
 GROUP = "ampsim.plugins"  # of entry points
 VARIABLE = "AMPSIM_PLUGINS"  # folders, separated as in PATH; a sweep's processes inherit what the command line named
@@ -142,7 +142,8 @@ def in_settings(path: Path) -> list[str]:
         import tomli as tomllib
 
     try:
-        section = tomllib.loads(read_text(path, "settings file", LARGEST_SETTINGS)).get("plugins", {})
+        with uncollected():
+            section = tomllib.loads(read_text(path, "settings file", LARGEST_SETTINGS)).get("plugins", {})
     except (ValueError, RecursionError) as error:  # TOMLDecodeError is of the former
         raise AmpsimError(f"{path} cannot be read as TOML: {error}") from error
     folders = section.get("folders", []) if isinstance(section, dict) else None

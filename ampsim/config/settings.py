@@ -4,7 +4,7 @@ import os
 import re
 import shlex
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import yaml
@@ -23,19 +23,13 @@ from ampsim.config.plugins import config_folder, config_folders
 from ampsim.config.run_config import worded
 from ampsim.config.schema import Sweep, Training, checked
 from ampsim.config.targets import BASES, files_of, flattened, nearest
-from ampsim.files import expanded
+from ampsim.files import expanded, uncollected
+from ampsim.plain_yaml import read_yaml
 
-FLAGS = (
-    "overrides",
-    "multirun",
-    "run",
-    "cfg",
-    "resolve",
-    "package",
-    "info",
-    "help",
-)  # of Hydra's, as argparse has them
+# Of Hydra's, as argparse has them.
+FLAGS = ("overrides", "multirun", "run", "cfg", "resolve", "package", "info", "help")
 
+LARGEST = 500_000  # bytes of a YAML file among the choices
 
 # Launchers that come with a library, and the extra of ours that installs it.
 LAUNCHERS = {"joblib": "joblib", "submitit_local": "slurm", "submitit_slurm": "slurm"}
@@ -79,7 +73,8 @@ def conf() -> Iterator[Any]:
 def told(overrides: Sequence[str]) -> Iterator[None]:
     """What Hydra finds wrong with the overrides, as a sentence."""
     try:
-        yield
+        with uncollected():
+            yield
     except (HydraException, OmegaConfBaseException, ValueError, OverflowError) as error:
         raise AmpsimError(explained(error, overrides)) from error
     except yaml.MarkedYAMLError as error:  # in a file of a plugin's
@@ -148,7 +143,8 @@ def as_meant(word: str) -> str:
 def read_as(word: str) -> list[str] | None:
     """The texts that Hydra reads in a word's value, none for a number and the like; None where it reads nothing."""
     try:
-        override = OverridesParser.create().parse_override(word)
+        with uncollected():
+            override = OverridesParser.create().parse_override(word)
         value: Any = override.value()
     except (HydraException, ValueError, RecursionError):  # a whole number of thousands of digits; brackets as many
         return None
@@ -262,12 +258,11 @@ def explained(error: Exception, overrides: Sequence[str]) -> str:
 def elsewhere(key: str) -> str:
     """A clause that names the choices of a group which do have this key: `data.path` belongs to data=stereo."""
     group, _, rest = key.partition(".")
-    files: dict[str, Any] = {
-        path.stem: OmegaConf.to_container(OmegaConf.load(path))
-        for folder in config_folders()
-        for path in sorted((folder / group).glob("*.yaml"))
-    }
-    having = [name for name, section in files.items() if isinstance(section, dict) and rest in flattened(section)]
+    having = []
+    for path in (path for folder in config_folders() for path in sorted((folder / group).glob("*.yaml"))):
+        with suppress(AmpsimError):  # a plugin's file that is at fault has its own sentence
+            section = read_yaml(path, "config", LARGEST)
+            having += [path.stem] if isinstance(section, dict) and rest in flattened(section) else []
     return f"; it belongs to {' or '.join(f'{group}={name}' for name in having)}" if having else ""
 
 

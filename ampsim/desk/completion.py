@@ -11,15 +11,14 @@ from dataclasses import fields
 from functools import reduce
 from typing import Any
 
-import yaml
-
 from ampsim import AmpsimError, printable
 from ampsim.cli import main as table
 from ampsim.commands import options
 from ampsim.commands import words as language
 from ampsim.config import plugins
 from ampsim.config.targets import flattened, nearest
-from ampsim.files import expanded, read_text
+from ampsim.files import expanded
+from ampsim.plain_yaml import read_yaml
 
 FLAGS = ("-m", "--multirun", "--cfg", "--info", "--help", "--version")  # of `ampsim train`
 SHELLS = ("bash", "zsh", "fish")
@@ -216,8 +215,8 @@ def of_file(name: str) -> dict[str, Any]:
     """What a YAML of ampsim or of a plugin holds; nothing where there is none, or none that can be read."""
     for place in plugins.config_folders():
         path = place / f"{name}.yaml"
-        with suppress(AmpsimError, yaml.YAMLError, RecursionError, ValueError):
-            found = yaml.safe_load(read_text(path, "config", LARGEST))
+        with suppress(AmpsimError):
+            found = read_yaml(path, "config", LARGEST)
             return found if isinstance(found, dict) else {}
     return {}
 

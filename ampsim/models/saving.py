@@ -13,7 +13,7 @@ import numpy as np
 
 from ampsim import AmpsimError
 from ampsim.config.targets import locate, refuse_wrong_types
-from ampsim.files import TooLargeError, refuse_irregular, refuse_larger
+from ampsim.files import TooLargeError, refuse_irregular, refuse_larger, uncollected
 from ampsim.models.base import AmpModel
 from ampsim.models.layers import bounded_weights
 
@@ -60,7 +60,8 @@ def refuse_foreign(path: Path) -> None:
                 )
         # What is unpacked stands beside the weights that are made of it.
         refuse_larger(f"{path}, unpacked,", 2 * sum(member.file_size for member in file.infolist()))
-        config = json.loads(file.read("config.json"))
+        with uncollected():
+            config = json.loads(file.read("config.json"))
         refuse_larger(f"the arrays in {path}", array_bytes(file.read("model.weights.h5")))
     module, name, arguments = config["module"], config["class_name"], config["config"]
     own = re.fullmatch(r"ampsim\.models\.[a-z_]\w*", module)

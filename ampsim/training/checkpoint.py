@@ -14,7 +14,7 @@ import keras
 import numpy as np
 
 from ampsim import AmpsimError
-from ampsim.files import refuse_irregular
+from ampsim.files import refuse_irregular, uncollected
 from ampsim.training.state import State
 
 
@@ -71,7 +71,7 @@ class Checkpoint:
         refuse_irregular(self.path, "checkpoint")
         try:
             refuse_packed(self.path)
-            with self.path.open("rb") as file, np.load(file, allow_pickle=False) as saved:
+            with self.path.open("rb") as file, np.load(file, allow_pickle=False) as saved, uncollected():
                 state = State.restored(json.loads(bytes(saved["state"])))
                 best = [like(variable, saved[f"best_{index}"]) for index, variable in enumerate(model)]
                 variables = [*model, *others]

@@ -1,6 +1,8 @@
 """Which plugins are found, and that a faulty one is told in a sentence and spoils nothing else."""
 
+import gc
 import sys
+import traceback
 from pathlib import Path
 
 import pytest
@@ -246,3 +248,35 @@ def test_a_plugins_yaml_with_a_fault_is_named(
     monkeypatch.setenv(plugins.VARIABLE, str(tmp_path))
     with pytest.raises(AmpsimError, match=sentence):
         settings.composed(["schedule=flat"])
+
+
+def test_a_key_of_another_choice_is_told_though_a_plugins_file_is_at_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    package(tmp_path, "tube_yaml")
+    (tmp_path / "tube_yaml" / "conf" / "schedule" / "flat.yaml").write_text("a: " + "[" * 3000)
+    monkeypatch.setenv(plugins.VARIABLE, str(tmp_path))
+    with pytest.raises(AmpsimError, match="it belongs to schedule=cosine"):
+        settings.composed(["schedule=constant", "schedule.warmup=0.1"])
+
+
+def test_no_garbage_is_collected_at_the_depth_of_a_plugins_yaml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    package(tmp_path, "tube_yaml")
+    (tmp_path / "tube_yaml" / "conf" / "schedule" / "flat.yaml").write_text("a: " + "[" * 3000)
+    monkeypatch.setenv(plugins.VARIABLE, str(tmp_path))
+    deepest = 0
+
+    def depth(phase: str, info: dict) -> None:
+        nonlocal deepest
+        deepest = max(deepest, sum(1 for _ in traceback.walk_stack(None)))
+
+    before = gc.get_threshold()
+    gc.callbacks.append(depth)
+    gc.set_threshold(50)
+    try:
+        with pytest.raises(AmpsimError, match="nested too deep"):
+            settings.composed(["schedule=flat"])
+    finally:
+        gc.set_threshold(*before)
+        gc.callbacks.remove(depth)
+    assert 0 < deepest < sys.getrecursionlimit() / 2
