@@ -53,7 +53,7 @@ class Packed:
         """Whether the rule is one of numbers or of matrices: none of a weight's norm, or of weights that are left out."""
         norms = optimizer.clipnorm or optimizer.global_clipnorm
         known = type(optimizer) in (*BY_NUMBER, keras.optimizers.Muon)
-        return known and not (norms or optimizer.weight_decay or optimizer.use_ema)
+        return known and not (norms or optimizer.use_ema)
 
     def apply(self, gradients: Sequence[tf.Tensor]) -> None:
         values = self.update(self.packed(self.variables), self.packed(gradients))

@@ -12,6 +12,8 @@ RULES = {
     "rmsprop": keras.optimizers.RMSprop,
     "sgd": keras.optimizers.SGD,
     "muon": lambda rate: keras.optimizers.Muon(rate, weight_decay=None, adam_weight_decay=None, adam_lr_ratio=0.5),
+    "muon, decaying": lambda rate: keras.optimizers.Muon(rate, weight_decay=2.0, adam_weight_decay=5.0),
+    "adam, decaying": lambda rate: keras.optimizers.Adam(rate, weight_decay=2.0),
     "muon by norm": lambda rate: keras.optimizers.Muon(rate, weight_decay=None, adam_weight_decay=None, rms_rate=None),
 }
 
@@ -67,9 +69,8 @@ def test_a_rule_of_numbers_takes_a_stack_as_numbers():
 
 def test_a_rule_of_norms_or_chosen_weights_is_not_packed():
     assert Packed.suits(keras.optimizers.Adam(0.01))
-    assert Packed.suits(keras.optimizers.Muon(0.01, weight_decay=None))
+    assert Packed.suits(keras.optimizers.Muon(0.01))
     for other in (
-        keras.optimizers.Muon(0.01),  # whose decay is one rate for matrices and another for the rest
         keras.optimizers.AdamW(0.01),
         keras.optimizers.Adam(0.01, clipnorm=1.0),
         keras.optimizers.Adam(0.01, global_clipnorm=1.0),
