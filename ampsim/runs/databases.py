@@ -21,6 +21,10 @@ from ampsim import AmpsimError
 
 FAULTS = (MlflowException, SQLAlchemyError, OSError)  # of a store that is away, full or read-only
 TABLES_LOCK = 2204_2000  # a number that PostgreSQL's advisory locks go by, ampsim's own
+# What SQLite and PostgreSQL say of a table or a column that a query names and the database lacks.
+LACKING = re.compile(
+    r'no such (?P<kind>table|column): (\w+\.)?(?P<name>\w+)|(relation|column) "?(?P<other>[\w.]+)"? does not exist'
+)
 DRIVERS = {"postgresql": "pip install 'ampsim[postgres]'"}
 
 
@@ -69,6 +73,12 @@ def told(uri: str, error: Exception) -> str:
     if kind == "sqlite" and (fault := damage(Path(uri.removeprefix("sqlite:///")))):
         return f"{fault}: put a copy of it in its place that was made before"
     said = first_line(error)
+    if found := LACKING.search(said):
+        lacking = f"{found['kind'] or 'table or column'} `{found['name'] or found['other']}`"
+        return (
+            f"the MLflow store {uri} has no {lacking}: it is damaged, or the database of another program; put a copy of it "
+            "in its place that was made before, or give another store (folder=, uri=)"
+        )
     if not isinstance(error, FAULTS):  # what it is says more than its text
         said = f"{type(error).__name__}: {said}"
     return f"the MLflow store {uri} does not answer: {said}"

@@ -231,6 +231,26 @@ def test_a_database_with_a_damaged_page_says_so(runs: Path):
         Store(runs)
 
 
+@pytest.mark.parametrize(
+    ("statement", "lacking"),
+    [
+        ("DROP TABLE runs", "column `deleted_time`"),  # MLflow makes the table again, as its first version had it
+        ("DROP TABLE latest_metrics", "table `latest_metrics`"),
+        ("ALTER TABLE experiments RENAME COLUMN lifecycle_stage TO stage", "column `lifecycle_stage`"),
+    ],
+)
+def test_a_database_that_lacks_a_part_says_which(statement: str, lacking: str, runs: Path):
+    with closing(sqlite3.connect(runs / "mlflow.db")) as database, database:
+        database.execute(statement)
+    with pytest.raises(AmpsimError, match=f"has no {lacking}: it is damaged, or the database of another program"):
+        Store(runs).find("first")
+
+
+def test_what_postgresql_says_of_a_missing_table_is_told_alike():
+    sentence = databases.told("postgresql://host/runs", OSError('relation "runs" does not exist'))
+    assert sentence.startswith("the MLflow store postgresql://host/runs has no table or column `runs`: it is damaged")
+
+
 def test_another_driver_that_there_is_not_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("ampsim.runs.tracking.refuse_unreachable", lambda uri: None)
     monkeypatch.setitem(sys.modules, "MySQLdb", None)
