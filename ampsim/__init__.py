@@ -59,6 +59,11 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or category(c) == "Zs" else ascii(c)[1:-1] for c in text)
 
 
+def counted(count: int, noun: str) -> str:
+    """A number of things in a sentence: `1 sample`, `1,024 samples`."""
+    return f"{count:,} {noun}{'' if abs(count) == 1 else 's'}"
+
+
 def __getattr__(name: str) -> Any:
     """The public API, which is loaded when it is first asked for."""
     if name in ("doctor", "runs"):  # which are folders too: one object, whichever way it is reached

@@ -15,7 +15,16 @@ from typing import Any
 from ampsim import AmpsimError
 
 __all__ = [
-    *("atomic", "atomic_folder", "expanded", "memory_limit", "read_json", "read_text", "refuse_existing"),
+    *(
+        "atomic",
+        "atomic_folder",
+        "cache_folder",
+        "expanded",
+        "memory_limit",
+        "read_json",
+        "read_text",
+        "refuse_existing",
+    ),
     *("refuse_existing_folder", "refuse_irregular", "refuse_larger", "uncollected", "write_text"),
 ]
 
@@ -304,3 +313,12 @@ def reason(error: OSError | ValueError) -> str:
 def expanded(path: str | os.PathLike[str]) -> Path:
     """With `~` or `~user` at its beginning as that home; where there is no such user, `~x.wav` is a file like any other."""
     return Path(os.path.expanduser(path))  # noqa: PTH111 - Path.expanduser raises RuntimeError for such a name
+
+
+def cache_folder() -> Path | None:
+    """The folder of what can be made again: $AMPSIM_CACHE, else ~/.cache/ampsim; None where this user has no home, as one
+    that a container knows by a number only."""
+    if named := os.environ.get("AMPSIM_CACHE"):
+        return expanded(named)
+    folder = expanded("~/.cache/ampsim")
+    return folder if folder.is_absolute() else None

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from ampsim import counted
 from ampsim.models import AmpModel
 from ampsim.models.recurrent import Recurrent
 from ampsim.models.rendering import Renderer
@@ -77,7 +78,7 @@ def check_streaming(model: AmpModel) -> None:
     for length in (1, 97):
         difference = np.abs(Renderer(model, block_length=length)(signal) - whole).max()
         assert difference < TOLERANCE, (
-            f"{type(model).__name__}: blocks of {length} samples differ from one pass by {difference:.1e}; look at "
+            f"{type(model).__name__}: blocks of {counted(length, 'sample')} differ from one pass by {difference:.1e}; look at "
             "stream() and stream_state(), or at receptive_field and future"
         )
 

@@ -13,6 +13,7 @@ from ampsim.cli import main as cli
 from ampsim.files import (
     atomic,
     atomic_folder,
+    cache_folder,
     read_json,
     read_text,
     refuse_existing,
@@ -334,3 +335,17 @@ def test_what_is_in_the_way_of_a_folder_stays(kind: str, tmp_path: Path):
         assert out.is_symlink() or not out.is_file() or out.read_text() == "mine"
         assert kind != "other" or (out / "b.txt").read_text() == "mine"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["elsewhere", "out"]
+
+
+# ---- kept ----
+
+
+def test_a_user_without_a_home_has_no_cache_but_that_which_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A container's user may be a number without a name: no folder `~` in the current one is its home."""
+    monkeypatch.delenv("AMPSIM_CACHE")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / ".cache" / "ampsim"
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    assert cache_folder() is None
+    monkeypatch.setenv("AMPSIM_CACHE", str(tmp_path / "mine"))
+    assert cache_folder() == tmp_path / "mine"

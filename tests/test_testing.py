@@ -25,7 +25,7 @@ def test_a_stream_that_forgets_its_state_is_named():
         def stream(self, block: tf.Tensor, state: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             return super().stream(block, state)[0], tf.zeros_like(state)
 
-    with pytest.raises(AssertionError, match="Forgetful: blocks of 1 samples differ from one pass"):
+    with pytest.raises(AssertionError, match="Forgetful: blocks of 1 sample differ from one pass"):
         check_model(lambda: sounding(Forgetful))
 
 

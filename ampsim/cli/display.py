@@ -7,6 +7,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from ampsim import counted
 from ampsim.cli.terminal import duration, worded
 from ampsim.config.targets import assignments
 from ampsim.metrics.scores import BUILT_IN, SCORES, Score, headlines, verdict
@@ -164,7 +165,7 @@ def standing_line(standing: Any) -> str:
     """A line about a `sweeps.Standing`."""
     left = "" if standing.remaining_s is None else f", {duration(standing.remaining_s)} left"
     failed = f", {standing.failed} failed" if standing.failed else ""
-    line = f"{standing.done} of {standing.total} jobs{failed}{left}"
+    line = f"{standing.done} of {counted(standing.total, 'job')}{failed}{left}"
     if standing.current:
         name, progress = standing.current
         line += f" | {name} {progress.done:.0%}  loss {progress.loss:.3g}  {duration(progress.remaining_s)}"
@@ -202,7 +203,7 @@ def ratings(low: float, high: float, sign: str = "") -> str:
 def mushra_table(found: Any) -> Table:
     """A `votes.Mushra`: a line a stimulus, best first."""
     count = len(found.listeners)
-    title = f"MUSHRA: mean ratings of {count} listener{'' if count == 1 else 's'} ({found.title})"
+    title = f"MUSHRA: mean ratings of {counted(count, 'listener')} ({found.title})"
     table = new_table(title, "", "mean", "95 %")
     words = {"reference": "{} (hidden reference)", "model": "{}"} | dict.fromkeys(
         ("anchor", "mid_anchor"), "{} (low-pass)"

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ampsim import AmpsimError
+from ampsim import AmpsimError, counted
 from ampsim.cli.terminal import load, new_console, say
 from ampsim.commands.options import FitEar, Votes, refuse_empty
 from ampsim.commands.words import parsed
@@ -27,7 +27,7 @@ def votes(words: list[str]) -> None:
         for name, reason in page.excluded.items():
             say(console, f"{name} is left out of {page.title}, after ITU-R BS.1534: {reason}")
         if page.indistinct:
-            excerpts = f"{page.indistinct} excerpt{'' if page.indistinct == 1 else 's'}"
+            excerpts = f"{counted(page.indistinct, 'excerpt')}"
             say(
                 console,
                 f"in {excerpts} of {page.title} more than a quarter of the listeners rated the mid-range anchor above 90: "

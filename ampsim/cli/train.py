@@ -10,7 +10,7 @@ from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
-from ampsim import AmpsimError, __version__
+from ampsim import AmpsimError, __version__, counted
 from ampsim.cli.terminal import load, new_console, say, short
 from ampsim.commands.options import Train
 from ampsim.commands.words import KEYS, WIDTH, as_typed, help_of, of_today, with_keys
@@ -157,7 +157,7 @@ def train_many(plan: "Plan", words: list[str]) -> None:
             say(console, ", ".join([f"{row.name}: {row.status} after {duration(row.duration_s)}", came_to]))
         line.show(standing_line(standing))
 
-    say(console, f"{'a search' if plan.search else f'{len(plan.jobs)} jobs'}, {plan.workers} at a time")
+    say(console, f"{'a search' if plan.search else counted(len(plan.jobs), 'job')}, {plan.workers} at a time")
     with ProgressLine(console) as line:
         swept = api.swept(
             plan,

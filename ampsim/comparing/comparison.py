@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ampsim import AmpsimError, printable
+from ampsim import AmpsimError, counted, printable
 from ampsim.comparing import charts
 from ampsim.comparing.noise import MOST_SEEDS
 from ampsim.comparing.outcomes import as_csv
@@ -105,7 +105,8 @@ def sentences(ranking: Ranking) -> list[str]:
     if correlated:
         listed = ", ".join(f"{name} {value:.2f}" for name, value in correlated.items())
         found.append(
-            f"rank correlation with {ranking.metric} over {count} configs (Spearman; {doubt_of_ranks(count)}): {listed}"
+            f"rank correlation with {ranking.metric} over {counted(count, 'config')} "
+            f"(Spearman; {doubt_of_ranks(count)}): {listed}"
         )
     return found
 
@@ -128,7 +129,9 @@ def told_from_the_best(ranking: Ranking) -> list[str]:
     if known[number][1].relative:
         seeds = ranking.seeds_needed
         needed = (
-            f"{EFFECT:.0%} needs {seeds} seeds a config" if seeds else f"{MOST_SEEDS} seeds would not show {EFFECT:.0%}"
+            f"{EFFECT:.0%} needs {counted(seeds, 'seed')} a config"
+            if seeds
+            else f"{MOST_SEEDS} seeds would not show {EFFECT:.0%}"
         )
         power += f"; {needed}, if their spread is what it was here"
     return [*found, power]
@@ -229,7 +232,7 @@ def finite_or_none(value: float) -> float | None:
 def summary(ranking: Ranking, title: str) -> str:
     """The comparison as Markdown."""
     metric = ranking.metric
-    lines = [f"# {as_markdown(title)}: {len(ranking.groups)} configs by test {as_markdown(metric)}", ""]
+    lines = [f"# {as_markdown(title)}: {counted(len(ranking.groups), 'config')} by test {as_markdown(metric)}", ""]
     others = [name for name in ranking.verdict.metrics if name != metric][:5]
     kept = {name for group in ranking.groups for trial in group.trials for name in trial.scores}
     others += [name for name in headlines() if name in kept and name not in (metric, *others)]
@@ -299,7 +302,9 @@ def write(store: Store, ranking: Ranking, folder: Path, *, title: str) -> None:
                 scores=best.scores,
                 runs=best.runs,
                 configs=best.configs,
-                facts={"shown": f"the best {len(best.models)} of {len(ranking.groups)} configs by {ranking.metric}"},
+                facts={
+                    "shown": f"the best {len(best.models)} of {counted(len(ranking.groups), 'config')} by {ranking.metric}"
+                },
                 overwrite=True,
             )
     except OSError as error:

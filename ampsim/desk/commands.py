@@ -3,7 +3,7 @@
 import json
 import shlex
 
-from ampsim import AmpsimError, printable
+from ampsim import AmpsimError, counted, printable
 from ampsim.cli.terminal import load, new_console, say
 from ampsim.commands.options import ImportConfig, Init, Schema
 from ampsim.commands.words import parsed
@@ -21,7 +21,7 @@ def schema(words: list[str]) -> None:
     written = schemas(notice=lambda text: say(console, f"warning: {text}"))
     for name, content in written.items():
         write_text(folder / f"{name}.json", json.dumps(content, indent=1) + "\n", overwrite=options.overwrite)
-    say(console, f"{len(written)} schemas -> {folder}; for VS Code, in .vscode/settings.json:")
+    say(console, f"{counted(len(written), 'schema')} -> {folder}; for VS Code, in .vscode/settings.json:")
     for line in json.dumps({"yaml.schemas": editor_settings(folder.as_posix())}, indent=2).splitlines():
         say(console, line)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ampsim import counted
 from ampsim.doctor import noise, response
 from ampsim.doctor.coverage import coverage
 from ampsim.doctor.echoes import echoes
@@ -74,7 +75,8 @@ def diagnosed_sheet(
     source = Knobs(path=path, **channels)  # type: ignore[arg-type]
     takes = source.load()
     settings = len({take.setting for take in takes})
-    text = f"{len(takes)} recordings at {settings} settings of {', '.join(each.name for each in source.known_controls)}"
+    names = ", ".join(each.name for each in source.known_controls)
+    text = f"{counted(len(takes), 'recording')} at {counted(settings, 'setting')} of {names}"
     found = [Finding("ok", "settings", text)]
     for take in takes:
         told = [

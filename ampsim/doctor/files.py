@@ -1,6 +1,6 @@
 """What the command is given: one stereo file, or two mono ones."""
 
-from ampsim import AmpsimError
+from ampsim import AmpsimError, counted
 from ampsim.recordings.findings import Finding
 from ampsim.recordings.pairs import AudioPair
 from ampsim.recordings.sources import LENGTHS_S, Pair, Stereo
@@ -33,7 +33,9 @@ def loaded(
     if more > LENGTHS_S * take.sample_rate:
         text = f"{direct.path} ends at {clock(direct.duration_s)} and {amp.path} at {clock(amp.duration_s)}"
         fix = "export both from the same start to the same end"
-        found.append(Finding("error", "length", f"{text} ({more:,} samples apart)", fix, values={"samples": more}))
+        found.append(
+            Finding("error", "length", f"{text} ({counted(more, 'sample')} apart)", fix, values={"samples": more})
+        )
     return take, found
 
 

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from ampsim import AmpsimError
+from ampsim import AmpsimError, counted
 from ampsim.config.targets import nearest
 from ampsim.export.aidax import AidaX
 from ampsim.export.formats import LIMIT, Details, Format, Proof, file_stem
@@ -140,7 +140,9 @@ def written(
         partial, {"alignment": heard.facts(), **{name: dbu for name, dbu in levels.items() if dbu is not None}}
     )
     latency = (
-        f"{model.lookahead} samples ({1000 * model.lookahead / model.sample_rate:.1f} ms)" if model.lookahead else ""
+        f"{counted(model.lookahead, 'sample')} ({1000 * model.lookahead / model.sample_rate:.1f} ms)"
+        if model.lookahead
+        else ""
     )
     return Export(each, path, proof, latency, each.players(model), each.speed(model), each.advice(model), heard)
 

@@ -13,7 +13,7 @@ import numpy as np
 import soxr
 from scipy import signal
 
-from ampsim import __version__
+from ampsim import __version__, counted
 from ampsim.export import formats
 from ampsim.export import nam as nam_format
 from ampsim.export.formats import Details, Format, Play, file_stem
@@ -153,7 +153,8 @@ def readme(model: AmpModel, folder: Path, details: Details, errors: dict[int, fl
     readers = nam_format.readers(model.as_rig().net)
     pair_db = json.loads(net_file(folder).read_text(encoding="utf-8"))["metadata"]["loudness"]
     late = (
-        f"The pair plays {model.lookahead} samples late at {own:,} Hz ({1000 * model.lookahead / own:.1f} ms), in the response"
+        f"The pair plays {counted(model.lookahead, 'sample')} late at {own:,} Hz "
+        f"({1000 * model.lookahead / own:.1f} ms), in the response"
         if model.lookahead
         else "The pair adds no latency: the responses begin at once"
     )

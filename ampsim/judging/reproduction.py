@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from ampsim import AmpsimError, files
+from ampsim import AmpsimError, counted, files
 from ampsim.comparing import comparison
 from ampsim.comparing.noise import LEVEL, POWER, detectable
 from ampsim.comparing.ranking import Trial, natural
@@ -179,7 +179,7 @@ def reproduce(
     pace = original.pace if config["training"]["seconds"] is not None else None
     if pace:
         notice(
-            f"the pace of {original.name} is replayed ({len(pace):,} calls), so that its budget in seconds ends alike"
+            f"the pace of {original.name} is replayed ({counted(len(pace), 'call')}), so that its budget in seconds ends alike"
         )
     result = experiment.run(
         RunConfig(config),
@@ -272,7 +272,8 @@ def changes_of_data(original: Original, takes: list[AudioPair], notice: Notice) 
         return ["data: not known which recording the original was trained on"]
     if len(files) != len(original.digests):
         raise AmpsimError(
-            f"the config names {len(files)} files and {original.name} was trained on {len(original.digests)}: was it edited?"
+            f"the config names {counted(len(files), 'file')} and {original.name} was trained on "
+            f"{len(original.digests)}: was it edited?"
         )
     for file, digest in zip(files, original.digests, strict=True):
         if file.sha256 == digest:
@@ -362,7 +363,7 @@ def seed_noise(esrs: Mapping[str, float]) -> SeedNoise:
     values = np.log(list(esrs.values()))
     count, freedom = len(values), len(values) - 1
     if count < 3:
-        known = f"{count} seed{'' if count == 1 else 's'} of this config in the store"
+        known = f"{counted(count, 'seed')} of this config in the store"
         words = f"{RULE:.0%}, a rule of thumb for want of three seeds ({known}); how much worse a run could be without "
         return SeedNoise(1 + RULE, f"{words}being noticed is not known")
     error = float(np.std(values, ddof=1)) * math.sqrt(1 + 1 / count)

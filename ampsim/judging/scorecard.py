@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ampsim import AmpsimError, __version__
+from ampsim import AmpsimError, __version__, counted
 from ampsim.comparing.ranking import Contest, Difference, Group, Trial
 from ampsim.config.targets import nearest
 from ampsim.files import expanded, refuse_existing, refuse_larger, write_text
@@ -132,7 +132,7 @@ class Scorecard:
             {"amp": self.samples},
             {each.name: each.samples for each in best},
             self.sample_rate,
-            title=f"{self.target.name} and {len(self.candidates)} render{'' if len(self.candidates) == 1 else 's'} of it",
+            title=f"{self.target.name} and {counted(len(self.candidates), 'render')} of it",
             source="what was scored",
             scores={each.name: each.scores or {} for each in best},
             facts=facts,

@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from ampsim import AmpsimError, __version__
+from ampsim import AmpsimError, __version__, counted
 from ampsim.comparing.outcomes import Row, as_csv
 from ampsim.doctor import Finding, diagnosed, loaded
 from ampsim.files import atomic
@@ -111,7 +111,7 @@ def page(title: str, rows: Sequence[Row], runs: dict[str, TrackedRun], found: di
         spent += sum(map(len, heard.values()))
         sections.append(section(row, found.get(row.name, []), heard))
     finished = sum(row.finished for row in rows)
-    told = f"{len(rows)} recordings, {finished} learnt"
+    told = f"{counted(len(rows), 'recording')}, {finished} learnt"
     told += f", {len(rows) - finished} not" if finished < len(rows) else ""
     about = "Each player holds the same few seconds of the test part; a run's own page, listen.html, has it all, and blind tests."
     body = [

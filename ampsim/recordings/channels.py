@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, linalg, ndimage
 
+from ampsim import counted
 from ampsim.recordings.findings import Finding
 from ampsim.recordings.pairs import AudioPair
 from ampsim.signals import scratch
@@ -56,7 +57,7 @@ def silent(samples: Signal) -> bool:
 def broken(pair: AudioPair) -> Iterator[Finding]:
     """What no training can do without: two signals of one length, not the same, finite and not silent."""
     if len(pair.input) != len(pair.target):
-        lengths = f"{len(pair.input):,} samples of input and {len(pair.target):,} of target"
+        lengths = f"{counted(len(pair.input), 'sample')} of input and {len(pair.target):,} of target"
         yield Finding("error", "length", f"{pair.name}: {lengths}", "export both from the same start to the same end")
     if peak(pair.input) > 0 and len(pair.input) == len(pair.target) and alike(pair.input, pair.target):
         yield Finding(
@@ -70,7 +71,7 @@ def broken(pair: AudioPair) -> Iterator[Finding]:
         if count := sum(int(np.count_nonzero(~np.isfinite(block))) for _, block in blocks(samples)):
             at = next(start + np.argmin(np.isfinite(x)) for start, x in blocks(samples) if not np.isfinite(x).all())
             at_s = float(at) / pair.sample_rate
-            text = f"{name} holds NaN or infinity at {clock(at_s)} ({count:,} samples)"
+            text = f"{name} holds NaN or infinity at {clock(at_s)} ({counted(count, 'sample')})"
             yield Finding("error", "finite", text, "export it again", (at_s,), {"samples": count})
         elif silent(samples):
             level = decibels(peak(samples))
@@ -89,7 +90,7 @@ def clipping(pair: AudioPair) -> Iterator[Finding]:
         over = decibels(highest)
         if count and highest <= 2 - FULL_SCALE:
             at_s = tuple(float(start) / pair.sample_rate for start in starts[:10])
-            text = f"{name} clips at {clock(at_s[0])} ({count:,} samples at full scale)"
+            text = f"{name} clips at {clock(at_s[0])} ({counted(count, 'sample')} at full scale)"
             values = {"samples": count, "places": len(starts), "level_db": 0.0}
             yield Finding("error", "clipping", text, "lower the level and record again", at_s, values)
             found = True
@@ -108,7 +109,7 @@ def clipping(pair: AudioPair) -> Iterator[Finding]:
             level = max(level for level, _, _ in tops)
             text = (
                 f"{name} has {len(starts):,} flat tops at {decibels(level):.1f} dBFS, the first at {clock(at_s[0])} "
-                f"({count:,} samples): it clipped before it was turned {'down' if level < 1 else 'up'}"
+                f"({counted(count, 'sample')}): it clipped before it was turned {'down' if level < 1 else 'up'}"
             )
             fix = "lower the level at the interface and record again"
             fix += "" if side == "input" else " (unless the amp is a plugin that clips so)"
@@ -225,9 +226,10 @@ def repeats(pair: AudioPair) -> Iterator[Finding]:
         if found:
             at_s = tuple(at / pair.sample_rate for at, _ in found)
             length = found[0][1]
+            more = f" and such blocks {counted(len(found) - 1, 'time')} more" if len(found) > 1 else ""
             text = (
                 f"{name} plays a block of {length:,} samples ({1000 * length / pair.sample_rate:.1f} ms) twice in a row at "
-                f"{clock(at_s[0])}{f' and such blocks {len(found) - 1:,} times more' if len(found) > 1 else ''}"
+                f"{clock(at_s[0])}{more}"
             )
             values: dict[str, float] = {"places": len(found), "samples": length}
             yield Finding("error", f"repeat_{side}", text, LARGER_BUFFER, at_s[:10], values)

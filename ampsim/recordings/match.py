@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import signal as dsp
 
+from ampsim import counted
 from ampsim.recordings.channels import LARGER_BUFFER, runs
 from ampsim.recordings.findings import Finding
 from ampsim.recordings.pairs import SET_DELAY, AudioPair, unclear
@@ -103,8 +104,8 @@ def placed(pair: AudioPair, timing: Timing) -> Iterator[Finding]:
     lead = "leads" if timing.delay < 0 and float(lag) else "lags"
     text = (
         f"the amp {lead} the direct signal by {lag} samples ({1000 * timing.delay / rate:+.2f} ms), give "
-        f"or take {timing.within:.1f}, and its response begins at {timing.samples} samples (two halves of the take differ by "
-        f"{timing.apart:.2f} samples; confidence {timing.confidence:.0f}, chance reaches 5)"
+        f"or take {timing.within:.1f}, and its response begins at {counted(timing.samples, 'sample')} "
+        f"(two halves of the take differ by {timing.apart:.2f} samples; confidence {timing.confidence:.0f}, chance reaches 5)"
     )
     fix = f"data.delay=auto removes {timing.samples}, and so does data.delay={timing.samples}"
     yield Finding("ok", "delay", text, fix, values=values)
@@ -202,7 +203,7 @@ def steps(pair: AudioPair, timing: Timing) -> Iterator[Finding]:
         count = abs(round(step.samples))
         who, other = ("amp", "direct signal") if step.samples < 0 else ("direct signal", "amp")
         text = (
-            f"{pair.name}: {count:,} samples ({1000 * count / pair.sample_rate:.1f} ms) of the {who} are missing at "
+            f"{pair.name}: {counted(count, 'sample')} ({1000 * count / pair.sample_rate:.1f} ms) of the {who} are missing at "
             f"{clock(step.at_s)}, or the {other} has them twice: from there on the delay differs"
         )
         values = {"samples": step.samples, "ms": 1000 * step.samples / pair.sample_rate}
@@ -268,7 +269,7 @@ def gates(pair: AudioPair, *, hums_db: tuple[float, float] = (-np.inf, -np.inf))
             yield Finding(
                 "warning",
                 topic,
-                f"{pair.name}: {text} {where}, {seconds:.1f} s in {len(starts)} places, first at {clock(at_s[0])}",
+                f"{pair.name}: {text} {where}, {seconds:.1f} s in {counted(len(starts), 'place')}, first at {clock(at_s[0])}",
                 fix,
                 at_s[:10],
                 {"seconds": seconds, "places": len(starts), "threshold_db": threshold},

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ampsim import AmpsimError
+from ampsim import AmpsimError, counted
 from ampsim.signals.alignment import APART_S, RIVAL, SEARCH_S, Timing, timing
 from ampsim.signals.audio import Signal
 
@@ -139,7 +139,7 @@ SET_DELAY = (
 def aligned(pair: AudioPair, delay: int) -> AudioPair:
     """The take with the target moved earlier by `delay` samples; the ends that have no partner are cut off."""
     if abs(delay) >= len(pair.input):
-        raise AmpsimError(f"data.delay={delay} is longer than {pair.name} ({len(pair.input):,} samples)")
+        raise AmpsimError(f"data.delay={delay} is longer than {pair.name} ({counted(len(pair.input), 'sample')})")
     keep = len(pair.input) - abs(delay)
     lead, lag = max(-delay, 0), max(delay, 0)
     return replace(pair, input=pair.input[lead : lead + keep], target=pair.target[lag : lag + keep])

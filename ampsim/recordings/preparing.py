@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ampsim import AmpsimError
+from ampsim import AmpsimError, counted
 from ampsim.config.targets import build
 from ampsim.recordings import channels, match
 from ampsim.recordings.controls import Control
@@ -128,8 +128,8 @@ def quick(pair: AudioPair) -> tuple[list[Finding], Timing | None]:
     """
     found = [Finding("note", "files", text) for text in pair.notes]
     if pair.duration_s < FRAME_S:
-        text = f"{pair.name} holds {len(pair.input):,} samples ({1000 * pair.duration_s:.3g} ms), and levels are compared over "
-        text += f"{1000 * FRAME_S:.0f} ms"
+        text = f"{pair.name} holds {counted(len(pair.input), 'sample')} ({1000 * pair.duration_s:.3g} ms), "
+        text += f"and levels are compared over {1000 * FRAME_S:.0f} ms"
         return [*found, Finding("error", "length", text, "record two or three minutes")], None
     if broken := [*channels.broken(pair)]:
         return [*found, *broken, *(each for each in channels.clipping(pair) if each.severity == "error")], None
@@ -175,10 +175,12 @@ def align(takes: list[AudioPair], delay: int | str, notice: Notice) -> tuple[lis
     """
     chosen = estimate_delay(takes) if delay == "auto" else configured(takes, int(delay), notice)
     if chosen.estimated:  # in the doctor's words, since most of what an amp does comes later than its response begins
-        notice(f"the amp's response begins at {chosen.samples} samples (estimated), which are taken out")
+        notice(f"the amp's response begins at {counted(chosen.samples, 'sample')} (estimated), which are taken out")
     else:
         lead = "leads" if chosen.samples < 0 else "lags"
-        notice(f"the amp's signal {lead} the direct signal by {abs(chosen.samples)} samples (as configured); taken out")
+        notice(
+            f"the amp's signal {lead} the direct signal by {counted(abs(chosen.samples), 'sample')} (as configured); taken out"
+        )
     if chosen.inverted:
         notice("the amp's signal is inverted against the direct signal, as many amps do; the model learns that too")
     return [aligned(take, chosen.samples) for take in takes], chosen
@@ -190,8 +192,8 @@ def configured(takes: list[AudioPair], samples: int, notice: Notice) -> Delay:
     proper = min((each.samples for each in clear), default=samples)
     if proper - samples > LEFT_S * takes[0].sample_rate:
         notice(
-            f"warning: data.delay={samples} leaves {proper - samples} samples of the amp's delay in the recording, so that a "
-            "model answers that late and an export is refused; data.delay=auto takes them out"
+            f"warning: data.delay={samples} leaves {counted(proper - samples, 'sample')} of the amp's delay in the recording, "
+            "so that a model answers that late and an export is refused; data.delay=auto takes them out"
         )
     elif clear and samples > min(each.delay for each in clear) + 1:
         notice(

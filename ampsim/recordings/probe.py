@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ampsim import counted
 from ampsim.recordings.pairs import unclear
 from ampsim.recordings.preparing import LEFT_S
 from ampsim.signals.alignment import Timing, advanced, least_error, timing
@@ -87,7 +88,8 @@ class Probe:
         if self.inverted:
             return "it is inverted against the amp: the model has learnt little, so train longer"
         if self.late > LATE:
-            taken = "" if self.removed is None else f"of the {self.removed} samples of delay that were taken out "
+            removed = counted(self.removed or 0, "sample")
+            taken = "" if self.removed is None else f"of the {removed} of delay that were taken out "
             return (
                 f"it answers {self.late:.1f} samples later than the amp: {taken}some were the amp's own, and a model cannot "
                 "hear what is yet to come: train with data.delay=auto, or with a smaller data.delay"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from ampsim import AmpsimError
+from ampsim import AmpsimError, counted
 from ampsim.files import expanded, refuse_larger
 from ampsim.recordings import virtual_amp
 from ampsim.recordings.channels import alike, silent
@@ -118,7 +118,9 @@ class Pair(Source):
     def load(self) -> list[AudioPair]:
         inputs, targets = listed("data.input", self.input), listed("data.target", self.target)
         if len(inputs) != len(targets):
-            raise AmpsimError(f"data.input names {len(inputs)} files and data.target {len(targets)}: a take needs both")
+            raise AmpsimError(
+                f"data.input names {counted(len(inputs), 'file')} and data.target {len(targets)}: a take needs both"
+            )
         return [self.take(read(direct), read(amp)) for direct, amp in zip(inputs, targets, strict=True)]
 
     def take(self, direct: AudioFile, amp: AudioFile) -> AudioPair:
@@ -144,7 +146,7 @@ class Pair(Source):
         if not more:
             return input, target, ()
         shorter, longer = (direct, amp) if len(input) < len(target) else (amp, direct)
-        text = f"{longer.path} is longer than {shorter.path} by {more:,} samples ({more / direct.sample_rate:.3g} s)"
+        text = f"{longer.path} is longer than {shorter.path} by {counted(more, 'sample')} ({more / direct.sample_rate:.3g} s)"
         if more > LENGTHS_S * direct.sample_rate and self.checks == "strict":
             ends = f"they end at {clock(longer.duration_s)} and {clock(shorter.duration_s)}"
             raise AmpsimError(

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from scipy import ndimage, signal
 
 from ampsim import AmpsimError
-from ampsim.files import atomic, expanded
+from ampsim.files import atomic, cache_folder, expanded
 from ampsim.signals.filters import minimum_phase
 
 Audio = NDArray[np.float32]
@@ -97,17 +97,14 @@ def cached(
     cache: str | os.PathLike[str] | None = None,
 ) -> tuple[Audio, Audio]:
     """What `make` makes, from the cache if it holds that of these settings, made by this file and those of `code`."""
-    path = _cache_folder(cache) / f"virtual-amp-{_fingerprint(settings, *code)}.npz"
+    if not (folder := expanded(cache) if cache else cache_folder()):
+        return make()
+    path = folder / f"virtual-amp-{_fingerprint(settings, *code)}.npz"
     recording = _read(path)
     if recording is None:
         recording = make()
         _write(path, *recording)
     return recording
-
-
-def _cache_folder(cache: str | os.PathLike[str] | None) -> Path:
-    folder = cache or os.environ.get("AMPSIM_CACHE") or "~/.cache/ampsim"
-    return expanded(folder)
 
 
 def _fingerprint(settings: Mapping[str, float], *code: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ampsim import AmpsimError, __version__
+from ampsim import AmpsimError, __version__, counted
 from ampsim.files import expanded, refuse_existing, write_text
 from ampsim.metrics import esr, esr_over_time, loudness
 from ampsim.metrics.scores import SCORES
@@ -146,11 +146,11 @@ def audible(given: Mapping[str, Signal]) -> tuple[dict[str, Signal], dict[str, s
         samples = np.asarray(samples)
         if samples.ndim != 1 or len(samples) != length or not length:
             raise AmpsimError(
-                f"{name} has {len(samples):,} samples and the amp {length:,}: "
+                f"{name} has {counted(len(samples), 'sample')} and the amp {length:,}: "
                 "only signals of one recording can be compared on a page"
             )
         if broken := int(np.sum(~np.isfinite(samples))):
-            notes[name] = f"{name}: {broken:,} samples are no numbers; they are silent here."
+            notes[name] = f"{name}: {counted(broken, 'sample')} without a number, silent here."
         everything[name] = np.nan_to_num(samples, posinf=0, neginf=0)
     return everything, notes
 

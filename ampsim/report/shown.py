@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ampsim import counted
 from ampsim.recordings.preparing import Recording
 from ampsim.report import notebook
 from ampsim.signals import audio
@@ -39,7 +40,7 @@ class ShownRecording(Recording):
                 ", ".join(take.name for take in self.takes),
                 f"{self.duration_s:.1f} s at {self.sample_rate:,} Hz",
             ),
-            ("delay", f"{abs(self.delay.samples)} samples", f"by which the amp {lead}; taken out"),
+            ("delay", counted(abs(self.delay.samples), "sample"), f"by which the amp {lead}; taken out"),
         ]
         sentences = "".join(
             f"<li>{html.escape(each.sentence)}</li>" for each in self.findings if each.severity in ("error", "warning")

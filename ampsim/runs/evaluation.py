@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ampsim import counted
 from ampsim.metrics import (
     Aliasing,
     Blocks,
@@ -149,7 +150,7 @@ def over_settings(rows: list[dict[str, float | str]], controls: Sequence[Control
     )
     median, most = np.nanmedian(esrs), np.nanmax(esrs)
     told = f"the ESR is {median:.4f} in the median and {most:.4f} at worst ({where})"
-    return f"over {len(rows)} settings {told}; settings.csv has all"
+    return f"over {counted(len(rows), 'setting')} {told}; settings.csv has all"
 
 
 def scores_of_others(model: AmpModel, spans: list[Span], *, oversample: int = 1) -> dict[str, float]:
@@ -175,7 +176,7 @@ def doubts(trainer: Trainer, evaluation: Evaluation) -> list[str]:
         given = f"{budget.seconds:g} s" if budget.epochs is None else f"{budget.epochs:g} epochs"
         more = "training.seconds" if budget.epochs is None else "training.epochs"
         found.append(
-            f"the budget of {given} gave {state.step} optimizer step{'' if state.step == 1 else 's'}, too few to learn an "
+            f"the budget of {given} gave {counted(state.step, 'optimizer step')}, too few to learn an "
             f"amp: raise {more}, choose a smaller model, or train while the machine has less to do"
         )
     if budget.learning_rate == 0:

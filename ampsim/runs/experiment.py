@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ampsim import counted
 from ampsim.config import plugins
 from ampsim.config.run_config import RunConfig
 from ampsim.config.targets import build
@@ -119,7 +120,7 @@ def as_begun(fit: Fit, tracked: TrackedRun, observer: Observer) -> Fit:
     """For a run that goes on: the same with the delay that it began with, where that is another."""
     if tracked.delay in (None, fit.recording.delay.samples):
         return fit
-    observer.notice(f"the delay of {tracked.delay} samples with which {tracked.name} began is kept")
+    observer.notice(f"the delay of {counted(tracked.delay, 'sample')} with which {tracked.name} began is kept")
     return Fit.of(fit.config, prepare_as_then(fit.config["data"], tracked.delay, notice=lambda text: None))
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from ampsim import AmpsimError
+from ampsim import AmpsimError, counted
 from ampsim.config import plugins
 from ampsim.config.run_config import RunConfig
 from ampsim.models import AmpModel, Controlled
@@ -39,7 +39,9 @@ def say_changed(tracked: TrackedRun, files: Sequence[FileRecord], notice: Notice
     """Warn of a recording that is not, to the bit, the one that a run learnt from: other sound, other rows of a sheet."""
     then = recorded(tracked.params)
     if then and len(then) != len(files):
-        notice(f"warning: {tracked.name} learnt from {len(then)} files, and its recording has {len(files)} by now")
+        notice(
+            f"warning: {tracked.name} learnt from {counted(len(then), 'file')}, and its recording has {len(files)} by now"
+        )
     elif changed := [file.path for file, (_, sha) in zip(files, then, strict=bool(then)) if sha and file.sha256 != sha]:
         more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
         notice(

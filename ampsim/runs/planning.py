@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from ampsim import AmpsimError
+from ampsim import AmpsimError, counted
 from ampsim.config.run_config import RunConfig
 from ampsim.config.targets import build
 from ampsim.models.rendering import Renderer
@@ -65,12 +65,12 @@ def next_to_record(ensemble: Sequence[TrackedRun], count: int, *, seed: int, not
         players = [partial(played, Renderer(model), excerpt) for model in models]
         doubts = partial(disagreement, players)
         notice(
-            f"where {len(players)} nets that differ in their seed disagree, and far from the {len(takes)} recordings"
+            f"where {len(players)} nets that differ in their seed disagree, and far from the {counted(len(takes), 'recording')}"
         )
     else:
         notice(
-            f"far from the {len(takes)} recordings; where the net is in doubt takes several to tell, which differ in their seed: "
-            "train this again with seed=1"
+            f"far from the {counted(len(takes), 'recording')}; where the net is in doubt takes several to tell, which differ in "
+            "their seed: train this again with seed=1"
         )
     chosen = following(source.known_controls, recorded, count, doubts, seed=seed)
     return ToRecord(source.known_controls, tuple(chosen), len(recorded))

@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from ampsim import AmpsimError, DivergedError
+from ampsim import AmpsimError, DivergedError, counted
 from ampsim.comparing import comparison, outcomes
 from ampsim.comparing.outcomes import Row
 from ampsim.config.run_config import RunConfig
@@ -59,7 +59,7 @@ class Result:
             return None
         kind = DivergedError if all(row.status == "diverged" for row in failed) else AmpsimError
         first = f"{failed[0].name} {failed[0].status}" + (f": {failed[0].note}" if failed[0].note else "")
-        return kind(f"{len(failed)} of {len(self.rows)} jobs did not finish; the first, {first}")
+        return kind(f"{len(failed)} of {counted(len(self.rows), 'job')} did not finish; the first, {first}")
 
 
 def key_of(config: dict[str, Any]) -> str:
@@ -105,7 +105,7 @@ def run(
         if search:
             parent.log_tags({STUDY: search.open(identity, earlier.get(STUDY), parent.id, alone=not lease.joined)})
         left = [] if search else unsettled(jobs, store, parent, earlier, notice)
-        watch = Watch(store, parent, *counted(jobs, left, search), progress)
+        watch = Watch(store, parent, *tally(jobs, left, search), progress)
 
         def train(batch: Sequence[Job]) -> list[Outcome]:
             own = tuple(continued(batch) if earlier else batch), {PARENT: parent.id}, limits
@@ -119,7 +119,7 @@ def run(
     return result
 
 
-def counted(jobs: list[Job], left: list[Job], search: Search | None) -> tuple[int, int]:
+def tally(jobs: list[Job], left: list[Job], search: Search | None) -> tuple[int, int]:
     """How many jobs there are, and how many are done."""
     return (search.options.n_trials, search.done) if search else (len(jobs), len(jobs) - len(left))
 
@@ -173,7 +173,7 @@ def unsettled(
     if not earlier:
         return jobs
     settled = settled_before(store, parent, notice)
-    notice(f"going on with {parent.name}: {len(settled)} of {len(jobs)} jobs have finished and are skipped")
+    notice(f"going on with {parent.name}: {len(settled)} of {counted(len(jobs), 'job')} have finished and are skipped")
     return [job for job in jobs if job.key not in settled]
 
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from ampsim import AmpsimError
+from ampsim import AmpsimError, counted
 from ampsim.models.base import Example
 from ampsim.recordings.pairs import Span
 from ampsim.signals.audio import Signal
@@ -28,7 +28,7 @@ class Segments:
         if shortest and len(shortest) < segment_length:
             raise AmpsimError(
                 f"training.segment_length={segment_length} is longer than what {shortest.take.name} has to train on "
-                f"({len(shortest):,} samples), and its setting would be lost: lower it to {len(shortest)} or record more"
+                f"({counted(len(shortest), 'sample')}), and its setting would be lost: lower it to {len(shortest)} or record more"
             )
         context = self.context = history + lookahead
         inputs, targets, starts, settings, offset = [], [], [], [], 0
@@ -45,7 +45,7 @@ class Segments:
             longest = max(map(len, spans))
             raise AmpsimError(
                 f"training.segment_length={segment_length} is longer than the longest piece to train on "
-                f"({longest:,} samples): lower it to {longest} or record more"
+                f"({counted(longest, 'sample')}): lower it to {longest} or record more"
             )
         self.input: Signal = np.concatenate(inputs).astype(np.float32, copy=False)
         self.target: Signal = np.concatenate(targets).astype(np.float32, copy=False)

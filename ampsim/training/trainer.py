@@ -236,7 +236,8 @@ class Trainer:
         except tf.errors.ResourceExhaustedError as error:
             self.set_weights(self.best)
             raise AmpsimError(
-                "the memory does not suffice for a training step: lower training.batch_size or training.segment_length, or "
+                compiled.unwritten(error)
+                or "the memory does not suffice for a training step: lower training.batch_size or training.segment_length, or "
                 "make the model smaller"
             ) from error
 

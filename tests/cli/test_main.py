@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from synthetic import RATE, guitar, write_pcm
 
-from ampsim import AmpsimError, __version__, printable
+from ampsim import AmpsimError, __version__, counted, printable
 from ampsim.cli import display, terminal, train
 from ampsim.cli import main as cli
 from ampsim.commands import options
@@ -490,3 +490,11 @@ def test_a_recording_is_named_without_a_key(tmp_path: Path, monkeypatch: pytest.
     for words, told in ((["nothing.wav"], "no such file"), (["di.wav", "di.wav", "takes"], "3 files")):
         with pytest.raises(AmpsimError, match=told):
             train.with_recording(words)
+
+
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [(0, "0 samples"), (1, "1 sample"), (-1, "-1 sample"), (2, "2 samples"), (1024, "1,024 samples")],
+)
+def test_one_of_a_kind_is_not_told_as_many(count: int, words: str):
+    assert counted(count, "sample") == words

@@ -306,7 +306,7 @@ def test_nan_is_found_with_its_time():
 def test_nan_is_refused_even_when_checks_only_warn():
     take = pair()
     take.input[10] = np.nan
-    with pytest.raises(AmpsimError, match=r"the direct signal holds NaN or infinity at 0:00\.0 \(1 samples\)"):
+    with pytest.raises(AmpsimError, match=r"the direct signal holds NaN or infinity at 0:00\.0 \(1 sample\)"):
         checked(Given(takes=(take,), checks="warn"), notice=print)
 
 

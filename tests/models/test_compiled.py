@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
 
 from ampsim.models import compiled
 
@@ -42,7 +43,7 @@ def kept_in(cache: Path) -> list[Path]:
 def test_a_later_process_reads_what_an_earlier_one_compiled(tmp_path: Path):
     value = ran(tmp_path)
     (kept,) = kept_in(tmp_path)
-    assert compiled.seal_of(kept).read_text() == compiled.checksum(kept)
+    assert compiled.seal_of(kept).read_bytes() == compiled.checksum(kept)
     before = kept.stat()
     assert ran(tmp_path) == value  # or TensorFlow would have written the file anew
     assert kept_in(tmp_path) == [kept]
@@ -81,6 +82,31 @@ def test_other_flags_are_kept_beside_it(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert others[0].startswith(f"--tf_xla_persistent_cache_directory={tmp_path}/compiled/")
 
 
+@pytest.mark.parametrize("lack", ["room", "leave to write"])
+def test_nothing_is_kept_where_it_cannot_be_written(lack: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """TensorFlow ends the run where it cannot: on a full disk, in a folder of a read-only home."""
+    monkeypatch.setenv("AMPSIM_CACHE", str(tmp_path))
+    monkeypatch.delenv("TF_XLA_FLAGS", raising=False)
+    monkeypatch.setattr("atexit.register", lambda *_: None)
+    if lack == "room":
+        monkeypatch.setattr(compiled, "ROOM_BYTES", 1 << 62)
+    else:
+        monkeypatch.setattr(os, "access", lambda path, mode: not str(path).startswith(str(tmp_path)))
+    compiled.keep_compiled()
+    assert "TF_XLA_FLAGS" not in os.environ
+
+
+def test_a_disk_that_fills_up_is_not_told_as_too_little_memory():
+    """As TensorFlow 2.21 words it."""
+    error = tf.errors.ResourceExhaustedError(
+        None, None, "/home/me/.cache/ampsim/compiled/x/xla_compile_cache__1.pb.tmp; No space left on device"
+    )
+    assert compiled.unwritten(error).startswith(
+        "a compiled step could not be kept (No space left on device): make room"
+    )
+    assert compiled.unwritten(tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")) == ""
+
+
 @pytest.mark.parametrize("name", ["shared", "with space", "a file"])
 def test_nothing_is_kept_in_places_that_do_not_suit(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     """A folder that others may write to holds whatever machine code they like."""
@@ -101,17 +127,22 @@ def test_what_is_damaged_goes_and_what_another_process_writes_stays(monkeypatch:
     tmp_path = tmp_path / compiled.made_for()
     tmp_path.mkdir()
     monkeypatch.setenv("TF_XLA_FLAGS", f"--tf_xla_persistent_cache_directory={tmp_path}")
-    for name in ("sound", "changed", "unsealed_long_ago", "being_written", "empty"):
+    for name in ("sound", "changed", "badly_sealed", "unsealed_long_ago", "being_written", "empty"):
         (tmp_path / f"{name}.pb").write_bytes(name.encode())
     compiled.seal()
     for name in ("unsealed_long_ago", "being_written", "empty"):
         (tmp_path / f"{name}.crc").unlink()
     (tmp_path / "changed.pb").write_bytes(b"chanted")
+    (tmp_path / "badly_sealed.crc").write_bytes(b"\xff\xfe")
     (tmp_path / "empty.pb").write_bytes(b"")
+    for name in ("left_long_ago.pb1.tmp", "being_written.pb2.tmp"):
+        (tmp_path / name).touch()
+    os.utime(tmp_path / "left_long_ago.pb1.tmp", (1, 1))
     os.utime(tmp_path / "unsealed_long_ago.pb", (1, 1))
     compiled.delete_damaged(tmp_path)
     assert sorted(path.name for path in tmp_path.glob("*.pb")) == ["being_written.pb", "sound.pb"]
     assert [path.name for path in tmp_path.glob("*.crc")] == ["sound.crc"]
+    assert [path.name for path in tmp_path.glob("*.tmp")] == ["being_written.pb2.tmp"]
 
 
 def test_it_does_not_grow_for_ever(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

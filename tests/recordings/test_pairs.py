@@ -80,7 +80,7 @@ def test_pair_refuses_other_rates_lengths_and_channels(tmp_path: Path):
         Pair(input=str(mono), target=str(same)).load()
     with pytest.raises(AmpsimError, match=r"stereo\.wav has 2 channels, which differ.*export it as mono.*data=stereo"):
         Pair(input=str(mono), target=str(stereo)).load()
-    with pytest.raises(AmpsimError, match=r"data\.input names 1 files and data\.target 2"):
+    with pytest.raises(AmpsimError, match=r"data\.input names 1 file and data\.target 2"):
         Pair(input=str(mono), target=[str(mono), str(mono)]).load()
     with pytest.raises(AmpsimError, match=r"data\.input names no file"):
         Pair(input=[], target=[]).load()

@@ -227,7 +227,7 @@ def test_a_model_may_diverge_be_silent_or_be_called_amp(tmp_path: Path):
     models = {"amp": broken, "silent": np.zeros_like(broken), "huge \udcff": 1e30 * given["amp"]}
     found = data(listening_page(tmp_path / "x.html", given, models, RATE, title="x"))
     assert [signal["name"] for signal in found["signals"]] == ["direct", "amp", "amp (model)", "silent", "huge ?"]
-    assert found["notes"] == ["amp (model): 101 samples are no numbers; they are silent here."]
+    assert found["notes"] == ["amp (model): 101 samples without a number, silent here."]
     assert found["signals"][3]["loudness"] is None
     heard = audio(tmp_path / "x.html")
     assert np.abs(heard[3]).max() == 0
