@@ -153,7 +153,7 @@ def answer(shell: str, script: str, *arguments: str) -> list[str]:
         pytest.skip(f"there is no {shell}")
     plain = {"bash": ["--norc"], "zsh": ["-f"], "fish": ["--no-config"]}[shell]
     done = subprocess.run(
-        [shell, *plain, "-c", script, *arguments], capture_output=True, text=True, timeout=120, check=False
+        [shell, *plain, "-c", script, *arguments], capture_output=True, text=True, timeout=300, check=False
     )
     assert done.stderr == ""
     return done.stdout.splitlines()

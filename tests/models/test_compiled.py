@@ -28,7 +28,7 @@ def ran(cache: Path, **more: str) -> str:
         env={**environment, "AMPSIM_CACHE": str(cache), **more},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -114,7 +114,7 @@ def test_several_processes_share_a_storage(tmp_path: Path):
     workers = [context.Process(target=share, args=(tmp_path, "both", found)) for _ in range(2)]
     for worker in workers:
         worker.start()
-    done = [found.get(timeout=120) for _ in workers]
+    done = [found.get(timeout=300) for _ in workers]
     for worker in workers:
         worker.join()
     assert 12 <= sum(done) <= 13  # both may ask for the last one
