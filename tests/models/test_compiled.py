@@ -54,7 +54,7 @@ def test_a_later_process_reads_what_an_earlier_one_compiled(tmp_path: Path):
     damaged[code + 2000 : code + 2040] = bytes(40)
     kept.write_bytes(damaged)
     assert ran(tmp_path) == value
-    assert compiled.checksum(kept) == compiled.seal_of(kept).read_text()
+    assert compiled.checksum(kept) == compiled.seal_of(kept).read_bytes()
 
 
 def test_a_place_that_somebody_else_named_gets_no_seals(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
