@@ -5,7 +5,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import MISSING, field, fields
 from difflib import get_close_matches
 from textwrap import fill
@@ -101,6 +101,7 @@ def parsed(options: type, words: Sequence[str]) -> Any:
         raise SystemExit(0)
     values: dict[str, Any] = {}
     named: list[str] = []
+    words = words if files else with_inputs(known, words)
     for word in of_today(words, {name: now for name, now in FORMER.items() if now in known and name not in known}):
         name, equals, value = word.partition("=")
         if files and (not equals or os.path.lexists(word)) and not word.startswith("-"):
@@ -115,6 +116,18 @@ def parsed(options: type, words: Sequence[str]) -> Any:
     if missing:
         raise AmpsimError(f"{missing[0]} has no value: add {missing[0]}=... to the command")
     return options(**values, **({"files": tuple(named)} if files else {}))
+
+
+def with_inputs(known: Collection[str], words: Sequence[str]) -> list[str]:
+    """The words, a file that is named alone as `input=` and a second one as `target=`, as `ampsim train` takes them."""
+    free = [
+        key for key in ("input", "target") if key in known and not any(word.startswith(f"{key}=") for word in words)
+    ]
+    result = []
+    for word in words:
+        alone = "=" not in word and word[:1] != "-" and expanded(word).exists()
+        result.append(f"{free.pop(0)}={word}" if alone and free else word)
+    return result
 
 
 SLIP = 0.8  # how alike a word and an option are that was meant: `ouput`, and not `rate` for `late`

@@ -234,7 +234,9 @@ def in_folders(folders: Sequence[Path]) -> Iterator[Plugin | tuple[str, str]]:
     for folder in folders:
         packages = [each for each in (folder, *sorted(folder.iterdir())) if is_plugin(each)]
         if not packages:
-            yield "", f"the folder {folder} was named for plugins, but holds no package with a conf/ inside"
+            bare = [each for each in (folder, *sorted(folder.iterdir())) if (each / "conf").is_dir()]
+            told = "".join(f"; is {each / '__init__.py'} missing?" for each in bare[:1])
+            yield "", f"the folder {folder} was named for plugins, but holds no package with a conf/ inside{told}"
         for package in packages[:1] if packages[:1] == [folder] else packages:
             yield in_folder(package)
 

@@ -57,7 +57,7 @@ def swap(pair: AudioPair) -> Iterator[Finding]:
             "warning",
             "swap",
             f"{pair.name}: direct and amp look swapped (the amp's signal has the greater dynamics, by {-found[0]:.0f} dB)",
-            "exchange data.input_channel and data.target_channel, or data.input and data.target",
+            "name the direct signal first (of two files), or exchange data.input_channel and data.target_channel",
             values=values,
         )
     else:

@@ -89,7 +89,7 @@ class Stereo(Source):
         if file.samples.shape[1] < 2:
             raise AmpsimError(
                 f"{file.path} has 1 channel; a stereo recording holds direct and amp in two channels of one file "
-                "(use data=pair for two mono files)"
+                "(two mono files: `ampsim train direct.wav amp.wav`, or data=pair)"
             )
         return AudioPair(
             file.channel(self.input_channel),
@@ -213,7 +213,7 @@ def refuse_two_rates(direct: AudioFile, amp: AudioFile) -> None:
 
 
 def mono(
-    file: AudioFile, remedy: str = "data=stereo takes direct and amp from one file"
+    file: AudioFile, remedy: str = "where one file holds direct and amp, name it alone, or data=stereo"
 ) -> tuple[Signal, tuple[str, ...]]:
     """The one signal that a file holds, and a note where it holds it in several channels.
 

@@ -199,7 +199,8 @@ class Store:
             finished = self.each("attributes.status = 'FINISHED'", first=2)
             run = next((run for run in finished if SWEEP not in run.data.tags), None)
             if run is None:
-                raise AmpsimError(f"{self.folder} holds no finished run yet: make one with `ampsim train`")
+                remedy = self.elsewhere("attributes.status = 'FINISHED'") or ": make one with `ampsim train`"
+                raise AmpsimError(f"{self.folder} holds no finished run yet{remedy}")
             return self.tracked(run)
         if run := self.with_id(wanted) or self.named(wanted):
             return self.tracked(run)
@@ -208,6 +209,18 @@ class Store:
         if get_close_matches(wanted, ids, n=1):
             names = ids  # an id with a slip in it
         raise AmpsimError(f"there is no run `{wanted}` in {self.folder}{nearest(wanted, names)}")
+
+    def elsewhere(self, condition: str) -> str:
+        """Which other experiments of the store hold such runs, to follow a sentence that says that this one does not."""
+        with answering(self.uri):
+            others = [each for each in self.client.search_experiments() if each.experiment_id != self.experiment_id]
+            names = [
+                each.name for each in others if self.client.search_runs([each.experiment_id], condition, max_results=1)
+            ]
+        if not names:
+            return ""
+        words = [shlex.quote(f"mlflow_experiment={name}") for name in names]
+        return f" in the MLflow experiment `{self.experiment}`; add {' or '.join(words)}"
 
     def with_id(self, run_id: str) -> Run | None:
         """The run of this id, if the experiment has it and it is not in the bin."""
@@ -224,7 +237,8 @@ class Store:
         if wanted == "last":
             newest = next(self.each(f"tags.`{PARENT}` LIKE '%'", first=1), None)
             if newest is None:
-                raise AmpsimError(f"{self.folder} holds no sweep yet: make one with `ampsim train -m seed=0,1,2`")
+                remedy = self.elsewhere(f"tags.`{PARENT}` LIKE '%'") or ": make one with `ampsim train -m seed=0,1,2`"
+                raise AmpsimError(f"{self.folder} holds no sweep yet{remedy}")
             return self.find(newest.data.tags[PARENT])
         found = self.find(wanted)
         if next(self.each(child_of(found.id), first=1), None) is None:

@@ -384,6 +384,8 @@ class Watch:
         rows = [outcomes.of_run(run) for run in new]
         if rows:
             self.last_end = time.monotonic()
+        if self.current and self.current[0] in {run.info.run_name for run in new}:
+            self.current = None  # the next one is being prepared
         self.done += len(rows)
         self.failed += sum(row.status not in ("finished", "pruned") for row in rows)
         self.progress(self.standing(rows))

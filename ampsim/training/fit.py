@@ -77,7 +77,7 @@ class Fit:
         length = config["training"]["segment_length"]
         segments = Segments(splits["train"], history=model.history, lookahead=model.lookahead, segment_length=length)
         with strategy.scope():
-            loss = build(config["loss"], "loss").prepare(
+            loss = sum_of(config).prepare(
                 sample_rate=recording.sample_rate, segment_length=length, target=segments.targets()
             )
         return cls(config, recording, strategy, model, optimizer, splits, segments, loss)
@@ -123,6 +123,21 @@ def model_for(config: RunConfig, recording: Recording) -> AmpModel:
         return plain
     chosen = {"conditioning": config["training"]["conditioning"], "parts": config["training"]["conditioning_parts"]}
     return Controlled(net=config["model"], controls=described(recording.controls), sample_rate=rate, **chosen)
+
+
+def sum_of(config: RunConfig) -> Sum:
+    """The loss that the config names.
+
+    Raises:
+        AmpsimError: it names a single term.
+    """
+    loss = build(config["loss"], "loss")
+    if isinstance(loss, Sum):
+        return loss
+    raise AmpsimError(
+        f"loss names a single term, {config['loss']['_target_']}, and has to name a sum of terms: "
+        "_target_: ampsim.losses.Sum, and below `terms:` each term's section by a name of its own"
+    )
 
 
 def levels(spans: list[Span]) -> tuple[float, float]:

@@ -72,6 +72,15 @@ def test_a_folder_counts_once_it_is_named_and_not_before(tmp_path: Path, monkeyp
     assert locate("tube_own.parts.Flat", "schedule").__name__ == "Flat"
 
 
+def test_a_folder_that_lacks_its_init_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv(plugins.VARIABLE, "")
+    (tmp_path / "lab" / "conf").mkdir(parents=True)
+    sentences = [text for _, text in plugins.in_folders([tmp_path])]
+    assert sentences[0].endswith(f"; is {tmp_path / 'lab' / '__init__.py'} missing?")
+    (tmp_path / "lab" / "__init__.py").touch()
+    assert [found.package for found in plugins.in_folders([tmp_path])] == ["lab"]
+
+
 def test_ampsim_toml_names_folders_unless_it_came_with_a_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     package(tmp_path, "tube_own")
     (tmp_path / "ampsim.toml").write_text('[plugins]\nfolders = ["."]\n')

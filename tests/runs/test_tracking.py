@@ -159,6 +159,15 @@ def test_a_store_without_a_finished_run_has_no_last(tmp_path: Path):
         empty.find("last")
 
 
+def test_an_experiment_without_runs_names_those_of_the_store_that_have_some(tmp_path: Path):
+    study = Store(tmp_path, experiment="my study")
+    study.start("a", params={}, tags={}).finish()
+    with pytest.raises(AmpsimError, match=r"no finished run yet in .* `ampsim`; add 'mlflow_experiment=my study'$"):
+        Store(tmp_path).find("last")
+    with pytest.raises(AmpsimError, match="no sweep yet: make one"):
+        Store(tmp_path).find_sweep("last")
+
+
 def test_another_experiment_in_the_same_file_is_kept_apart(store: Store):
     other = Store(store.folder, experiment="study")
     mine = other.start("wanted elsewhere", params={}, tags={})

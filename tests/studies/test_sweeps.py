@@ -359,3 +359,17 @@ def test_the_best_are_drawn_at_the_end_and_others_when_asked(words: list[str], t
     folder = artifacts(tmp_path, others[0].info.run_id)
     assert f"written: {folder / 'listen.html'}" in capsys.readouterr().out
     assert (folder / "figures" / "aliasing.png").is_file()
+
+
+def test_a_job_that_has_ended_is_not_shown_as_the_one_that_trains(tmp_path: Path):
+    store = Store(tmp_path)
+    parent = store.start("sweep", params={}, tags={SWEEP: "0"})
+    shown: list[Any] = []
+    watch = sweeps.Watch(store, parent, 2, 0, shown.append)
+    child = store.start("first", params={}, tags={"mlflow.parentRunId": parent.id})
+    watch.training(SimpleNamespace(name="first"), "half")
+    watch.look()
+    assert shown[-1].current == ("first", "half")
+    child.finish()
+    watch.look()
+    assert (shown[-1].done, shown[-1].current) == (1, None)
