@@ -7,7 +7,7 @@ import os
 import shutil
 import stat
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -15,17 +15,8 @@ from typing import Any
 from ampsim import AmpsimError
 
 __all__ = [
-    *(
-        "atomic",
-        "atomic_folder",
-        "cache_folder",
-        "expanded",
-        "memory_limit",
-        "read_json",
-        "read_text",
-        "refuse_existing",
-    ),
-    *("refuse_existing_folder", "refuse_irregular", "refuse_larger", "uncollected", "write_text"),
+    *("atomic", "atomic_folder", "expanded", "memory_limit", "read_json", "read_text", "refuse_existing"),
+    *("refuse_existing_folder", "refuse_irregular", "refuse_larger", "rejoined", "uncollected", "write_text"),
 ]
 
 # What one thing that comes from elsewhere, a file or a setting, may take of the memory: two hours of stereo at 48 kHz.
@@ -322,3 +313,23 @@ def cache_folder() -> Path | None:
         return expanded(named)
     folder = expanded("~/.cache/ampsim")
     return folder if folder.is_absolute() else None
+
+
+MOST_COMMAS = 8  # in one name
+
+
+def rejoined(pieces: Sequence[str], known: Callable[[str], object]) -> list[str]:
+    """The names in a list that was split at its commas, where a known name may hold commas, or spaces at its ends."""
+    found, start = [], 0
+    while start < len(pieces):
+        ends = range(start + 1, min(len(pieces), start + 1 + MOST_COMMAS) + 1)
+        spelled = ((name, end) for end in ends for name in spellings(",".join(pieces[start:end])))
+        name, start = next(
+            ((name, end) for name, end in spelled if name and known(name)), (pieces[start].strip(), start + 1)
+        )
+        found.append(name)
+    return found
+
+
+def spellings(text: str) -> tuple[str, str]:
+    return text.strip(), text

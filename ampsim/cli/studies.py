@@ -7,22 +7,14 @@ from ampsim import AmpsimError
 from ampsim.cli.terminal import new_console, say
 from ampsim.commands.options import Compare, Reproduce, refuse_empty
 from ampsim.commands.words import parsed
-from ampsim.files import expanded, refuse_existing
+from ampsim.files import expanded, refuse_existing, rejoined
 from ampsim.runs.machine import quiet_stderr
-
-MOST_COMMAS = 8  # in a run's name
 
 
 def names_in(text: str, known: Callable[[str], object]) -> list[str]:
     """The names in a list with or without brackets, in which a name may hold commas, as one made of a file's does."""
     pieces = (text[1:-1] if text[:1] == "[" and text[-1:] == "]" else text).split(",")
-    found = []
-    while pieces:
-        joined = [",".join(pieces[:count]).strip() for count in range(1, min(len(pieces), MOST_COMMAS + 1) + 1)]
-        count = next((count for count, name in enumerate(joined, 1) if name and known(name)), 1)
-        found.append(joined[count - 1])
-        del pieces[:count]
-    return [name for name in found if name]
+    return [name for name in rejoined(pieces, known) if name]
 
 
 def compare(words: list[str]) -> None:

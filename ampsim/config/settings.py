@@ -23,7 +23,7 @@ from ampsim.config.plugins import config_folder, config_folders
 from ampsim.config.run_config import worded
 from ampsim.config.schema import Sweep, Training, checked
 from ampsim.config.targets import BASES, files_of, flattened, nearest
-from ampsim.files import expanded, uncollected
+from ampsim.files import expanded, rejoined, uncollected
 from ampsim.plain_yaml import read_yaml
 
 # Of Hydra's, as argparse has them.
@@ -122,11 +122,8 @@ def as_meant(word: str) -> str:
     if not equals or not NAMES.fullmatch(key):
         return word
     names = read_as(word)
-    if names is None and not there(value):
-        listed = value[:1] == "[" and value[-1:] == "]"
-        pieces = (value[1:-1] if listed else value).split(",")
-        text = ",".join(piece if read_as(f"{key}={piece}") is not None else worded(piece.strip()) for piece in pieces)
-        return f"{key}=[{text}]" if listed else f"{key}={text}"
+    if not there(value) and (text := as_list(key, value, names)):
+        return f"{key}={text}"
     if names == [] and not key.lstrip("+").startswith("data.") and value != "null":
         return f"{key}={worded(value)}"  # these are text: a folder 2024, a run 7
     if names is not None and (not names or not there(value) or (names == [value] and "${" not in value)):
@@ -138,6 +135,23 @@ def as_meant(word: str) -> str:
             f"{typed(key, value)}; for the other, move the first away"
         )
     return f"{key}={worded(value)}"
+
+
+def as_list(key: str, value: str, names: list[str] | None) -> str:
+    """A list or a sweep of names, each in quotes that needs them; empty where `names`, as Hydra reads it, is what it means."""
+    listed = value[:1] == "[" and value[-1:] == "]"
+    pieces = (value[1:-1] if listed else value).split(",")
+    found = rejoined(pieces, there)
+    split_by_hydra = any(there(name) and {*name} & {",", " "} for name in {*found} - {*(names or [])})
+    if names is not None and (all(map(there, names)) or not split_by_hydra):
+        return ""
+    text = ",".join(as_named(key, name) for name in found)
+    return f"[{text}]" if listed else text
+
+
+def as_named(key: str, name: str) -> str:
+    names = read_as(f"{key}={name}")
+    return name if names == [name] or (names is not None and not there(name)) else worded(name)
 
 
 def read_as(word: str) -> list[str] | None:

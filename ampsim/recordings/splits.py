@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from ampsim import AmpsimError
+from ampsim.files import rejoined
 from ampsim.recordings.channels import SILENT_DB
 from ampsim.recordings.pairs import AudioPair, Span
 from ampsim.recordings.sources import SPLITS, Split
@@ -100,6 +101,11 @@ def alternating(signals: list[Signal]) -> float:
 
 def takes_named(takes: list[AudioPair], names: list[str], split_name: str) -> list[AudioPair]:
     known = {take.name: take for take in takes}
+    plain = {as_typed(name): name for name in known}  # a command's grammar takes spaces off, and divides at commas
+    names = [
+        plain.get(as_typed(name), name)
+        for name in rejoined(names, lambda name: name in known or as_typed(name) in plain)
+    ]
     for name in names:
         if sum(take.name == name for take in takes) > 1:
             raise AmpsimError(
@@ -108,6 +114,10 @@ def takes_named(takes: list[AudioPair], names: list[str], split_name: str) -> li
         if name not in known:
             raise AmpsimError(f"data.splits.{split_name} names {name}; the takes are {', '.join(known)}")
     return [known[name] for name in names]
+
+
+def as_typed(name: str) -> str:
+    return ",".join(piece.strip() for piece in name.split(","))
 
 
 def bounds(takes: list[AudioPair], shares: dict[str, Split], *, gap: int) -> dict[str, tuple[int, int]]:

@@ -467,3 +467,29 @@ def test_what_an_earlier_version_did_not_write_takes_its_default_and_is_told(tmp
     config, notes = saved.read_config(path)
     assert config == composed([])
     assert notes == [f"{path} says nothing of training.patience: it is None"]
+
+
+@pytest.mark.parametrize(
+    ("value", "names"),
+    [
+        ("[a,b.wav,c.wav]", ["a,b.wav", "c.wav"]),
+        ("[c.wav,a,b.wav]", ["c.wav", "a,b.wav"]),
+        ("[ d.wav,c.wav]", [" d.wav", "c.wav"]),
+        ("[e, f.wav, c.wav]", ["e, f.wav", "c.wav"]),
+        ("[a,b.wav,amp #2.wav]", ["a,b.wav", "amp #2.wav"]),
+        ("[c.wav, c.wav]", ["c.wav", "c.wav"]),
+        ("['a,b.wav',c.wav]", ["a,b.wav", "c.wav"]),
+        ("[a,missing.wav]", ["a", "missing.wav"]),
+    ],
+)
+def test_a_list_holds_files_with_commas_and_spaces(
+    value: str, names: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a,b.wav", "c.wav", " d.wav", "e, f.wav", "amp #2.wav"):
+        (tmp_path / name).touch()
+    word = settings.as_meant(f"data.path={value}")
+    assert settings.as_meant(word) == word
+    assert composed(["data=stereo", word])["data"]["path"] == [str(tmp_path / name) for name in names]
+    swept = settings.as_meant(f"data.path={value[1:-1]}")
+    assert settings.read_as(swept) == names

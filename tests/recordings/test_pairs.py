@@ -368,6 +368,16 @@ def test_splits_that_cannot_be_are_refused(splits: dict, complaint: str):
         split([ramp_take(10_000)], splits, gap=10)
 
 
+@pytest.mark.parametrize("name", ["a,b.wav", " a.wav", "a, b.wav", " a , b.wav ", "a,b,c.wav"])
+def test_a_split_names_a_take_as_a_commands_grammar_gives_it(name: str):
+    """It divides at commas and takes spaces off."""
+    takes = [ramp_take(5000, each) for each in ("z.wav", name, "y.wav")]
+    read = [piece.strip() for piece in f"{name},y.wav".split(",")]
+    for test in (read, [name, "y.wav"]):
+        found = edges(split(takes, {"train": 0.5, "validation": 0.3, "test": test}, gap=10))
+        assert found["test"] == [(name, 0, 5000), ("y.wav", 0, 5000)]
+
+
 def test_a_take_belongs_to_one_split():
     takes = [ramp_take(5000, "a.wav"), ramp_take(5000, "b.wav")]
     with pytest.raises(AmpsimError, match=r"gives a take to two splits: a\.wav"):
