@@ -323,13 +323,10 @@ def rejoined(pieces: Sequence[str], known: Callable[[str], object]) -> list[str]
     found, start = [], 0
     while start < len(pieces):
         ends = range(start + 1, min(len(pieces), start + 1 + MOST_COMMAS) + 1)
-        spelled = ((name, end) for end in ends for name in spellings(",".join(pieces[start:end])))
+        texts = ((",".join(pieces[start:end]), end) for end in ends)
+        spelled = ((name, end) for text, end in texts for name in (text, text.strip()))
         name, start = next(
             ((name, end) for name, end in spelled if name and known(name)), (pieces[start].strip(), start + 1)
         )
         found.append(name)
     return found
-
-
-def spellings(text: str) -> tuple[str, str]:
-    return text.strip(), text

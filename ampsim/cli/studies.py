@@ -14,7 +14,7 @@ from ampsim.runs.machine import quiet_stderr
 def names_in(text: str, known: Callable[[str], object]) -> list[str]:
     """The names in a list with or without brackets, in which a name may hold commas, as one made of a file's does."""
     pieces = (text[1:-1] if text[:1] == "[" and text[-1:] == "]" else text).split(",")
-    return [name for name in rejoined(pieces, known) if name]
+    return [name.strip() for name in rejoined(pieces, known) if name]
 
 
 def compare(words: list[str]) -> None:

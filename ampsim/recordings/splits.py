@@ -103,7 +103,7 @@ def takes_named(takes: list[AudioPair], names: list[str], split_name: str) -> li
     known = {take.name: take for take in takes}
     plain = {as_typed(name): name for name in known}  # a command's grammar takes spaces off, and divides at commas
     names = [
-        plain.get(as_typed(name), name)
+        name if name in known else plain.get(as_typed(name), name)
         for name in rejoined(names, lambda name: name in known or as_typed(name) in plain)
     ]
     for name in names:

@@ -378,6 +378,13 @@ def test_a_split_names_a_take_as_a_commands_grammar_gives_it(name: str):
         assert found["test"] == [(name, 0, 5000), ("y.wav", 0, 5000)]
 
 
+def test_names_that_differ_in_a_space_alone_stay_apart():
+    takes = [ramp_take(5000, each) for each in ("a.wav", " a.wav", "z.wav")]
+    for name in ("a.wav", " a.wav"):
+        found = edges(split(takes, {"train": 0.5, "validation": 0.3, "test": [name]}, gap=10))
+        assert found["test"] == [(name, 0, 5000)]
+
+
 def test_a_take_belongs_to_one_split():
     takes = [ramp_take(5000, "a.wav"), ramp_take(5000, "b.wav")]
     with pytest.raises(AmpsimError, match=r"gives a take to two splits: a\.wav"):
