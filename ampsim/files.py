@@ -15,13 +15,23 @@ from typing import Any
 from ampsim import AmpsimError
 
 __all__ = [
-    *("atomic", "atomic_folder", "expanded", "memory_limit", "read_json", "read_text", "refuse_existing"),
+    *(
+        "atomic",
+        "atomic_folder",
+        "cache_folder",
+        "expanded",
+        "memory_limit",
+        "read_json",
+        "read_text",
+        "refuse_existing",
+    ),
     *("refuse_existing_folder", "refuse_irregular", "refuse_larger", "rejoined", "uncollected", "write_text"),
 ]
 
 # What one thing that comes from elsewhere, a file or a setting, may take of the memory: two hours of stereo at 48 kHz.
 MEMORY_GB = 3.0
 MEMORY_VARIABLE = "AMPSIM_MEMORY_GB"
+MOST_COMMAS = 8  # in one name of a list
 JSON_GROWTH = 25  # bytes of Python objects that a byte of JSON may become: `{},` is 3 bytes and a dict of 64
 
 
@@ -310,12 +320,9 @@ def cache_folder() -> Path | None:
     """The folder of what can be made again: $AMPSIM_CACHE, else ~/.cache/ampsim; None where this user has no home, as one
     that a container knows by a number only."""
     if named := os.environ.get("AMPSIM_CACHE"):
-        return expanded(named)
+        return expanded(named).absolute()  # a run may go to another folder
     folder = expanded("~/.cache/ampsim")
     return folder if folder.is_absolute() else None
-
-
-MOST_COMMAS = 8  # in one name
 
 
 def rejoined(pieces: Sequence[str], known: Callable[[str], object]) -> list[str]:

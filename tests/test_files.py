@@ -349,3 +349,6 @@ def test_a_user_without_a_home_has_no_cache_but_that_which_is_named(tmp_path: Pa
     assert cache_folder() is None
     monkeypatch.setenv("AMPSIM_CACHE", str(tmp_path / "mine"))
     assert cache_folder() == tmp_path / "mine"
+    monkeypatch.setenv("AMPSIM_CACHE", "mine")
+    monkeypatch.chdir(tmp_path)
+    assert cache_folder() == tmp_path / "mine"

@@ -9,7 +9,7 @@ import pytest
 from numpy.testing import assert_array_equal
 from synthetic import MARGIN, RATE, amp, filtered_noise, guitar, noise, pair, shifted, write_pcm
 
-from ampsim import AmpsimError
+from ampsim import AmpsimError, counted
 from ampsim.doctor import diagnosed, loaded
 from ampsim.recordings.pairs import AudioPair, Span, aligned, estimate_delay
 from ampsim.recordings.preparing import checked, prepare
@@ -553,7 +553,7 @@ def test_a_take_shorter_than_a_level_takes_is_refused_with_how_short_it_is(sampl
     direct, amp = (write_pcm(tmp_path / name, [sound], sample_rate=rate) for name in ("in.wav", "out.wav"))
     for source in (Stereo(path=str(stereo)), Pair(input=str(direct), target=str(amp), delay=0)):
         with pytest.raises(
-            AmpsimError, match=rf"holds {samples:,} samples \(.* ms\), and levels are compared over 50 ms"
+            AmpsimError, match=rf"holds {counted(samples, 'sample')} \(.* ms\), and levels are compared over 50 ms"
         ):
             prepare(source, notice=lambda text: None)
     found = diagnosed(*loaded(str(stereo)))
