@@ -96,6 +96,20 @@ def verdicts(rows: pd.DataFrame, split: str) -> tuple[list[str], dict[str, tuple
     return lines + [f"| `{loss}` | " + " | ".join(cells[loss]) + " |" for loss in order], drawn
 
 
+def by_family(rows: pd.DataFrame) -> list[str]:
+    """A table of two differences to the default in each family, on validation; all losses of one family at once."""
+    cells: dict[str, list[str]] = {}
+    titles = []
+    for family, part in rows.groupby("family"):
+        for metric in ("predicted_mushra", "esr"):
+            titles.append(f"`{family}`: {METRICS[metric][0]}")
+            found = differences(part, metric, "validation")
+            for loss, *values in zip(found.columns, *max_t(found.to_numpy()), strict=True):
+                cells.setdefault(loss, []).append(told(metric, *values))
+    lines = ["| loss | " + " | ".join(titles) + " |", "|---" * (1 + len(titles)) + "|"]
+    return lines + [f"| `{loss}` | " + " | ".join(each) + " |" for loss, each in sorted(cells.items())]
+
+
 def agreement(rows: pd.DataFrame) -> dict[tuple[str, str], tuple[float, float, float]]:
     """Spearman's correlation of each two metrics on the test split, and its 95 % interval."""
     parts = [part for _, part in rows.groupby("recording")]
@@ -160,6 +174,7 @@ def main(path: Path) -> None:
     print("\n| metrics | rank correlation (95 %) |\n|---|---|")
     for (one, other), (value, low, high) in agreeing.items():
         print(f"| `{one}`, `{other}` | {value:+.2f} ({low:+.2f} to {high:+.2f}) |")
+    print("\n" + "\n".join(by_family(rows)))
     figure(drawn, agreeing, path.with_suffix(".png"))
 
 
