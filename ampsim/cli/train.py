@@ -182,14 +182,19 @@ def train_one(config: dict[str, Any], overrides: list[str]) -> None:
     from ampsim import api
     from ampsim.cli.display import score_table
     from ampsim.cli.terminal import TerminalObserver, duration, worded
+    from ampsim.config.targets import build
+    from ampsim.recordings.preparing import prepare
 
     started = time.perf_counter()
     console = new_console()
+    with TerminalObserver(console) as observer:  # a recording that cannot work is told before TensorFlow is loaded
+        recording = prepare(build(config["data"], "data"), notice=observer.notice)
     load(console, "ampsim.runs.experiment")
     going_on = shlex.join(["ampsim", "train", *drop_resume(as_typed(overrides)), "training.resume=true"])
     try:
         with TerminalObserver(console) as observer:
-            run = api.trained(RunConfig(config, tuple(overrides)), observer=observer, interruptible=True)
+            composed = RunConfig(config, tuple(overrides))
+            run = api.trained(composed, recording=recording, observer=observer, interruptible=True)
     except TerminatedError as error:
         say(console, f"{error}; to go on: {going_on}")
         raise

@@ -29,12 +29,12 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def loaded(folder: Path, *words: str) -> set[str]:
-    """Of HEAVY, what the process of a command has imported when it has succeeded."""
+def loaded(folder: Path, *words: str, code: int = 0) -> set[str]:
+    """Of HEAVY, what the process of a command has imported when it has ended."""
     done = subprocess.run(
         [sys.executable, "command.py", *words], cwd=folder, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode == code, done.stdout + done.stderr
     return HEAVY & set(done.stdout.rpartition("LOADED")[2].split())
 
 
@@ -45,6 +45,12 @@ def loaded(folder: Path, *words: str) -> set[str]:
 )
 def test_what_a_capture_does_needs_no_net_of_ours(folder: Path, words: list[str]):
     assert loaded(folder, *words) == set()
+
+
+@pytest.mark.parametrize("words", [["a.wav"], ["a.wav", "b.wav"]], ids=["mono", "other rate"])
+def test_a_recording_that_cannot_work_is_told_before_a_net_is_loaded(folder: Path, words: list[str]):
+    write_pcm(folder / "b.wav", [noise(4410)], sample_rate=48000)
+    assert loaded(folder, "train", *words, code=2).isdisjoint({"tensorflow", "keras"})
 
 
 @pytest.mark.slow
