@@ -2,10 +2,9 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
-from ampsim.export.formats import Details, Format, Play
-from ampsim.export.rtneural import annotate, entries
+from ampsim.export.formats import Details, Play
+from ampsim.export.rtneural import RTNeural, entries
 from ampsim.models import AmpModel
 from ampsim.models.forms import CannotHoldError
 from ampsim.models.recurrent import Recurrent
@@ -16,12 +15,9 @@ from ampsim.signals.audio import decibels
 BATCH = 2048  # samples of input and of output that a file carries, which a player checks itself against
 
 
-class AidaX(Format):
+class AidaX(RTNeural):
     name = "aidax"
-    ending = ".json"
     start = "from zero states"
-    from_zero_states = True
-    prover = "a NumPy reader of its rules, in double precision"
 
     def check(self, model: AmpModel) -> None:
         sizes = ", ".join(map(str, rtneural.AIDAX_UNITS))
@@ -65,9 +61,6 @@ class AidaX(Format):
         if model.skip:
             document |= {"in_skip": 1, **gains_db(in_gain=before, out_gain=after)}
         path.write_text(json.dumps(document), encoding="utf-8")
-
-    def annotate(self, path: Path, facts: dict[str, Any]) -> bool:
-        return annotate(path, facts)
 
     def load(self, path: Path) -> Play:
         return rtneural.read_aidax(path)

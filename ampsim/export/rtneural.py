@@ -29,18 +29,14 @@ class RTNeural(Format):
         path.write_text(json.dumps(document), encoding="utf-8")
 
     def annotate(self, path: Path, facts: dict[str, Any]) -> bool:
-        return annotate(path, facts)
+        """As one text: players of this JSON take what stands in its metadata for texts."""
+        found = json.loads(path.read_text(encoding="utf-8"))
+        found.setdefault("metadata", {})["ampsim"] = json.dumps(facts)
+        path.write_text(json.dumps(found), encoding="utf-8")
+        return True
 
     def load(self, path: Path) -> Play:
         return rtneural.read(path)
-
-
-def annotate(path: Path, facts: dict[str, Any]) -> bool:
-    """Add facts to the metadata, as one text: players of this JSON take what stands there for texts."""
-    found = json.loads(path.read_text(encoding="utf-8"))
-    found.setdefault("metadata", {})["ampsim"] = json.dumps(facts)
-    path.write_text(json.dumps(found), encoding="utf-8")
-    return True
 
 
 def entries(chain: list[ChainLayer]) -> list[dict[str, Any]]:
