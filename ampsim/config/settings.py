@@ -5,6 +5,7 @@ import re
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -252,7 +253,7 @@ def explained(error: Exception, overrides: Sequence[str]) -> str:
         group, _, choice = (error.missing_cfg_file or "").rpartition("/")
         if group == "hydra/launcher" and choice in LAUNCHERS:
             return f"hydra/launcher={choice} needs a library: pip install 'ampsim[{LAUNCHERS[choice]}]'"
-        return f"there is no {group} `{choice}`{nearest(choice, choices(group))}"
+        return f"there is no {group} `{choice}`{beside(group, choice) or nearest(choice, choices(group))}"
     if found := re.match(r"(?:Ambiguous value for argument|Sweep parameters) '([^=]+)=(.*)'", first):
         return (
             f"`{found[1]}={found[2]}` has several values, which `ampsim train -m` tries one after another; as one name with "
@@ -267,6 +268,16 @@ def explained(error: Exception, overrides: Sequence[str]) -> str:
     if found := re.match(r"Error merging override (.*)", first):
         return f"{found[1]}: {reason}"
     return first + (f" ({reason})" if reason and reason not in first else "")
+
+
+def beside(group: str, choice: str) -> str:
+    """A clause that names the file of a choice in a package here, which nobody has named as a plugin."""
+    here = Path.cwd()
+    files = (
+        folder / "conf" / group / f"{choice}.yaml" for folder in (here, *sorted(here.iterdir())) if folder.is_dir()
+    )
+    found = next((path.relative_to(here) for path in files if path.is_file()), None)
+    return f" among ampsim's and your plugins'; {found} is one: add plugins=." if found else ""
 
 
 def elsewhere(key: str) -> str:

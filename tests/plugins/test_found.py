@@ -289,3 +289,17 @@ def test_no_garbage_is_collected_at_the_depth_of_a_plugins_yaml(tmp_path: Path, 
         gc.set_threshold(*before)
         gc.callbacks.remove(depth)
     assert 0 < deepest < sys.getrecursionlimit() / 2
+
+
+def test_a_choice_of_a_package_here_that_nobody_named_is_pointed_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    package(tmp_path, "tube_near")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        AmpsimError, match=r"no schedule `flat` .*; tube_near/conf/schedule/flat\.yaml is one: add plugins=\."
+    ):
+        settings.composed(["schedule=flat"])
+    assert plugins.name_folders(["plugins=."]) == []
+    assert settings.composed(["schedule=flat"])["schedule"]
+    monkeypatch.chdir(tmp_path / "tube_near")  # where it is its own plugin
+    with pytest.raises(AmpsimError, match="there is no schedule `flatt`; did you mean `flat`"):
+        settings.composed(["schedule=flatt"])
