@@ -4,6 +4,7 @@ import inspect
 import math
 import re
 import traceback
+from contextlib import suppress
 from typing import Any
 
 import keras
@@ -105,7 +106,9 @@ def check(name: str, term: Loss, segment_length: int) -> None:
 
 def place(error: Exception, term: Loss) -> str:
     """The line in the term's own module where it failed, if TensorFlow or Python tells."""
-    file = inspect.getsourcefile(type(term)) or ""
+    file = ""
+    with suppress(TypeError, OSError):  # of a class that was typed in a notebook there is none
+        file = inspect.getsourcefile(type(term)) or ""
     lines = re.findall(rf'File "{re.escape(file)}", line (\d+)', str(error))
     lines += [str(frame.lineno) for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
     return f" ({file}, line {lines[-1]})" if file and lines else ""

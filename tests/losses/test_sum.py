@@ -130,6 +130,12 @@ def test_a_term_of_ones_own_that_fails_is_refused_before_training(term: MSE, sen
         Sum(terms={"mine": term}).prepare(sample_rate=48000, segment_length=500)
 
 
+def test_a_term_that_was_typed_where_there_is_no_file_is_told_without_a_line(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(Misspelt, "__module__", "sys")
+    with pytest.raises(AmpsimError, match=r"\(sys\.Misspelt\) fails: .*has no attribute 'reduce_meen'"):
+        Sum(terms={"own": Misspelt()}).prepare(sample_rate=44100, segment_length=64)
+
+
 def test_a_term_of_ones_own_that_returns_a_scalar_is_taken():
     class Halved(MSE):
         def __call__(self, target, prediction):
