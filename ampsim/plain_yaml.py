@@ -9,10 +9,11 @@ from ampsim import AmpsimError
 from ampsim.files import read_text
 
 DEEPEST = 50  # sections of YAML within sections; a config has six
+LARGEST = 500_000  # bytes of a config, which are read within a second; ours have some thousand
 NUMBERS, LONGEST_NUMBER = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float"), 100
 
 
-def read_yaml(path: Path, kind: str, limit: int) -> Any:
+def read_yaml(path: Path, kind: str, limit: int = LARGEST) -> Any:
     """The plain values in a file of YAML; arguments and faults as for `read_text`.
 
     Raises:

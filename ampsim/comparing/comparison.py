@@ -25,11 +25,11 @@ from ampsim.comparing.ranking import (
     balanced,
     ranked,
 )
-from ampsim.config.saved import LARGEST
 from ampsim.files import atomic, read_json, read_text
 from ampsim.files import refuse_existing as refuse_file
 from ampsim.metrics import Blocks
 from ampsim.metrics.scores import headlines, is_ratio, larger_is_better, of_test
+from ampsim.plain_yaml import LARGEST
 from ampsim.report import plots
 from ampsim.report.page import listening_page
 from ampsim.runs.artifacts import gain_db, listened

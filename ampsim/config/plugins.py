@@ -232,17 +232,18 @@ def required(requirements: Sequence[str]) -> str:
 def in_folders(folders: Sequence[Path]) -> Iterator[Plugin | tuple[str, str]]:
     """The packages with a conf/ in the folders that were named, each of which may be such a package itself."""
     for folder in folders:
-        packages = [each for each in (folder, *sorted(folder.iterdir())) if is_plugin(each)]
+        bare = with_conf(folder)
+        packages = [each for each in bare if (each / "__init__.py").is_file()]
         if not packages:
-            bare = [each for each in (folder, *sorted(folder.iterdir())) if (each / "conf").is_dir()]
             told = "".join(f"; is {each / '__init__.py'} missing?" for each in bare[:1])
             yield "", f"the folder {folder} was named for plugins, but holds no package with a conf/ inside{told}"
         for package in packages[:1] if packages[:1] == [folder] else packages:
             yield in_folder(package)
 
 
-def is_plugin(folder: Path) -> bool:
-    return (folder / "__init__.py").is_file() and (folder / "conf").is_dir()
+def with_conf(folder: Path) -> list[Path]:
+    """Of the folder and those in it, which have a conf/ inside."""
+    return [each for each in (folder, *sorted(folder.iterdir())) if (each / "conf").is_dir()]
 
 
 def in_folder(folder: Path) -> Plugin | tuple[str, str]:

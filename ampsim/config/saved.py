@@ -23,7 +23,6 @@ PARTS = {
     "schedule": ("ampsim.training.schedules.",),
 }
 REST = ("training", "seed", "name", "tracking")
-LARGEST = 500_000  # bytes of a config, which are read within a second; ours have some thousand
 
 
 def read_config(path: Path) -> tuple[dict[str, Any], list[str]]:
@@ -35,7 +34,7 @@ def read_config(path: Path) -> tuple[dict[str, Any], list[str]]:
             type; a `_target_` is none that a config may name.
     """
     disregard_settings_beside(path)
-    config = read_yaml(path, "config", LARGEST)
+    config = read_yaml(path, "config")
     if not isinstance(config, dict):
         raise AmpsimError(f"{path} is not the config of a run: it holds {type(config).__name__}, not sections")
     try:

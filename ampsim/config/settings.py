@@ -20,7 +20,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue, OmegaConfBaseException
 
 from ampsim import AmpsimError
-from ampsim.config.plugins import config_folder, config_folders
+from ampsim.config.plugins import config_folder, config_folders, with_conf
 from ampsim.config.run_config import worded
 from ampsim.config.schema import Sweep, Training, checked
 from ampsim.config.targets import BASES, files_of, flattened, nearest
@@ -29,8 +29,6 @@ from ampsim.plain_yaml import read_yaml
 
 # Of Hydra's, as argparse has them.
 FLAGS = ("overrides", "multirun", "run", "cfg", "resolve", "package", "info", "help")
-
-LARGEST = 500_000  # bytes of a YAML file among the choices
 
 # Launchers that come with a library, and the extra of ours that installs it.
 LAUNCHERS = {"joblib": "joblib", "submitit_local": "slurm", "submitit_slurm": "slurm"}
@@ -273,9 +271,7 @@ def explained(error: Exception, overrides: Sequence[str]) -> str:
 def beside(group: str, choice: str) -> str:
     """A clause that names the file of a choice in a package here, which nobody has named as a plugin."""
     here = Path.cwd()
-    files = (
-        folder / "conf" / group / f"{choice}.yaml" for folder in (here, *sorted(here.iterdir())) if folder.is_dir()
-    )
+    files = (folder / "conf" / group / f"{choice}.yaml" for folder in with_conf(here))
     found = next((path.relative_to(here) for path in files if path.is_file()), None)
     return f" among ampsim's and your plugins'; {found} is one: add plugins=." if found else ""
 
@@ -286,7 +282,7 @@ def elsewhere(key: str) -> str:
     having = []
     for path in (path for folder in config_folders() for path in sorted((folder / group).glob("*.yaml"))):
         with suppress(AmpsimError):  # a plugin's file that is at fault has its own sentence
-            section = read_yaml(path, "config", LARGEST)
+            section = read_yaml(path, "config")
             having += [path.stem] if isinstance(section, dict) and rest in flattened(section) else []
     return f"; it belongs to {' or '.join(f'{group}={name}' for name in having)}" if having else ""
 

@@ -30,7 +30,6 @@ PLAIN_FILES = {  # of words without `=`, by command
     "loudness": (".nam",),
     "import-config": (".json", ".yaml"),
 }
-LARGEST = 500_000  # bytes of a YAML that is looked into
 MOST_RUNS = 50  # names of runs that are offered, the newest first
 DEEPEST = 10  # experiments that build on each other
 
@@ -216,7 +215,7 @@ def of_file(name: str) -> dict[str, Any]:
     for place in plugins.config_folders():
         path = place / f"{name}.yaml"
         with suppress(AmpsimError):
-            found = read_yaml(path, "config", LARGEST)
+            found = read_yaml(path, "config")
             return found if isinstance(found, dict) else {}
     return {}
 

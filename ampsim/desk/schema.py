@@ -19,8 +19,9 @@ import yaml
 
 from ampsim import AmpsimError
 from ampsim.config import plugins, schema, targets
-from ampsim.config.saved import LARGEST, PARTS
+from ampsim.config.saved import PARTS
 from ampsim.files import read_text
+from ampsim.plain_yaml import LARGEST
 from ampsim.recordings.sources import SPLITS, Split
 
 Json = dict[str, Any]

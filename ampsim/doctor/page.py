@@ -9,7 +9,7 @@ from dataclasses import asdict
 from html import escape
 from typing import Any
 
-from ampsim import __version__
+from ampsim import __version__, counted
 from ampsim.doctor.response import BANDS_HZ
 from ampsim.recordings.findings import Diagnosis, Finding, Severity
 from ampsim.report.document import document
@@ -28,11 +28,7 @@ def as_json(found: Diagnosis) -> str:
 
 
 def summary(found: Diagnosis) -> str:
-    counts = ", ".join(
-        f"{number} {word if number == 1 else f'{word}s'}"
-        for severity, word in WORDS.items()
-        if (number := found.count(severity))
-    )
+    counts = ", ".join(counted(number, word) for severity, word in WORDS.items() if (number := found.count(severity)))
     return f"{clock(found.duration_s)} at {found.sample_rate:,} Hz: {counts or 'nothing to mend'}"
 
 
