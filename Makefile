@@ -4,6 +4,8 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 # pip would otherwise leave notes about its own releases between our lines.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# A process that may keep no bytecode compiles TensorFlow anew whenever it starts, which takes longer than the rest of it.
+unexport PYTHONDONTWRITEBYTECODE
 # uv does not read pip's settings: what the environment tells pip is told to uv as well.
 UV := $(if $(PIP_INDEX_URL),UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX-$$PIP_INDEX_URL}") \
   $(if $(PIP_EXTRA_INDEX_URL),UV_INDEX="$${UV_INDEX-$$PIP_EXTRA_INDEX_URL}") \

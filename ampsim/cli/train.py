@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ampsim import AmpsimError, __version__, counted
 from ampsim.cli.terminal import load, new_console, say, short
 from ampsim.commands.options import Train
-from ampsim.commands.words import KEYS, WIDTH, as_typed, help_of, of_today, with_keys
+from ampsim.commands.words import KEYS, NO_FILE, WIDTH, as_typed, help_of, of_today, with_keys
 from ampsim.config.run_config import RunConfig
 from ampsim.files import expanded
 from ampsim.runs.locations import refuse_unreachable
@@ -88,7 +88,7 @@ def with_recording(words: list[str]) -> list[str]:
     if not plain:
         return words
     if missing := [word for word in plain if not expanded(word).exists()]:
-        raise AmpsimError(f"`{missing[0]}` is not understood: there is no such file, and other words are key=value")
+        raise AmpsimError(NO_FILE.format(missing[0]))
     if len(plain) > 2:
         raise AmpsimError(
             f"{len(plain)} files: name one stereo file, the direct signal and the amp's, or data.path=[...]"

@@ -118,15 +118,24 @@ def parsed(options: type, words: Sequence[str]) -> Any:
     return options(**values, **({"files": tuple(named)} if files else {}))
 
 
+NO_FILE = "`{}` is not understood: there is no such file, and other words are key=value"
+
+
 def with_inputs(known: Collection[str], words: Sequence[str]) -> list[str]:
-    """The words, a file that is named alone as `input=` and a second one as `target=`, as `ampsim train` takes them."""
+    """The words, a file that is named alone as `input=` and a second one as `target=`, as `ampsim train` takes them.
+
+    Raises:
+        AmpsimError: what looks like a file is not there.
+    """
     free = [
         key for key in ("input", "target") if key in known and not any(word.startswith(f"{key}=") for word in words)
     ]
     result = []
     for word in words:
-        alone = "=" not in word and word[:1] != "-" and expanded(word).exists()
-        result.append(f"{free.pop(0)}={word}" if alone and free else word)
+        alone = bool(free) and "=" not in word and word[:1] != "-"
+        if alone and expanded(word).suffix and not expanded(word).exists():
+            raise AmpsimError(NO_FILE.format(word))
+        result.append(f"{free.pop(0)}={word}" if alone and expanded(word).exists() else word)
     return result
 
 

@@ -30,6 +30,11 @@ def test_a_file_named_alone_is_the_input_and_a_second_one_the_target(short: list
     assert parsed(Doctor, short) == parsed(Doctor, full)
 
 
+def test_a_file_that_is_not_there_is_no_misspelt_option(tmp_path: Path):
+    with pytest.raises(AmpsimError, match=r"no_such\.wav` is not understood: there is no such file"):
+        parsed(Doctor, [str(tmp_path / "no_such.wav")])
+
+
 @pytest.mark.usefixtures("takes")
 def test_a_file_named_alone_is_the_input_of_render():
     assert parsed(Render, ["direct.wav", "run=last", "output=out.wav"]).input == "direct.wav"

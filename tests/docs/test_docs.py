@@ -151,6 +151,9 @@ def understood(words: list[str]) -> None:
     if command == "train":
         understood_by_train(rest)
     else:
+        for word in rest:
+            if "=" not in word and word.endswith(".wav"):
+                record(Path(word))
         kind = options.of_command(command)
         parsed(kind, with_setting(kind, rest) if command in AT_A_SETTING else rest)
 

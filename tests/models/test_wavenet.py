@@ -95,7 +95,8 @@ def test_the_filter_that_is_solved_for_is_the_one_that_made_the_target() -> None
     assert model.solve(examples)
     np.testing.assert_allclose(model.cabinet.kernel, amp.cabinet.kernel, atol=5e-3)
     assert model.solve(examples)  # what is left of the error, by its ends
-    np.testing.assert_allclose(model.cabinet.kernel, amp.cabinet.kernel, atol=1e-4)
+    # The net's own rounding, which differs between processors: 1e-4 and 2e-4 were seen.
+    np.testing.assert_allclose(model.cabinet.kernel, amp.cabinet.kernel, atol=5e-4)
     plain = with_tail(0)
     examples = [Example(samples[-len(target) - plain.receptive_field + 1 :], target) for samples, target, _ in examples]
     assert not plain.solve(examples)
