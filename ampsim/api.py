@@ -974,9 +974,11 @@ def compare(
     """
     from ampsim.comparing import comparison
 
-    if bool(sweep) == bool(runs):
-        raise AmpsimError("say what to compare: either sweep=<its parent run> or runs=a,b,c")
+    if sweep and runs:
+        raise AmpsimError("say what to compare: either sweep=<its parent run> or runs=a,b,c, not both")
     store = opened_store(folder, uri, mlflow_experiment)
+    if not (sweep or runs):
+        raise AmpsimError(f"say what to compare: {store.offered()}")
     if sweep:
         parent = store.find_sweep(sweep)
         return Comparison(comparison.of_sweep(store, parent, metric), parent.name, store)

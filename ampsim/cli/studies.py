@@ -19,8 +19,6 @@ def names_in(text: str, known: Callable[[str], object]) -> list[str]:
 
 def compare(words: list[str]) -> None:
     options = parsed(Compare, words)
-    if bool(options.sweep) == bool(options.runs.strip("[], ")):
-        raise AmpsimError("say what to compare: either sweep=<its parent run> or runs=a,b,c")
     refuse_empty(options)
     console = new_console()
     with console.status("reading the runs ..."):

@@ -373,9 +373,9 @@ class Plan(StoreOptions):
 class Doctor:
     """Check a recording for what would spoil training: drift, gaps, clipping, hum ...
 
-    ampsim doctor input=my_amp.wav
-    ampsim doctor input=direct.wav target=amp.wav
-    ampsim doctor input=my_amp.wav html=my_amp.html json=found.json
+    ampsim doctor my_amp.wav
+    ampsim doctor direct.wav amp.wav
+    ampsim doctor my_amp.wav html=my_amp.html json=found.json
     """
 
     input: str = needed("a stereo file (left: direct, right: amp), the direct signal, or a sheet of settings (CSV)")

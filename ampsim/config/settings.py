@@ -288,8 +288,7 @@ def elsewhere(key: str) -> str:
 
 
 def choices(group: str) -> list[str]:
-    folders = config_folders() if group else []
-    return sorted({path.stem for folder in folders for path in (folder / group).glob("*.yaml")})
+    return sorted({path.stem for folder in config_folders() if group for path in (folder / group).glob("*.yaml")})
 
 
 def known_keys(overrides: Sequence[str]) -> list[str]:
@@ -298,8 +297,7 @@ def known_keys(overrides: Sequence[str]) -> list[str]:
         try:
             with conf():
                 config: Any = OmegaConf.to_container(compose("config", list(usable)), resolve=False)
-            folders = [path.name for folder in config_folders() for path in folder.iterdir() if path.is_dir()]
-            return [*flattened(config), *dict.fromkeys(folders)]
+            return [*flattened(config), *groups()]
         except HydraException:
             continue
     return []

@@ -14,7 +14,7 @@ from ampsim.metrics import gain_curve
 from ampsim.recordings import Knobs, channels, levels, match
 from ampsim.recordings.findings import Diagnosis, Finding, ordered
 from ampsim.recordings.pairs import AudioPair
-from ampsim.recordings.preparing import quick
+from ampsim.recordings.preparing import quick, takes_of
 
 SOFT_DB, SOFT_SHARE = 35.0, 0.01  # below the loudest frame, and how many frames have to be so soft for a gate to show
 
@@ -73,7 +73,7 @@ def diagnosed_sheet(
         AmpsimError: the sheet is at fault, or a file of it is missing; or two recordings contradict each other.
     """
     source = Knobs(path=path, **channels)  # type: ignore[arg-type]
-    takes = source.load()
+    takes = takes_of(source)
     settings = len({take.setting for take in takes})
     names = ", ".join(each.name for each in source.known_controls)
     text = f"{counted(len(takes), 'recording')} at {counted(settings, 'setting')} of {names}"

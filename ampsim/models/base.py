@@ -57,10 +57,12 @@ class AmpModel(keras.Model):
 
     def __new__(cls, *args: Any, **kwargs: Any) -> "AmpModel":
         instance = super().__new__(cls, *args, **kwargs)
-        signature = inspect.signature(cls)
-        bound = signature.bind(*args, **kwargs)
+        signature = inspect.signature(
+            cls.__init__
+        )  # of the class itself, where it has no constructor of its own, is this one's
+        bound = signature.bind(instance, *args, **kwargs)
         bound.apply_defaults()
-        arguments = dict(bound.arguments)
+        arguments = dict(list(bound.arguments.items())[1:])
         for name, parameter in signature.parameters.items():
             if parameter.kind is parameter.VAR_KEYWORD:
                 arguments |= arguments.pop(name)
@@ -99,7 +101,7 @@ class AmpModel(keras.Model):
     @property
     def receptive_field(self) -> int:
         """How many input samples determine one output sample."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define receptive_field")
 
     @property
     def history(self) -> int:
@@ -127,7 +129,7 @@ class AmpModel(keras.Model):
         raise NotImplementedError(f"a {type(self).__name__} has no controls")
 
     def build(self, input_shape: Any = None) -> None:
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define build()")
 
     def build_from_config(self, config: dict[str, Any]) -> None:
         self.build()  # Keras' own would hide what goes wrong
@@ -137,7 +139,7 @@ class AmpModel(keras.Model):
 
     def transform(self, segment: tf.Tensor, training: bool = False) -> tf.Tensor:
         """The net itself, between the two gains: (batch, receptive_field - 1 + n) -> (batch, n)."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define transform()")
 
     def fit_levels(self, input_rms: float, target_rms: float) -> None:
         """Choose the gains for a recording of these levels (full scale at 1), for a family that trains better so.

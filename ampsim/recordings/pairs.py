@@ -39,6 +39,23 @@ class AudioPair:
     setting: tuple[float, ...] = ()  # of the amp's controls, in the order of `Recording.controls`
     one_of_many: bool = False  # of the same amp, which are timed roughly where that is clear: a tenth of the work
 
+    def __post_init__(self) -> None:
+        """Take what a source of someone's own made, in another precision or as lists.
+
+        Raises:
+            AmpsimError: a signal is none, or the sample rate is no number of hertz.
+        """
+        for side in ("input", "target"):
+            try:
+                signal = np.asarray(getattr(self, side), np.float32)
+            except (TypeError, ValueError) as error:
+                raise AmpsimError(f"{self.name}: the {side} of a take is a signal, (num_samples,): {error}") from error
+            if signal.ndim != 1:
+                raise AmpsimError(f"{self.name}: the {side} of a take has shape {signal.shape}, not (num_samples,)")
+            object.__setattr__(self, side, signal)
+        if not isinstance(self.sample_rate, int | np.integer) or self.sample_rate < 1:
+            raise AmpsimError(f"{self.name}: sample_rate={self.sample_rate!r} is no whole number of hertz")
+
     @property
     def duration_s(self) -> float:
         return len(self.input) / self.sample_rate

@@ -76,9 +76,28 @@ def prepare(source: Source, *, notice: Notice = print) -> Recording:
         AmpsimError: a file cannot be read; takes differ in rate, hold NaN or have no common delay; or, when checks are
             strict, a take has a fault that spoils training.
     """
-    takes, findings = checked(source.load(), source, notice=notice)
+    takes, findings = checked(takes_of(source), source, notice=notice)
     takes, delay = align(takes, source.delay, notice)
     return Recording(tuple(takes), delay, source.splits, tuple(findings), controls=source.known_controls)
+
+
+def takes_of(source: Source) -> list[AudioPair]:
+    """What the source holds, which may be someone's own.
+
+    Raises:
+        AmpsimError: as `Source.load`; or what it returns is no list of takes.
+    """
+    takes: Any = source.load()
+    listed = takes if isinstance(takes, list | tuple) else []
+    if not listed or not all(isinstance(take, AudioPair) for take in listed):
+        held = (
+            f" of {', '.join(sorted({type(take).__name__ for take in listed})) or 'nothing'}" if takes is listed else ""
+        )
+        raise AmpsimError(
+            f"{type(source).__module__}.{type(source).__qualname__}: load() returned {type(takes).__name__}{held}, and has "
+            "to return a list of AudioPair"
+        )
+    return list(listed)
 
 
 def prepare_as_then(data: Mapping[str, Any], samples: int | None, *, notice: Notice) -> Recording:

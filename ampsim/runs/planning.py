@@ -10,6 +10,7 @@ from ampsim.config.run_config import RunConfig
 from ampsim.config.targets import build
 from ampsim.models.rendering import Renderer
 from ampsim.recordings.plan import Setting, disagreement, following
+from ampsim.recordings.preparing import takes_of
 from ampsim.recordings.sheet import ToRecord
 from ampsim.runs.finished import load_model, refuse_other_controls, say_changed
 from ampsim.runs.tracking import Store, TrackedRun, like
@@ -52,7 +53,7 @@ def next_to_record(ensemble: Sequence[TrackedRun], count: int, *, seed: int, not
     source = build(config["data"], "data")
     if not source.known_controls:
         raise AmpsimError(f"run {ensemble[0].name} learnt one setting of an amp: a plan needs one of data=knobs")
-    takes = source.load()
+    takes = takes_of(source)
     models = [load_model(run) for run in ensemble]
     for run in ensemble:
         say_changed(run, [file for take in takes for file in take.files], notice)

@@ -1,6 +1,6 @@
 """All that a config and a recording come to before the first step of training."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from ampsim.recordings.pairs import Span
 from ampsim.recordings.preparing import Recording
 from ampsim.signals import audio
 from ampsim.training.devices import distribution
+from ampsim.training.foreign import check_model, check_term
 from ampsim.training.segments import Segments
 from ampsim.training.trainer import Trainer
 
@@ -50,23 +51,11 @@ class Fit:
             AmpsimError: a part refuses its arguments, a split is too short, or there are not as many devices.
         """
         strategy = distribution(config["training"]["devices"])
-        make_deterministic(config["seed"])
         with strategy.scope():
-            try:
-                with bounded_weights(f"the model ({config['model']['_target_'].rpartition('.')[2]})"):
-                    model = model_for(config, recording)
-                    model.build()
-            except (
-                ArithmeticError,
-                MemoryError,
-                TypeError,
-                ValueError,
-                tf.errors.OpError,
-            ) as error:  # Keras', of odd sizes
-                reason = str(error).strip().partition("\n")[0]
-                raise AmpsimError(
-                    f"this model cannot be built: {reason}; see the sizes in its section `model`"
-                ) from error
+            if not config["model"]["_target_"].startswith("ampsim."):
+                check_model(built(config, lambda: plain_model(config, recording)))
+            make_deterministic(config["seed"])
+            model = built(config, lambda: model_for(config, recording))
             optimizer = build(config["optimizer"], "optimizer")
         # The model states its memory; the splits keep that much apart.
         splits = recording.split(gap=model.receptive_field)
@@ -80,6 +69,9 @@ class Fit:
             loss = sum_of(config).prepare(
                 sample_rate=recording.sample_rate, segment_length=length, target=segments.targets()
             )
+            for name, term in loss.terms.items():
+                if not type(term).__module__.startswith("ampsim."):
+                    check_term(name, term, length)
         return cls(config, recording, strategy, model, optimizer, splits, segments, loss)
 
     def trainer(
@@ -117,12 +109,32 @@ class Fit:
 
 def model_for(config: RunConfig, recording: Recording) -> AmpModel:
     """The model that the config names, of the recording's controls where it has some."""
-    rate = recording.sample_rate
     if not recording.controls:
-        plain: AmpModel = build(config["model"], "model", sample_rate=rate)
-        return plain
+        return plain_model(config, recording)
     chosen = {"conditioning": config["training"]["conditioning"], "parts": config["training"]["conditioning_parts"]}
-    return Controlled(net=config["model"], controls=described(recording.controls), sample_rate=rate, **chosen)
+    controls, rate = described(recording.controls), recording.sample_rate
+    return Controlled(net=config["model"], controls=controls, sample_rate=rate, **chosen)
+
+
+def plain_model(config: RunConfig, recording: Recording) -> AmpModel:
+    model: AmpModel = build(config["model"], "model", sample_rate=recording.sample_rate)
+    return model
+
+
+def built(config: RunConfig, make: Callable[[], AmpModel]) -> AmpModel:
+    """What `make` gives, with its weights.
+
+    Raises:
+        AmpsimError: its sizes make no sense, or more than the memory holds.
+    """
+    try:
+        with bounded_weights(f"the model ({config['model']['_target_'].rpartition('.')[2]})"):
+            model = make()
+            model.build()
+    except (ArithmeticError, MemoryError, TypeError, ValueError, tf.errors.OpError) as error:  # Keras', of odd sizes
+        reason = str(error).strip().partition("\n")[0]
+        raise AmpsimError(f"this model cannot be built: {reason}; see the sizes in its section `model`") from error
+    return model
 
 
 def sum_of(config: RunConfig) -> Sum:

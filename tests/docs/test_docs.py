@@ -152,7 +152,7 @@ def understood(words: list[str]) -> None:
         understood_by_train(rest)
     else:
         for word in rest:
-            if "=" not in word and word.endswith(".wav"):
+            if "=" not in word and Path(word).suffix in (".wav", ".csv"):
                 record(Path(word))
         kind = options.of_command(command)
         parsed(kind, with_setting(kind, rest) if command in AT_A_SETTING else rest)

@@ -9,6 +9,7 @@ import pytest
 
 from ampsim import AmpsimError
 from ampsim.cli import main as cli
+from ampsim.cli import train
 from ampsim.config import plugins, settings
 from ampsim.config.targets import build, locate
 
@@ -151,6 +152,38 @@ def test_a_class_that_is_no_part_is_refused(tmp_path: Path):
 def test_a_record_of_ours_that_is_no_source_is_no_data():
     with pytest.raises(AmpsimError, match="which is no data"):
         build({"_target_": "ampsim.recordings.findings.Finding"}, "data")
+
+
+FAILING = """
+from ampsim.recordings import Source
+
+
+class Flat(Source):
+    def load(self):
+        return {}["takes"]
+"""
+
+
+def test_an_error_in_a_plugins_code_is_told_with_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    monkeypatch.chdir(tmp_path)
+    package(tmp_path, "tube_fails", source=FAILING, choice="data/failing")
+    assert cli.main(["train", f"plugins={tmp_path}", "data=failing"]) == 2
+    told = capsys.readouterr().err
+    assert "the plugin `tube_fails`" in told
+    assert f"fails in {tmp_path / 'tube_fails' / 'parts.py'}, line 7: KeyError: 'takes'" in told
+    assert "Traceback" not in told
+
+
+def test_an_error_in_no_plugins_code_is_not_laid_at_its_door(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def broken(words: list[str]) -> None:
+        raise KeyError("ours")
+
+    monkeypatch.setattr(train, "train", broken)
+    package(tmp_path, "tube_fails")
+    with pytest.raises(KeyError, match="ours"):
+        cli.main(["train", f"plugins={tmp_path}"])
 
 
 def test_a_plugin_that_fails_to_import_is_told(tmp_path: Path):

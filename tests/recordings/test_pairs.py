@@ -13,7 +13,7 @@ from ampsim import AmpsimError, counted
 from ampsim.doctor import diagnosed, loaded
 from ampsim.recordings.pairs import AudioPair, Span, aligned, estimate_delay
 from ampsim.recordings.preparing import checked, prepare
-from ampsim.recordings.sources import Pair, Stereo, VirtualAmp
+from ampsim.recordings.sources import Pair, Source, Stereo, VirtualAmp
 from ampsim.recordings.splits import split
 from ampsim.signals import audio
 
@@ -30,6 +30,54 @@ def test_stereo_takes_left_as_direct_and_right_as_amp(tmp_path: Path):
     assert [(file.path, file.duration_s, file.sha256) for file in take.files] == [
         (str(path), RATE / 44100, audio.sha256(path))
     ]
+
+
+class Made(Source):
+    """A source of someone's own, which returns what it is given."""
+
+    def __init__(self, takes: Any) -> None:
+        super().__init__()
+        object.__setattr__(self, "takes", takes)
+
+    def load(self) -> Any:
+        return self.takes
+
+
+@pytest.mark.parametrize(
+    ("takes", "what"),
+    [
+        (None, "returned NoneType"),
+        ([], "returned list of nothing"),
+        ([(noise(9, seed=1), noise(9, seed=2))], "returned list of tuple"),
+        (pair(0.1), "returned AudioPair"),
+    ],
+    ids=["none", "empty", "arrays", "no_list"],
+)
+def test_a_source_that_returns_no_takes_is_told(takes: Any, what: str):
+    with pytest.raises(AmpsimError, match=rf"\.Made: load\(\) {what}.*has to return a list of AudioPair"):
+        prepare(Made(takes))
+
+
+def test_a_take_of_lists_or_in_another_precision_is_taken():
+    signal = noise(50, seed=1)
+    take = AudioPair(signal.astype(np.float64), signal.tolist(), 44100, "mine")  # type: ignore[arg-type]
+    for side in (take.input, take.target):
+        assert side.dtype == np.float32
+        assert_array_equal(side, signal)
+
+
+@pytest.mark.parametrize(
+    ("signal", "rate", "sentence"),
+    [
+        (np.zeros((9, 1)), 44100, r"mine: the target of a take has shape \(9, 1\), not \(num_samples,\)"),
+        ("amp.wav", 44100, "mine: the target of a take is a signal"),
+        (np.zeros(9), 44100.0, r"mine: sample_rate=44100\.0 is no whole number of hertz"),
+        (np.zeros(9), 0, "sample_rate=0 is no whole"),
+    ],
+)
+def test_a_take_that_is_none_is_told(signal: Any, rate: Any, sentence: str):
+    with pytest.raises(AmpsimError, match=sentence):
+        AudioPair(np.zeros(9, np.float32), signal, rate, "mine")
 
 
 def test_stereo_channels_can_be_exchanged(tmp_path: Path):

@@ -159,6 +159,17 @@ def test_a_store_without_a_finished_run_has_no_last(tmp_path: Path):
         empty.find("last")
 
 
+def test_what_can_be_compared_is_offered_in_the_words_that_compare_it(tmp_path: Path):
+    held = Store(tmp_path)
+    assert held.offered() == "sweep=<its parent run> or runs=a,b,c"
+    for name in ("old", "take 1", "new"):
+        held.start(name, params={}, tags={}).finish()
+    assert held.offered() == "sweep=<its parent run> or runs='new,take 1,old'"
+    parent = held.start("widths", params={}, tags={SWEEP: "widths"})
+    parent.finish()
+    assert held.offered() == "sweep=widths or runs='new,take 1,old'"
+
+
 def test_an_experiment_without_runs_names_those_of_the_store_that_have_some(tmp_path: Path):
     study = Store(tmp_path, experiment="my study")
     study.start("a", params={}, tags={}).finish()
