@@ -18,7 +18,7 @@ from ampsim.recordings.findings import Finding
 from ampsim.recordings.pairs import AudioPair
 from ampsim.signals.audio import clock, energy, rms
 from ampsim.signals.filters import decimated
-from ampsim.signals.linear import correlations
+from ampsim.signals.linear import correlations, solved_toeplitz
 from ampsim.signals.scratch import Scratch, blocks, release
 
 Array = NDArray[np.float64]
@@ -216,9 +216,9 @@ def memory(pair: AudioPair) -> tuple[list[Finding], dict[str, Array]]:
     halves = [statistics(pair, number, longest, furthest) for number in (0, 1)]
     windows = [2**k for k in range(5, int(math.log2(longest)) + 1)]
     futures = [2**k for k in range(int(math.log2(furthest)) + 1)]
-    by_window = np.array([score(halves, window, 1, furthest) for window in windows])
+    by_window = np.concatenate([scores(halves, window, [1], furthest) for window in windows])
     window = windows[int(np.argmax(by_window <= by_window.min() + ENOUGH_ESR))]
-    by_future = np.array([score(halves, window, future, furthest) for future in futures])
+    by_future = scores(halves, window, futures, furthest)
     future = futures[int(np.argmax(by_future <= by_future.min() + ENOUGH_ESR))]
     floor = float(min(by_window.min(), by_future.min()))
     values = {"window": window, "future": future, "linear_floor_esr": floor}
@@ -268,15 +268,19 @@ def statistics(pair: AudioPair, number: int, longest: int, furthest: int) -> Sta
     return Statistics(totals[0][:longest], totals[1], power)
 
 
-def score(halves: list[Statistics], window: int, future: int, furthest: int) -> float:
-    error = 0.0
+def scores(halves: list[Statistics], window: int, futures: list[int], furthest: int) -> Array:
+    """The ESR of the best filter of a length, by what it hears ahead."""
+    errors = np.zeros(len(futures))
     for fit, test in (halves, halves[::-1]):
         automatic = fit.automatic[:window].copy()
         automatic[0] *= 1 + 1e-6
-        wanted, truth = (each.crossed[furthest - future :][:window] for each in (fit, test))
+        errors += test.energy
         if automatic[0] > 0:
-            taps = linalg.solve_toeplitz(automatic, wanted)
-            error += test.energy - 2 * truth @ taps + taps @ linalg.matmul_toeplitz(test.automatic[:window], taps)
-        else:
-            error += test.energy
-    return error / max(sum(each.energy for each in halves), 1e-20)
+            wanted, truth = (
+                np.stack([each.crossed[furthest - future :][:window] for future in futures], axis=1)
+                for each in (fit, test)
+            )
+            taps = solved_toeplitz(automatic, wanted)
+            played = linalg.matmul_toeplitz(test.automatic[:window], taps)
+            errors += np.sum(taps * (played - 2 * truth), axis=0)
+    return errors / max(sum(each.energy for each in halves), 1e-20)

@@ -282,12 +282,14 @@ function drawEffects() {
   const wide = Math.min(found.length, narrow() ? 1 : 3);
   const rows = Math.ceil(found.length / wide);
   const every = found.flatMap((effect) => effect.levels.flatMap((level) => [level.mean, level.low, level.high]));
-  const arranged = { grid: { rows, columns: wide, pattern: "independent", ygap: 0.45, xgap: 0.16 }, showlegend: false, height: rows * 260 + 20, annotations: [] };
+  const arranged = { grid: { rows, columns: wide, pattern: "independent", ygap: narrow() ? 0.35 : 0.45, xgap: 0.16 }, showlegend: false, height: rows * 260 + 20, annotations: [] };
   arranged.margin = { l: 64, r: 12, t: 34, b: 40 };
   const traces = found.map((effect, n) => {
     const number = n ? n + 1 : "";
     const names = effect.levels.map((level) => plain(short(level.name, 18)));
-    arranged[`xaxis${number}`] = axis({ tickvals: names.map((_, place) => place), ticktext: names });
+    // Half a step beside the outer levels, and names aslant that would not fit side by side: Plotly leaves out what is cut.
+    const aslant = names.length * Math.max(...names.map((name) => name.length)) > (narrow() ? 32 : 46) ? -25 : 0;
+    arranged[`xaxis${number}`] = axis({ tickvals: names.map((_, place) => place), ticktext: names, tickangle: aslant, range: [-0.5, names.length - 0.5] });
     arranged[`yaxis${number}`] = scoreAxis(main, every, n % wide ? "" : axisTitle(main));
     arranged.annotations.push({
       text: `<b>${plain(short(effect.factor, narrow() ? 20 : 34))}</b> ${share(effect)}`,

@@ -31,6 +31,27 @@ def correlations(takes: Takes, num_taps: int, future: int) -> tuple[Array, Array
     return autocorrelation, cross_correlation
 
 
+def solved_toeplitz(automatic: Array, wanted: Array) -> Array:
+    """The solutions, (n, m), of R x = w for the symmetric Toeplitz matrix R of a first row, (n,), and each column of `wanted`,
+    (n, m).
+
+    One recursion for the first column of the inverse, and by that the others as products of triangular Toeplitz matrices
+    (Gohberg & Semencul 1972); what rounding leaves is solved for once more.
+    """
+    first = linalg.solve_toeplitz(automatic, np.eye(1, len(automatic))[0])
+    last = np.append(0.0, first[:0:-1])
+
+    def inverse(right: Array) -> Array:
+        parts = []
+        for column in (first, last):
+            row = np.append(column[0], np.zeros(len(column) - 1))
+            parts.append(linalg.matmul_toeplitz((column, row), linalg.matmul_toeplitz((row, column), right)))
+        return (parts[0] - parts[1]) / first[0]
+
+    found: Array = inverse(wanted)
+    return found + inverse(wanted - linalg.matmul_toeplitz(automatic, found))
+
+
 def resampled_response(response: Array, sample_rate: int, new_rate: int, *, longest: int) -> Array:
     """An impulse response, (taps,), for another sample rate: the filter that does the same in the band of both.
 

@@ -325,6 +325,14 @@ def test_it_is_accessible_and_fits(chromium: Chrome, written: Path, scheme: str,
     try:
         driver = opened(chromium, written)
         assert driver.execute_script("return document.documentElement.scrollWidth") <= width
+        until(lambda: driver.find_elements(By.CSS_SELECTOR, "#effects .xtick text"))
+        names = driver.execute_script(
+            "const box = document.querySelector('#effects').getBoundingClientRect();"
+            "return [...document.querySelectorAll('#effects .xtick text')].map((each) => each.getBoundingClientRect())"
+            ".map((each) => each.left >= box.left - 1 && each.right <= box.right + 1)"
+        )
+        levels = driver.execute_script("return data.effects.slice(0, 8).reduce((n, each) => n + each.levels.length, 0)")
+        assert names == levels * [True]
         axe = Path(str(axe_playwright_python.__file__)).with_name("axe.min.js").read_text(encoding="utf-8")
         driver.execute_cdp_cmd("Runtime.evaluate", {"expression": axe})
         for act in ("", "openRun(0)"):

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy import linalg
 from scipy import signal as dsp
 
-from ampsim.signals.linear import resampled_response, whitening
+from ampsim.signals.linear import resampled_response, solved_toeplitz, whitening
 
 random = np.random.default_rng(0)
 
@@ -58,3 +59,17 @@ def test_a_response_that_would_be_too_long_is_cut():
     response = random.normal(size=100) * np.exp(-np.arange(100) / 10)
     assert len(resampled_response(response, 44100, 96000, longest=150)) == 150
     np.testing.assert_array_equal(resampled_response(response, 44100, 44100, longest=60), response[:60])
+
+
+@pytest.mark.parametrize("size", [1, 2, 300])
+def test_many_right_sides_are_solved_as_the_whole_matrix_would(size: int):
+    random = np.random.default_rng(4)
+    noise = dsp.lfilter(
+        [1.0], [1.0, -0.98], random.normal(size=4000)
+    )  # nearly as ill-conditioned as what a guitar plays
+    automatic = np.correlate(noise, noise, "full")[3999 : 3999 + size]
+    wanted = random.normal(size=(size, 3))
+    expected = np.linalg.solve(linalg.toeplitz(automatic), wanted)
+    np.testing.assert_allclose(
+        solved_toeplitz(automatic, wanted), expected, rtol=1e-8, atol=1e-10 * np.abs(expected).max()
+    )
