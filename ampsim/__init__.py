@@ -1,6 +1,7 @@
 """ampsim learns what a guitar amplifier does to a signal from a recording of its input and output."""
 
 import os
+import re
 import sys
 from importlib import import_module
 from types import ModuleType
@@ -34,11 +35,22 @@ os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
+PASSWORD = re.compile(r"(?<=://)([^\s/:@]*:)[^\s/]+(?=@)")  # in an address, be its colon behind Hydra's backslash
+
+
+def without_passwords(text: str) -> str:
+    """Text to be shown, kept or passed on: what addresses in it let nobody else in."""
+    return PASSWORD.sub(r"\1***", text)
+
+
 class AmpsimError(Exception):
     """Something the person who typed the command can mend; each argument is a sentence that says what, where and what to
     do."""
 
     exit_code = 2
+
+    def __init__(self, *sentences: object) -> None:
+        super().__init__(*(without_passwords(each) if isinstance(each, str) else each for each in sentences))
 
     def __str__(self) -> str:
         return "\n".join(map(str, self.args))
@@ -56,7 +68,8 @@ class PrunedError(AmpsimError):
 
 def printable(text: str) -> str:
     """One line of which nothing steers the terminal or begins another line: names in it may come from files of others."""
-    return "".join(c if c.isprintable() or category(c) == "Zs" else ascii(c)[1:-1] for c in text)
+    shown = "".join(c if c.isprintable() or category(c) == "Zs" else ascii(c)[1:-1] for c in text)
+    return without_passwords(shown)
 
 
 def counted(count: int, noun: str) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 import pandas
 import yaml
 
+from ampsim import without_passwords
 from ampsim.config.run_config import RunConfig
 from ampsim.metrics import a_weighted_esr, predicted_mushra, waveform_scores
 from ampsim.metrics.scores import Pairs
@@ -53,7 +54,8 @@ def record_setting(tracked: TrackedRun, folder: Path, fit: "Fit") -> None:
         "splits": spans,
     }
     place = {**environment(), "config_hash": config.identity(recording.digests)}
-    write_text(folder / "config.yaml", yaml.safe_dump(dict(config.sections), sort_keys=False, allow_unicode=True))
+    written = yaml.safe_dump(dict(config.sections), sort_keys=False, allow_unicode=True)
+    write_text(folder / "config.yaml", without_passwords(written))  # it goes into pages that are passed on
     write_text(folder / "recording.json", json.dumps(described, indent=2, ensure_ascii=False))
     write_text(folder / "environment.json", json.dumps(place, indent=2, ensure_ascii=False))
     tracked.log_folder(folder)

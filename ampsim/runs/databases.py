@@ -14,7 +14,7 @@ from alembic.util import CommandError
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from sqlalchemy import create_engine, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from ampsim import AmpsimError
@@ -26,6 +26,7 @@ LACKING = re.compile(
     r'no such (?P<kind>table|column): (\w+\.)?(?P<name>\w+)|(relation|column) "?(?P<other>[\w.]+)"? does not exist'
 )
 DRIVERS = {"postgresql": "pip install 'ampsim[postgres]'"}
+ADDRESS = "{kind}://user:***@host/database, with %40 for an @ in the password; the database has to be there"
 
 
 def make_database(path: Path) -> None:
@@ -68,19 +69,24 @@ def told(uri: str, error: Exception) -> str:
     if isinstance(error, ImportError):
         install = DRIVERS.get(kind, f"install the Python package that reads {kind} databases")
         return f"the MLflow store {uri} needs a driver that is not installed ({first_line(error)}): {install}"
-    if found := re.search(r"database schema \(found version (\w+)", str(error)):
+    found = re.search(r"database schema \(found version (\w*)", str(error))
+    if found and found[1] not in ("", "None"):
         return other_schema(uri, found[1])
     if kind == "sqlite" and (fault := damage(Path(uri.removeprefix("sqlite:///")))):
         return f"{fault}: put a copy of it in its place that was made before"
     said = first_line(error)
+    lacking = "version of its tables (`alembic_version`)" if found or isinstance(error, CommandError) else ""
     if found := LACKING.search(said):
         lacking = f"{found['kind'] or 'table or column'} `{found['name'] or found['other']}`"
+    if lacking:
         return (
             f"the MLflow store {uri} has no {lacking}: it is damaged, or the database of another program; put a copy of it "
             "in its place that was made before, or give another store (folder=, uri=)"
         )
     if not isinstance(error, FAULTS):  # what it is says more than its text
         said = f"{type(error).__name__}: {said}"
+    if kind != "sqlite" and isinstance(error, OperationalError):  # its server runs: `refuse_unreachable` has asked it
+        return f"the MLflow store {uri} refuses: {said}. Its address is {ADDRESS.format(kind=kind)}"
     return f"the MLflow store {uri} does not answer: {said}"
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import urlparse
 from urllib.request import url2pathname
 
-from ampsim import AmpsimError
+from ampsim import AmpsimError, without_passwords
 from ampsim.config.run_config import current_names
 from ampsim.config.targets import nearest
 from ampsim.runs.databases import FAULTS, answering, first_line, make_database, one_makes_tables, told
@@ -27,6 +27,7 @@ from ampsim.runs.outbox import FOLDER, Outbox, waiting
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # before the import: nothing is sent behind the user's back
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # a bar for each file of a server, between the lines
 # A server that went away is asked for seconds: MLflow itself would hold training up for minutes.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
@@ -68,6 +69,7 @@ class Store:
         self.folder, self.experiment = Path(folder), experiment
         self.uri = uri or database_uri(self.folder)
         self.local = self.uri == database_uri(self.folder)
+        self.place = str(self.folder) if self.local else self.uri  # as messages name it
         # Its log lines tell of table migrations; its Alembic configures the root logger.
         logging.getLogger("mlflow").setLevel(logging.ERROR)
         logging.getLogger("alembic").setLevel(logging.ERROR)
@@ -117,7 +119,7 @@ class Store:
     def start(self, name: str, *, params: Mapping[str, Any], tags: Mapping[str, str]) -> "TrackedRun":
         """A new run, named `name` or, where that is taken, `name-2` and so on."""
         with answering(self.uri):  # with its tags, by which one that is cut off right here is found again
-            run = self.client.create_run(self.experiment_id, tags=dict(tags), run_name=self.free_name(name))
+            run = self.client.create_run(self.experiment_id, tags=as_kept(tags), run_name=self.free_name(name))
         tracked = self.tracked(run)
         tracked.log_params(params)
         return tracked
@@ -200,7 +202,7 @@ class Store:
             run = next((run for run in finished if SWEEP not in run.data.tags), None)
             if run is None:
                 remedy = self.elsewhere("attributes.status = 'FINISHED'") or ": make one with `ampsim train`"
-                raise AmpsimError(f"{self.folder} holds no finished run yet{remedy}")
+                raise AmpsimError(f"{self.place} holds no finished run yet{remedy}")
             return self.tracked(run)
         if run := self.with_id(wanted) or self.named(wanted):
             return self.tracked(run)
@@ -208,7 +210,7 @@ class Store:
         names, ids = [run.info.run_name for run in newest], [run.info.run_id for run in newest]
         if get_close_matches(wanted, ids, n=1):
             names = ids  # an id with a slip in it
-        raise AmpsimError(f"there is no run `{wanted}` in {self.folder}{nearest(wanted, names)}")
+        raise AmpsimError(f"there is no run `{wanted}` in {self.place}{nearest(wanted, names)}")
 
     def offered(self) -> str:
         """The words that compare what the experiment holds newest, a sweep and single runs."""
@@ -243,11 +245,14 @@ class Store:
             AmpsimError: no such run, or it is no sweep's.
         """
         if wanted == "last":
-            newest = next(self.each(f"tags.`{PARENT}` LIKE '%'", first=1), None)
-            if newest is None:
-                remedy = self.elsewhere(f"tags.`{PARENT}` LIKE '%'") or ": make one with `ampsim train -m seed=0,1,2`"
-                raise AmpsimError(f"{self.folder} holds no sweep yet{remedy}")
-            return self.find(newest.data.tags[PARENT])
+            jobs, gone = f"tags.`{PARENT}` LIKE '%'", set[str]()
+            for job in self.each(jobs, first=1):
+                parent = job.data.tags[PARENT]
+                if parent not in gone and (run := self.with_id(parent)):
+                    return self.tracked(run)
+                gone.add(parent)  # deleted in MLflow's page, which leaves the jobs
+            remedy = self.elsewhere(jobs) or ": make one with `ampsim train -m seed=0,1,2`"
+            raise AmpsimError(f"{self.place} holds no sweep yet{remedy}")
         found = self.find(wanted)
         if next(self.each(child_of(found.id), first=1), None) is None:
             raise AmpsimError(f"run {found.name} is no sweep: no run belongs to it; runs=a,b,c compares single runs")
@@ -439,7 +444,7 @@ class TrackedRun:
         self.log(dataset={"name": name[:LONGEST_NAME], "digest": digest[:DIGEST], **told})
 
     def log_tags(self, tags: Mapping[str, str]) -> None:
-        self.log(tags={key: str(value) for key, value in tags.items()})
+        self.log(tags=as_kept(tags))
 
     def log_round(self, row: Mapping[str, float]) -> None:
         """One point of the training curves; a resumed run does not log a point twice."""
@@ -578,6 +583,11 @@ def ended_as(run: Run) -> str:
         marks = [tag.replace("_", " ") for tag in ENDS if run.data.tags.get(tag) == "true"]
         return [*marks, "failed" if run.info.status == "FAILED" else "interrupted"][0]
     return {"FINISHED": "finished"}.get(run.info.status, "running")
+
+
+def as_kept(tags: Mapping[str, object]) -> dict[str, str]:
+    """Tags as everybody may read them who reads the store: commands in them name servers."""
+    return {key: without_passwords(str(value)) for key, value in tags.items()}
 
 
 def child_of(parent_id: str) -> str:
