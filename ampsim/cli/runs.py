@@ -147,6 +147,9 @@ def sync(words: list[str]) -> None:
 def ui(words: list[str]) -> None:
     options = parsed(Ui, words)
     refuse_empty(options)
+    if options.uri.startswith(("http://", "https://")):
+        print(printable(f"{options.uri} is MLflow's page itself: open it in a browser"))
+        return
     from ampsim.runs.locations import serve_page
 
     def ready() -> None:

@@ -144,7 +144,7 @@ def train_many(plan: "Plan", words: list[str]) -> None:
     """A sweep or a search: see `sweeps.run`."""
     from ampsim import api
     from ampsim.cli.display import standing_line, sweep_table
-    from ampsim.cli.terminal import ProgressLine, duration
+    from ampsim.cli.terminal import ProgressLine, duration, worded
 
     tracking = plan.configs[0]["tracking"]
     console, started = new_console(), time.perf_counter()
@@ -169,6 +169,9 @@ def train_many(plan: "Plan", words: list[str]) -> None:
     console.print()
     console.print(sweep_table(result))
     console.print()
+    if doubtful := [row for row in result.rows if row.finished and row.note]:
+        told = f"{len(doubtful)} of {counted(len(result.rows), 'job')} may have learnt nothing; the first, {doubtful[0].name}"
+        console.print(worded(f"{told}: {doubtful[0].note}", style="bold yellow"), soft_wrap=True)
     say(console, f"{duration(time.perf_counter() - started)} in all; see it all: ampsim ui{store_words(tracking)}")
     for number in result.best:
         say(console, f"best: ampsim train {shlex.join(as_typed(result.rows[number].overrides))}")
@@ -195,14 +198,15 @@ def train_one(config: dict[str, Any], overrides: list[str]) -> None:
         with TerminalObserver(console) as observer:
             composed = RunConfig(config, tuple(overrides))
             run = api.trained(composed, recording=recording, observer=observer, interruptible=True)
-    except TerminatedError as error:
-        say(console, f"{error}; to go on: {going_on}")
+    except KeyboardInterrupt as error:  # and what is one, TerminatedError
+        say(console, f"{error if isinstance(error, TerminatedError) else 'interrupted'}; to go on: {going_on}")
         raise
     assert run.result is not None
     tracking = config["tracking"]
     intervals = run.result.state.intervals
     epochs = intervals[-1]["epoch"] if intervals else 0
-    spent = f"trained {duration(run.result.state.elapsed_s)} ({epochs:.3g} epochs)"
+    seen = f"{epochs:.3g} epoch{'' if epochs == 1 else 's'}"
+    spent = f"trained {duration(run.result.state.elapsed_s)} ({seen})"
     say(console, f"{spent}, {duration(time.perf_counter() - started)} in all")
     console.print()
     console.print(score_table(run.scores, f"{run.name} on the test split"))

@@ -43,7 +43,8 @@ def of_run(run: Run, overrides: Sequence[str] = (), *, name: str = "") -> Row:
         name or run.info.run_name,
         overrides,
         ended,
-        "" if ended == "finished" else run.data.tags.get(NOTE, ""),  # of one that finished it describes the scores
+        # MLflow's note describes the scores of one that finished.
+        run.data.tags.get("doubts" if ended == "finished" else NOTE, ""),
         run.info.run_id,
         (until - run.info.start_time) / 1000,
         renamed(run.data.metrics),

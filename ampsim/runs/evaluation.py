@@ -166,20 +166,16 @@ def scores_of_others(model: AmpModel, spans: list[Span], *, oversample: int = 1)
 
 def doubts(trainer: Trainer, evaluation: Evaluation) -> list[str]:
     """Why a run may have learnt nothing though nothing failed, each with what to do about it; usually none."""
-    state, budget, esr = trainer.state, trainer.budget, evaluation.scores["esr"]
+    state, esr = trainer.state, evaluation.scores["esr"]
     validated = [row["validation_loss"] for row in state.intervals if "validation_loss" in row]
     direct, amp = (evaluation.signals[name].astype(np.float64) for name in ("direct", "amp"))
     energies = float(direct @ direct * (amp @ amp))
     gain_esr = 1 - float(direct @ amp) ** 2 / energies if energies else 1.0  # least squares with a single number
     found = []
     if state.step < FEW_STEPS:
-        given = f"{budget.seconds:g} s" if budget.epochs is None else f"{budget.epochs:g} epochs"
-        more = "training.seconds" if budget.epochs is None else "training.epochs"
-        found.append(
-            f"the budget of {given} gave {counted(state.step, 'optimizer step')}, too few to learn an "
-            f"amp: raise {more}, choose a smaller model, or train while the machine has less to do"
-        )
-    if budget.learning_rate == 0:
+        ended, remedy = ended_by(trainer)
+        found.append(f"{ended} after {counted(state.step, 'optimizer step')}, too few to learn an amp: {remedy}")
+    if trainer.budget.learning_rate == 0:
         found.append("the learning rate was 0, so that no step changed anything: set optimizer.learning_rate")
     elif len(validated) > 2 and validated[0] == min(validated):
         found.append("no validation was better than the first: lower optimizer.learning_rate")
@@ -193,6 +189,18 @@ def doubts(trainer: Trainer, evaluation: Evaluation) -> list[str]:
             "check the recording (ampsim doctor)"
         )
     return found
+
+
+def ended_by(trainer: Trainer) -> tuple[str, str]:
+    """What ended a training, and what to do where that was too early."""
+    state, budget = trainer.state, trainer.budget
+    if trainer.stopped:
+        return "it was interrupted", "training.resume=true goes on"
+    if budget.done(state) < 1:
+        return f"training.patience={budget.patience} ended it", "raise that"
+    key, given = ("epochs", budget.epochs) if state.step >= budget.total_steps else ("seconds", budget.seconds)
+    less = "raise that, choose a smaller model, or train while the machine has less to do"
+    return f"training.{key}={given:g} ended it", less
 
 
 def floors(train: list[Span], validation: list[Span], test: list[Span], *, future: int) -> dict[str, float]:

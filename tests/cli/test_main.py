@@ -253,6 +253,22 @@ def test_a_name_neither_steers_the_terminal_nor_begins_a_line(capsys: pytest.Cap
     assert printable("ア ン\u3000プ 🎸 ö") == "ア ン\u3000プ 🎸 ö"
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("http://me:secret@host:5000/x", "http://me:***@host:5000/x"),
+        ("postgresql+psycopg://me:s%40:e@cret@[::1]:1/x", "postgresql+psycopg://me:***@[::1]:1/x"),
+        ("'postgresql\\://me\\:secret@host/x'", "'postgresql\\://me\\:***@host/x'"),
+        ("a http://:secret@host b", "a http://:***@host b"),
+        ("postgresql://me@host:5000/x", "postgresql://me@host:5000/x"),
+        ("http://host:5000/me@home and me:you@home", "http://host:5000/me@home and me:you@home"),
+    ],
+)
+def test_a_password_in_an_address_is_told_nowhere(text: str, shown: str):
+    assert printable(text) == str(AmpsimError(text)) == shown
+    assert AmpsimError(text, 3).args == (shown, 3)
+
+
 def test_each_sentence_of_an_error_has_a_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
     def failing(words: list[str]) -> None:
         raise AmpsimError("one\nampsim: x", "two")

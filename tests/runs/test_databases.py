@@ -13,9 +13,13 @@ from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
+import alembic.command
 import pytest
 from mlflow.exceptions import MlflowException
+from mlflow.store.db.utils import _get_alembic_config
+from mlflow.store.tracking.dbmodels.initial_models import Base as InitialBase
 from mlflow.tracking import MlflowClient
+from sqlalchemy import create_engine
 
 from ampsim import AmpsimError
 from ampsim.cli import main as cli
@@ -197,6 +201,33 @@ def test_an_older_database_comes_up_to_date_by_the_command_that_is_told(runs: Pa
     assert str(refused.value).endswith(f"mlflow db upgrade 'sqlite:///{(runs / 'mlflow.db').as_posix()}'")
 
 
+@pytest.mark.slow
+def test_an_older_database_keeps_its_runs(tmp_path: Path):
+    """One with the tables of MLflow 1.29, made by MLflow's own migrations up to there."""
+    path = tmp_path / "mlflow.db"
+    engine = create_engine(f"sqlite:///{path}")
+    InitialBase.metadata.create_all(engine)
+    with engine.begin() as connection:
+        migrations = _get_alembic_config(str(engine.url))
+        migrations.attributes["connection"] = connection
+        alembic.command.upgrade(migrations, "c48cb773bb87")
+    engine.dispose()
+    with closing(sqlite3.connect(path)) as database, database:
+        place = (tmp_path / "artifacts").as_uri()
+        database.execute("INSERT INTO experiments VALUES (1, 'ampsim', ?, 'active')", [place])
+        database.execute(
+            "INSERT INTO runs (run_uuid, name, experiment_id, status, lifecycle_stage, start_time, artifact_uri, source_type)"
+            " VALUES ('a', 'old', 1, 'FINISHED', 'active', 1, ?, 'LOCAL')",
+            [f"{place}/a/artifacts"],
+        )
+        database.execute("INSERT INTO tags VALUES ('mlflow.runName', 'old', 'a')")
+    with pytest.raises(AmpsimError, match="by an older MLflow") as refused:
+        Store(tmp_path)
+    command = str(refused.value).rpartition("with: mlflow ")[2]
+    subprocess.run(f"{sys.executable} -m mlflow {command}", shell=True, check=True, capture_output=True)
+    assert Store(tmp_path).find("last").name == "old"
+
+
 def test_a_newer_database_asks_for_a_newer_mlflow(runs: Path):
     changed(runs, "UPDATE alembic_version SET version_num = 'ffffffffffff'")
     with pytest.raises(AmpsimError, match=r"by a newer MLflow than .*: pip install --upgrade mlflow$"):
@@ -231,11 +262,18 @@ def test_a_database_with_a_damaged_page_says_so(runs: Path):
         Store(runs)
 
 
+VERSION = r"version of its tables \(`alembic_version`\)"
+
+
 @pytest.mark.parametrize(
     ("statement", "lacking"),
     [
         ("DROP TABLE runs", "column `deleted_time`"),  # MLflow makes the table again, as its first version had it
         ("DROP TABLE latest_metrics", "table `latest_metrics`"),
+        ("DROP TABLE alembic_version", VERSION),
+        ("DELETE FROM alembic_version", VERSION),
+        ("UPDATE alembic_version SET version_num = ''", VERSION),
+        ("INSERT INTO alembic_version VALUES ('c48cb773bb87')", VERSION),
         ("ALTER TABLE experiments RENAME COLUMN lifecycle_stage TO stage", "column `lifecycle_stage`"),
     ],
 )
@@ -340,14 +378,17 @@ def postgres() -> Iterator[str]:
         os.chown(folder, 65534, 65534)
     port, data = free_port(), folder / "data"
     tools, sockets = Path(found).parent, f"-c listen_addresses=127.0.0.1 -p {port} -k {folder} -c fsync=off"
-    made = [*as_user, found, "-D", str(data), "-U", "ampsim", "-A", "trust", "-E", "UTF8", "--no-sync"]
+    (folder / "password").write_text("p@ss")
+    (folder / "password").chmod(0o644)
+    made = [*as_user, found, "-D", str(data), "-U", "ampsim", "-A", "scram-sha-256", "-E", "UTF8", "--no-sync"]
+    made += ["--pwfile", str(folder / "password")]
     control = [*as_user, str(tools / "pg_ctl"), "-D", str(data), "-w"]
     subprocess.run(made, check=True, capture_output=True, cwd="/")
     subprocess.run(
         [*control, "-o", sockets, "-l", str(folder / "log"), "start"], check=True, cwd="/", stdout=subprocess.DEVNULL
     )
     try:
-        yield f"postgresql://ampsim@127.0.0.1:{port}/postgres"
+        yield f"postgresql://ampsim:p%40ss@127.0.0.1:{port}/postgres"
     finally:
         subprocess.run([*control, "-m", "immediate", "stop"], check=True, cwd="/", stdout=subprocess.DEVNULL)
         shutil.rmtree(folder)
@@ -357,6 +398,25 @@ def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return free.getsockname()[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("right", "wrong", "sentence"),
+    [
+        ("p%40ss", "pass", "password authentication failed"),
+        (":p%40ss", "", "no password supplied"),
+        ("/postgres", "/absent", 'database "absent" does not exist'),
+    ],
+)
+def test_what_postgresql_refuses_is_told_without_the_password(
+    right: str, wrong: str, sentence: str, postgres: str, tmp_path: Path
+):
+    uri = postgres.replace(right, wrong)
+    with pytest.raises(AmpsimError, match=f"refuses: .*{sentence}.*Its address is postgresql://user") as refused:
+        Store(tmp_path, uri=uri)
+    assert uri.replace("p%40ss", "***").replace("pass@", "***@") in str(refused.value)
+    assert "p%40ss" not in str(refused.value)
 
 
 @pytest.mark.slow

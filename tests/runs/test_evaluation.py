@@ -1,6 +1,7 @@
 """Scores of a model on held-out spans against the model run over the whole take by hand."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import keras
 import numpy as np
@@ -12,6 +13,8 @@ from ampsim import AmpsimError
 from ampsim.models import Dense, Fir
 from ampsim.recordings.pairs import Span
 from ampsim.runs.evaluation import doubts, evaluate
+from ampsim.training.budget import Budget
+from ampsim.training.state import State
 
 TAKES = [pair(2.0, seed=1), pair(1.0, seed=2)]
 SPANS = [Span(TAKES[0], 3000, 9000), Span(TAKES[1], 0, 8000)]
@@ -57,14 +60,24 @@ def test_a_model_that_plays_no_numbers_is_not_scored():
         evaluate(net, SPANS)
 
 
-def doubted(*, esr: float, steps: int = 5000, losses: tuple[float, ...] = (0.5, 0.3, 0.2), rate: float = 0.01) -> str:
+def doubted(
+    *,
+    esr: float = 0.1,
+    steps: int = 5000,
+    losses: tuple[float, ...] = (0.5, 0.3, 0.2),
+    rate: float = 0.01,
+    stopped: bool = False,
+    stale: int = 0,
+    **limits: float,
+) -> str:
     """What is doubted of a run on a direct signal and an amp that is 0.8 times it, and a part as strong that is not in it."""
     direct, other = np.array([1.0, 0, 1, 0], np.float32), np.array([0, 0.8, 0, 0.8], np.float32)
-    state = SimpleNamespace(step=steps, intervals=[{"validation_loss": loss} for loss in losses])
-    budget = SimpleNamespace(seconds=30.0, epochs=None, learning_rate=rate)
+    state = State(steps, stale=stale, elapsed_s=30.0, intervals=[{"validation_loss": loss} for loss in losses])
+    rates: dict[str, Any] = {"learning_rate": rate, "schedule": lambda progress: 1.0}
+    budget = Budget(epoch_steps=10, **limits or {"seconds": 30.0}, **rates)
     signals = {"direct": direct, "amp": 0.8 * direct + other}
-    found = doubts(SimpleNamespace(state=state, budget=budget), SimpleNamespace(scores={"esr": esr}, signals=signals))
-    return " | ".join(found)
+    trainer = SimpleNamespace(state=state, budget=budget, stopped=stopped)
+    return " | ".join(doubts(trainer, SimpleNamespace(scores={"esr": esr}, signals=signals)))
 
 
 def test_a_run_that_learnt_is_not_doubted():
@@ -76,9 +89,13 @@ def test_a_run_that_learnt_is_not_doubted():
     [
         (
             {"esr": 0.92, "steps": 2},
-            "the budget of 30 s gave 2 optimizer steps, too few to learn an amp: raise training.seconds",
+            "training.seconds=30 ended it after 2 optimizer steps, too few to learn an amp: raise that, choose",
         ),
-        ({"esr": 0.1, "steps": 1}, "gave 1 optimizer step, too few"),
+        ({"steps": 1}, "after 1 optimizer step, too few"),
+        ({"steps": 2, "seconds": 30.0, "epochs": 5.0}, "training.seconds=30 ended it"),
+        ({"steps": 50, "seconds": 60.0, "epochs": 5.0}, "training.epochs=5 ended it after 50 optimizer steps"),
+        ({"steps": 20, "epochs": 5.0, "patience": 1, "stale": 1}, "training.patience=1 ended it after 20 optimizer"),
+        ({"steps": 3, "seconds": 60.0, "stopped": True}, "it was interrupted after 3 optimizer steps, too few to learn"),
         ({"esr": 0.1, "rate": 0}, "the learning rate was 0"),
         ({"esr": 0.1, "losses": (0.2, 0.3, 0.4)}, "no validation was better than the first"),
         ({"esr": 1.0}, "an ESR of 1 is no better than silence"),

@@ -344,7 +344,7 @@ def test_a_server_that_dies_gets_all_of_the_run_from_sync(
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    uri, folder = f"http://127.0.0.1:{port}", tmp_path / "runs"
+    uri, folder = f"http://me:secret@127.0.0.1:{port}", tmp_path / "runs"
     server = serve(tmp_path, port)
     try:
         with monkeypatch.context() as patch:
@@ -375,5 +375,8 @@ def test_a_server_that_dies_gets_all_of_the_run_from_sync(
         for one, other in zip(weights(found), weights(kept(unbroken)), strict=True):
             assert_array_equal(one, other)
         assert [path.name for path in (folder / "unsent").iterdir()] in ([], [".lock"])
+        assert "secret" not in said.out + said.err
+        for path in (path for path in tmp_path.rglob("*") if path.is_file()):  # what was kept may be passed on
+            assert b"secret" not in path.read_bytes(), path
     finally:
         end(server)

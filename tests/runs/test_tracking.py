@@ -143,6 +143,31 @@ def test_last_is_the_newest_run_that_finished(store: Store):
     assert store.find("last").id == second.id
 
 
+def test_the_last_sweep_is_one_that_is_there(tmp_path: Path):
+    """Deleted in MLflow's page, a sweep leaves its jobs."""
+    made = Store(tmp_path)
+    for name in ("first", "second", "third"):
+        parent = made.start(name, params={}, tags={SWEEP: name})
+        for number in range(3):
+            made.start(f"{name}-{number}", params={}, tags={PARENT: parent.id}).finish()
+    for name, left in (("third", "second"), ("second", "first")):
+        made.client.delete_run(made.find(name).id)
+        assert made.find_sweep("last").name == left
+    made.client.delete_run(made.find("first").id)
+    with pytest.raises(AmpsimError, match="no sweep yet"):
+        made.find_sweep("last")
+
+
+def test_no_tag_lets_its_reader_into_a_server(store: Store, client: MlflowClient):
+    command = "ampsim train uri=postgresql://me:secret@host/runs tracking.uri=postgresql\\://me\\:secret@host/runs"
+    run = store.start("with a password", params={}, tags={"command": command})
+    run.log_tags({"later": command})
+    run.finish("FAILED", note=command)
+    tags = client.get_run(run.id).data.tags
+    assert "me:***@host" in tags["command"]
+    assert all("secret" not in value for value in tags.values())
+
+
 def test_an_unknown_run_is_refused_with_the_nearest_name(store: Store):
     store.start("virtual_amp-dense", params={}, tags={})
     with pytest.raises(AmpsimError, match=r"no run `virtual_amp-dens` in .*; did you mean `virtual_amp-dense`\?"):
