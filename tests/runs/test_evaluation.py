@@ -95,7 +95,10 @@ def test_a_run_that_learnt_is_not_doubted():
         ({"steps": 2, "seconds": 30.0, "epochs": 5.0}, "training.seconds=30 ended it"),
         ({"steps": 50, "seconds": 60.0, "epochs": 5.0}, "training.epochs=5 ended it after 50 optimizer steps"),
         ({"steps": 20, "epochs": 5.0, "patience": 1, "stale": 1}, "training.patience=1 ended it after 20 optimizer"),
-        ({"steps": 3, "seconds": 60.0, "stopped": True}, "it was interrupted after 3 optimizer steps, too few to learn"),
+        (
+            {"steps": 3, "seconds": 60.0, "stopped": True},
+            "it was interrupted after 3 optimizer steps, too few to learn",
+        ),
         ({"esr": 0.1, "rate": 0}, "the learning rate was 0"),
         ({"esr": 0.1, "losses": (0.2, 0.3, 0.4)}, "no validation was better than the first"),
         ({"esr": 1.0}, "an ESR of 1 is no better than silence"),
