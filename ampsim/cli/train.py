@@ -154,17 +154,18 @@ def train_many(plan: "Plan", words: list[str]) -> None:
         for row in standing.ended:
             esr = row.metrics.get("best_validation_esr")
             came_to = " ".join(row.note.split()) if esr is None else f"validation ESR {esr:.4f}"
-            say(console, ", ".join([f"{row.name}: {row.status} after {duration(row.duration_s)}", came_to]))
+            ended = f"{row.name}: {row.status} after {duration(row.duration_s)}"
+            say(console, ", ".join([ended, came_to] if came_to else [ended]))
         line.show(standing_line(standing))
 
     say(console, f"{'a search' if plan.search else counted(len(plan.jobs), 'job')}, {plan.workers} at a time")
-    with ProgressLine(console) as line:
-        swept = api.swept(
-            plan,
-            command=shlex.join(["ampsim", "train", *words]),
-            notice=lambda text: say(console, text),
-            progress=progress,
-        )
+    command = shlex.join(["ampsim", "train", *words])
+    try:
+        with ProgressLine(console) as line:
+            swept = api.swept(plan, command=command, notice=lambda text: say(console, text), progress=progress)
+    except KeyboardInterrupt as error:
+        say(console, f"{ended_by(error)}; the same command goes on")
+        raise
     result = swept.result
     console.print()
     console.print(sweep_table(result))
@@ -199,7 +200,7 @@ def train_one(config: dict[str, Any], overrides: list[str]) -> None:
             composed = RunConfig(config, tuple(overrides))
             run = api.trained(composed, recording=recording, observer=observer, interruptible=True)
     except KeyboardInterrupt as error:  # and what is one, TerminatedError
-        say(console, f"{error if isinstance(error, TerminatedError) else 'interrupted'}; to go on: {going_on}")
+        say(console, f"{ended_by(error)}; to go on: {going_on}")
         raise
     assert run.result is not None
     tracking = config["tracking"]
@@ -232,6 +233,10 @@ def train_one(config: dict[str, Any], overrides: list[str]) -> None:
     if run.result.stopped:
         say(console, f"interrupted; to go on: {going_on}")
         raise SystemExit(130)
+
+
+def ended_by(error: KeyboardInterrupt) -> str:
+    return str(error) if isinstance(error, TerminatedError) else "interrupted"
 
 
 def say_plugin(console: Any, model: Any, of: str) -> None:

@@ -27,9 +27,9 @@ from ampsim.runs.outbox import FOLDER, Outbox, waiting
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # before the import: nothing is sent behind the user's back
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
-os.environ.setdefault(
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false"
-)  # a bar for each file of a server, between the lines
+# With a server, a bar for each file and the address of each run, passwords and all, between ampsim's own lines.
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 # A server that went away is asked for seconds: MLflow itself would hold training up for minutes.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")

@@ -226,7 +226,9 @@ def test_an_interrupted_run_is_scored_and_goes_on_as_if_it_had_not_been(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("_foreground")
-def test_a_second_interrupt_stops_at_once(words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_second_interrupt_stops_at_once_and_tells_how_to_go_on(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
     def twice() -> None:
         interrupt()
         interrupt()
@@ -235,6 +237,48 @@ def test_a_second_interrupt_stops_at_once(words: list[str], tmp_path: Path, monk
     assert cli.main(["train", *words, f"tracking.folder='{tmp_path / 'runs'}'"]) == 130
     (run,) = runs(local(tmp_path / "runs"))
     assert (run.info.status, "test_esr" in run.data.metrics) == ("KILLED", False)
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("interrupted; to go on: ampsim train data=stereo")
+    assert last.endswith(RESUME)
+
+
+# ---- ended by the system ----
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "owner", "name", "at"),
+    [
+        (signal.SIGTERM, Trainer, "warm_up", 1),  # while it compiles
+        (signal.SIGHUP, Trainer, "call", 8),
+        (signal.SIGTERM, Trainer, "validate", 2),
+        (signal.SIGHUP, experiment, "scored", 1),
+        (signal.SIGTERM, experiment, "record_result", 1),
+    ],
+    ids=lambda value: str(value) if isinstance(value, str) else "",
+)
+def test_a_run_that_the_system_ends_tells_how_to_go_on_and_does(
+    number: signal.Signals,
+    owner: Any,
+    name: str,
+    at: int,
+    words: list[str],
+    unbroken: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+):
+    here = ["train", *words, f"tracking.folder='{tmp_path / 'runs'}'"]
+    with monkeypatch.context() as patch:
+        spied(patch, owner, name, at, lambda: os.kill(os.getpid(), number))
+        assert cli.main(here) == 128 + number
+    said = capsys.readouterr()
+    assert said.out.splitlines()[-1].startswith(f"ended by {number.name}; to go on: ampsim train data=stereo")
+    assert said.err.splitlines()[-1] == f"ampsim: ended by {number.name}"
+    assert [run.info.status for run in runs(local(tmp_path / "runs"))] == ["KILLED"]
+    assert list((tmp_path / "runs" / "unfinished").glob("*/checkpoint.npz"))
+    assert cli.main([*here, RESUME]) == 0
+    assert_as_unbroken(tmp_path / "runs", unbroken)
 
 
 # ---- a disk that is full or read-only ----
@@ -344,7 +388,7 @@ def test_a_server_that_dies_gets_all_of_the_run_from_sync(
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    uri, folder = f"http://me:secret@127.0.0.1:{port}", tmp_path / "runs"
+    uri, folder = f"http://me:hush-hush@127.0.0.1:{port}", tmp_path / "runs"
     server = serve(tmp_path, port)
     try:
         with monkeypatch.context() as patch:
@@ -354,6 +398,7 @@ def test_a_server_that_dies_gets_all_of_the_run_from_sync(
         assert code == 0, said.err
         assert said.out.count("the MLflow store does not answer") == 1
         assert "`ampsim sync` sends it" in said.out
+        assert "hush-hush" not in said.out + said.err
         assert "Traceback" not in said.out + said.err
         assert cli.main(["sync", f"folder={folder}"]) == 2  # it is not back yet
     finally:
@@ -375,8 +420,11 @@ def test_a_server_that_dies_gets_all_of_the_run_from_sync(
         for one, other in zip(weights(found), weights(kept(unbroken)), strict=True):
             assert_array_equal(one, other)
         assert [path.name for path in (folder / "unsent").iterdir()] in ([], [".lock"])
-        assert "secret" not in said.out + said.err
+        said = capsys.readouterr()
+        assert "hush-hush" not in said.out + said.err
+        assert f"to http://me:***@127.0.0.1:{port}" in said.out
+        assert "View run" not in said.out
         for path in (path for path in tmp_path.rglob("*") if path.is_file()):  # what was kept may be passed on
-            assert b"secret" not in path.read_bytes(), path
+            assert b"hush-hush" not in path.read_bytes(), path
     finally:
         end(server)

@@ -158,14 +158,16 @@ def test_a_job_over_its_time_is_ended_and_goes_on_from_its_checkpoint(
 @pytest.mark.slow
 def test_an_interrupted_sweep_says_so_and_goes_on(words: list[str], tmp_path: Path, start: Callable):
     swept = [*words[2:], "training.epochs=1,1000000"]
-    process = start([*COMMAND, *swept], stderr=subprocess.PIPE, text=True)
+    process = start([*COMMAND, *swept], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     wait_until(lambda: any(run.info.status == "RUNNING" for run in children(tmp_path)[1:]))
     refused = subprocess.run([*COMMAND, *swept], capture_output=True, text=True, check=False)
     assert refused.returncode == 2
     assert "the same sweep is running as" in refused.stderr
     os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does: to all processes of the terminal
     assert process.wait(300) == 130
+    assert process.stdout is not None
     assert process.stderr is not None
+    assert process.stdout.read().splitlines()[-1] == "interrupted; the same command goes on"
     assert process.stderr.read().splitlines()[-1] == "ampsim: interrupted"
     assert [run.info.status for run in store(tmp_path).parents] == ["KILLED"]
     assert [run.info.status for run in children(tmp_path)] == ["FINISHED", "KILLED"]
