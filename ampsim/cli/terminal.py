@@ -72,11 +72,15 @@ class TerminalObserver(ProgressLine, Observer):
     def __init__(self, console: Console) -> None:
         super().__init__(console)
         self.values: dict[str, list[float]] = {"loss": [], "validation_esr": []}
+        self.told: set[str] = set()
 
     def notice(self, text: str) -> None:
         say(self.console, text)
 
     def doing(self, what: str) -> None:
+        if what not in self.told:  # at once, also where lines are rare: what follows may take minutes
+            self.told.add(what)
+            self.shown = -math.inf
         self.show(f"{what} ...")
 
     def interval(self, row: dict[str, float]) -> None:

@@ -28,6 +28,24 @@ def test_a_sparkline_ends_with_the_newest_and_fits(count: int):
     assert len(sparkline(values)) <= 16
 
 
+def test_a_log_tells_what_takes_minutes_when_it_begins_and_progress_now_and_then():
+    console = Console(file=io.StringIO(), force_terminal=False)
+    with TerminalObserver(console) as observer:
+        for _ in range(3):
+            observer.progress(PROGRESS)
+            observer.doing("validating")
+            observer.progress(PROGRESS)
+        observer.doing("rendering")
+        observer.doing("drawing")
+    assert console.file.getvalue().split("\n") == [
+        " 50.0%  epoch 1.00  loss 0.1  1,000,000 samples/s  0:03 left",
+        "validating ...",
+        "rendering ...",
+        "drawing ...",
+        "",
+    ]
+
+
 @pytest.mark.parametrize("terminal", [True, False])
 def test_curves_are_shown_in_a_terminal_and_nowhere_else(terminal: bool):
     out = io.StringIO()
