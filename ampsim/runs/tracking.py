@@ -574,7 +574,7 @@ def sync(folder: Path, *, notice: Callable[[str], None]) -> None:
             run.sync()
             notice(f"sent: {run.name} to {uri}")
         except (AmpsimError, *FAULTS) as error:  # another server may answer
-            left = f"{outbox.folder} is not sent: {first_line(error)}"
+            left = f"{outbox.folder} is not sent: {error if isinstance(error, AmpsimError) else first_line(error)}"
     if left:
         raise AmpsimError(left)
 

@@ -401,6 +401,7 @@ def test_a_server_that_dies_gets_all_of_the_run_from_sync(
         assert "hush-hush" not in said.out + said.err
         assert "Traceback" not in said.out + said.err
         assert cli.main(["sync", f"folder={folder}"]) == 2  # it is not back yet
+        assert "is not sent: the MLflow store http://me:***@127.0.0.1" in capsys.readouterr().err
     finally:
         if server.poll() is None:
             end(server)
