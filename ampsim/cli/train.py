@@ -206,8 +206,7 @@ def train_one(config: dict[str, Any], overrides: list[str]) -> None:
     tracking = config["tracking"]
     intervals = run.result.state.intervals
     epochs = intervals[-1]["epoch"] if intervals else 0
-    seen = f"{epochs:.3g} epoch{'' if epochs == 1 else 's'}"
-    spent = f"trained {duration(run.result.state.elapsed_s)} ({seen})"
+    spent = f"trained {duration(run.result.state.elapsed_s)} ({epochs:.3g} epoch{'' if epochs == 1 else 's'})"
     say(console, f"{spent}, {duration(time.perf_counter() - started)} in all")
     console.print()
     console.print(score_table(run.scores, f"{run.name} on the test split"))
