@@ -45,7 +45,9 @@ class Outbox:
             self.folder.parent.mkdir(parents=True, exist_ok=True)
             with alone(self.folder.parent):
                 self.folder.mkdir(exist_ok=True)
-                (self.folder / "uri").write_text(uri, encoding="utf-8")
+                kept = self.folder / "uri"
+                kept.touch(mode=0o600)  # it may hold a password
+                kept.write_text(uri, encoding="utf-8")
                 yield
         except OSError as error:
             raise AmpsimError(f"{self.folder} cannot be written to ({error.strerror})") from error

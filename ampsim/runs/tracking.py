@@ -55,6 +55,7 @@ LONGEST_NAME, DIGEST = 500, 36  # letters that MLflow takes of a dataset
 MOST_CONDITIONS = 12  # of a query, each of which joins a table of the store with itself
 PAGE = 1000  # runs in one answer, where all are asked for
 LONG_S = 60.0  # after which a run tells of the machine's load too
+OFFERED = 10  # names of runs, the newest, where none is like what was typed
 NEAR = 50  # runs, the newest, among which a name that there is not is looked for
 
 
@@ -212,7 +213,8 @@ class Store:
         names, ids = [run.info.run_name for run in newest], [run.info.run_id for run in newest]
         if get_close_matches(wanted, ids, n=1):
             names = ids  # an id with a slip in it
-        raise AmpsimError(f"there is no run `{wanted}` in {self.place}{nearest(wanted, names)}")
+        offered = get_close_matches(wanted, names, n=1, cutoff=0.5) or names[:OFFERED]
+        raise AmpsimError(f"there is no run `{wanted}` in {self.place}{nearest(wanted, offered)}")
 
     def offered(self) -> str:
         """The words that compare what the experiment holds newest, a sweep and single runs."""

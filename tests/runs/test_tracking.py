@@ -287,6 +287,10 @@ def test_a_name_that_there_is_not_asks_for_the_newest_only(many: Store, queries:
     with pytest.raises(AmpsimError, match="did you mean `other-1"):
         many.find("othr-1")
     assert sum(count for _, count in queries) <= 50
+    with pytest.raises(AmpsimError) as refused:
+        many.find("?")
+    offered = str(refused.value).partition("choose from ")[2].split(", ")
+    assert offered == sorted(run.info.run_name for run in many.runs()[:10])
 
 
 NAMES = [
@@ -361,6 +365,8 @@ def test_what_a_store_misses_is_kept_and_sent_once(away: SimpleNamespace, tmp_pa
     assert "`ampsim sync` sends it" in away.told[1]
     assert tracked.file("scores.json").read_text() == '{"esr": 1}'  # which nobody has but this disk
     assert steps(away.client, tracked.id) == [1]
+    address = tmp_path / "runs" / "unsent" / tracked.id / "uri"
+    assert (address.read_text(), address.stat().st_mode & 0o077) == (away.store.uri, 0)  # nobody else's to read
     away.come()
     sent: list[str] = []
     sync(tmp_path / "runs", notice=sent.append)
