@@ -16,7 +16,7 @@ from ampsim.commands.options import Train
 from ampsim.commands.words import KEYS, NO_FILE, WIDTH, as_typed, help_of, of_today, with_keys
 from ampsim.config.run_config import RunConfig
 from ampsim.files import expanded
-from ampsim.runs.locations import refuse_unreachable
+from ampsim.runs.locations import database_uri, refuse_unreachable
 from ampsim.runs.machine import TerminatedError
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def train(words: list[str]) -> None:
     if {word for word in words if word not in overrides} - {"-m", "--multirun"}:
         through_hydra(words)
         return
-    refuse_unreachable(config["tracking"]["uri"])
+    refuse_unreachable(config["tracking"]["uri"] or database_uri(config["tracking"]["folder"]))
     if plan:
         train_many(plan, words)
     else:

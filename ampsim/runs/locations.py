@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
 from ampsim import AmpsimError
@@ -24,8 +24,18 @@ ANSWER_S = 5.0  # for a server to take a connection; MLflow itself would try for
 
 
 def database_uri(folder: str | Path) -> str:
-    """SQLite's address of the store in a folder; absolute, since MLflow resolves a relative one anew in each folder."""
-    return f"sqlite:///{(Path(folder).absolute() / 'mlflow.db').as_posix()}"
+    """SQLite's address of the store in a folder; absolute, since MLflow resolves a relative one anew in each folder.
+
+    Raises:
+        AmpsimError: the path has a sign that means something else in an address, and the database would lie elsewhere.
+    """
+    path = (Path(folder).absolute() / "mlflow.db").as_posix()
+    if "?" in path or unquote(path) != path:
+        raise AmpsimError(
+            f"{Path(folder).absolute()} has a `?` or a `%` with a number in its path, which MLflow reads as something else: "
+            "say folder=..."
+        )
+    return f"sqlite:///{path}"
 
 
 def artifacts_of(folder: str | Path) -> Path:

@@ -71,7 +71,7 @@ class Store:
     def __init__(self, folder: str | Path, *, uri: str | None = None, experiment: str = "ampsim") -> None:
         self.folder, self.experiment = Path(folder), experiment
         self.uri = uri or database_uri(self.folder)
-        self.local = self.uri == database_uri(self.folder)
+        self.local = self.uri.startswith("sqlite:") and self.uri == database_uri(self.folder)
         self.place = str(self.folder) if self.local else self.uri  # as messages name it
         # Its log lines tell of table migrations; its Alembic configures the root logger.
         logging.getLogger("mlflow").setLevel(logging.ERROR)

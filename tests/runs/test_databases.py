@@ -100,6 +100,29 @@ def test_a_moved_store_does_not_make_its_old_place_again(runs: Path, tmp_path: P
     assert not (tmp_path / "new place").exists()
 
 
+def test_a_folder_may_have_almost_any_name(runs: Path, tmp_path: Path):
+    """MLflow and SQLAlchemy go by addresses, in which some signs mean something."""
+    (tmp_path / "names").mkdir()
+    moved = Path(shutil.move(runs, tmp_path / "names" / "ü #1 & 'q' [x];@:$_% 50%"))
+    assert Store(moved).find("first").file("audio/amp.wav").read_bytes() == b"sound"
+    Store(moved).start("second", params={}, tags={}).finish()
+    assert asked(moved, "SELECT name FROM runs ORDER BY start_time") == ["first", "second"]
+    assert list((tmp_path / "names").iterdir()) == [moved]
+
+
+@pytest.mark.parametrize("name", ["per%20cent", "who?mode=ro"])
+def test_a_folder_whose_database_would_lie_elsewhere_is_refused(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / name)
+    assert cli.main(["train"]) == 2
+    assert f"{name}/runs has a `?` or a `%` with a number in its path" in capsys.readouterr().err
+    with pytest.raises(AmpsimError, match=r"which MLflow reads as something else: say folder=\.\.\."):
+        Store("runs")
+    assert files(tmp_path) == set()
+
+
 def test_a_store_reached_by_a_link_is_not_rewritten(runs: Path, tmp_path: Path):
     Store(runs)
     (tmp_path / "link").symlink_to(runs)
