@@ -10,6 +10,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
@@ -361,10 +362,7 @@ class TrackedRun:
                 return tell()
             except FAULTS as error:
                 if self.outbox is None or self.notice is None:
-                    raise AmpsimError(
-                        f"run {self.name} cannot be recorded ({first_line(error)}): see to the disk or server of the store; "
-                        "training.resume=true goes on from the last checkpoint"
-                    ) from error
+                    raise AmpsimError(self.unrecorded(error)) from error
                 self.away = True
                 self.notice(
                     f"warning: the MLflow store does not answer ({first_line(error)}); what it misses is kept in "
@@ -372,6 +370,14 @@ class TrackedRun:
                 )
         assert self.outbox is not None
         keep(self.outbox)
+
+    def unrecorded(self, error: Exception) -> str:
+        """Why nothing more can be told, and what to do."""
+        why, remedy = f"cannot be recorded ({first_line(error)})", "see to the disk or server of the store"
+        with suppress(*FAULTS):
+            if self.client.get_run(self.id).info.lifecycle_stage == "deleted":
+                why, remedy = "was deleted in MLflow's page", "restore it there"
+        return f"run {self.name} {why}: {remedy}; training.resume=true goes on from the last checkpoint"
 
     def log(self, **entry: Any) -> None:
         # The time goes with it: MLflow takes the same value of the same step and time once, however often it is sent.

@@ -158,6 +158,17 @@ def test_the_last_sweep_is_one_that_is_there(tmp_path: Path):
         made.find_sweep("last")
 
 
+def test_a_run_that_is_deleted_while_it_trains_says_so(tmp_path: Path):
+    made = Store(tmp_path)
+    run = made.start("gone", params={}, tags={})
+    made.client.delete_run(run.id)
+    with pytest.raises(AmpsimError, match=r"run gone was deleted in MLflow's page: restore it there; training\.resume"):
+        run.log_metrics({"loss": 1.0}, step=1)
+    assert made.resume(run.id) is None
+    made.client.restore_run(run.id)
+    assert made.resume(run.id).status == "RUNNING"
+
+
 def test_no_tag_lets_its_reader_into_a_server(store: Store, client: MlflowClient):
     command = "ampsim train uri=postgresql://me:secret@host/runs tracking.uri=postgresql\\://me\\:secret@host/runs"
     run = store.start("with a password", params={}, tags={"command": command})
