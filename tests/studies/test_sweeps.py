@@ -83,6 +83,8 @@ def test_a_job_that_fails_or_diverges_is_marked_and_the_sweep_goes_on(
     assert [row["status"] for row in table] == ["failed", "failed", "diverged", "finished"]
     assert [row["optimizer.learning_rate"] for row in table] == ["1e+30", "0.01"] * 2
     assert "nothing.wav does not exist" in table[0]["note"]
+    assert "1 of 4 jobs may have learnt nothing; the first, " in said.out
+    assert table[3]["note"].startswith("training.epochs=1 ended it after")
     assert 0 < float(table[3]["test_esr"]) < 2
     assert {row["run_id"]: row["status"] == "finished" for row in table} == {
         run.info.run_id: run.info.status == "FINISHED" for run in found.children
