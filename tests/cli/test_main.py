@@ -157,7 +157,7 @@ def test_a_typo_waits_for_no_numbers(tmp_path: Path):
         ("no runs", 2, "holds no runs yet"),
         ("nothing to send", 2, "holds no run that waits to be sent"),
         ("nothing to score", 2, "candidates has no value"),
-        ("nothing to compare", 2, "either sweep=<its parent run> or runs=a,b,c"),
+        ("nothing to compare", 2, "holds no runs yet"),
         ("no runs to compare", 2, "holds no runs yet"),
         ("no config to make again", 2, "nothing.yaml does not exist"),
         ("no votes", 2, "name the files with votes"),
@@ -190,7 +190,12 @@ def test_help_fits_a_screen(answers: dict[str, list], name: str):
 
 
 @pytest.mark.parametrize("command", cli.COMMANDS)
-def test_a_command_has_three_examples_which_are_understood(command: str, monkeypatch: pytest.MonkeyPatch):
+def test_a_command_has_three_examples_which_are_understood(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    for name in ("my_amp.wav", "direct.wav", "amp.wav"):
+        Path(name).touch()
     monkeypatch.setattr(options.locations, "refuse_unreachable", lambda uri: None)  # there is no http://host
     kind = options.of_command(command)
     assert kind is not None
