@@ -8,11 +8,9 @@ import traceback
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.util import find_spec
-from pathlib import Path
 from textwrap import fill
 
 from ampsim import AmpsimError, __version__, printable
-from ampsim.config.plugins import found as found_plugins
 from ampsim.config.plugins import name_folders, set_aside
 from ampsim.config.targets import nearest
 from ampsim.runs.machine import TerminatedError, on_termination
@@ -112,6 +110,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         # NumPy's and TensorFlow's, wherever memory ends; TensorFlow may not be imported to ask for its own.
         if not isinstance(error, MemoryError) and type(error).__name__ != "ResourceExhaustedError":
+            from ampsim.runs.isolated import in_plugin
+
             if of_plugin := in_plugin(error):
                 return told(error, of_plugin)
             raise
@@ -120,21 +120,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "the memory does not suffice: a shorter recording, a smaller model or training.batch_size, or a machine with more",
         )
     return 0
-
-
-def in_plugin(error: Exception) -> str:
-    """A sentence for an error that came up in a plugin's code, which its author can mend; empty for any other."""
-    frames = [(frame.filename, str(frame.lineno)) for frame in traceback.extract_tb(error.__traceback__)]
-    frames += re.findall(r'File "([^"]+)", line (\d+)', str(error))  # TensorFlow's account of what it traced
-    for file, line in reversed(frames):
-        for plugin in found_plugins().plugins:
-            if Path(file).resolve().is_relative_to(plugin.folder):
-                lines = [each.strip() for each in str(error).splitlines() if each.strip()]
-                reason = f"{type(error).__name__}{': ' if lines else ''}{lines[-1] if lines else ''}"
-                return (
-                    f"the plugin {plugin} fails in {file}, line {line}: {reason} (AMPSIM_DEBUG=1 shows the way there)"
-                )
-    return ""
 
 
 def told(error: Exception, *sentences: object, code: int = AmpsimError.exit_code) -> int:

@@ -7,6 +7,7 @@ so that a job starts at once and yet in a clean process. Elsewhere each imports 
 import gc
 import multiprocessing
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -18,9 +19,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from typing import Any
 
 from ampsim import AmpsimError
+from ampsim.config import plugins
 from ampsim.runs.machine import ENDING, TerminatedError, on_termination, quiet_stderr
 
 # What the server imports: the story, and what MLflow itself would import at the first connection to a database.
@@ -168,7 +171,23 @@ def enter(sender: Connection, log: str, threads: int | None, function: Callable[
         sender.send(Outcome("failed", str(error)))
     except BaseException as error:
         traceback.print_exc()
-        sender.send(Outcome("failed", f"{type(error).__name__}: {error}"[:500]))
+        sender.send(Outcome("failed", (in_plugin(error) or f"{type(error).__name__}: {error}")[:500]))
+
+
+def in_plugin(error: BaseException) -> str:
+    """A sentence for an error that came up in a plugin's code, which its author can mend; empty for any other."""
+    frames = [(frame.filename, str(frame.lineno)) for frame in traceback.extract_tb(error.__traceback__)]
+    frames += re.findall(r'File "([^"]+)", line (\d+)', str(error))  # TensorFlow's account of what it traced
+    for file, line in reversed(frames):
+        for plugin in plugins.found().plugins:
+            if Path(file).resolve().is_relative_to(plugin.folder):
+                kind = type(error).__name__
+                lines = [each.strip().removeprefix(f"{kind}: ") for each in str(error).splitlines() if each.strip()]
+                reason = ": ".join([kind, *lines[-1:]])
+                return (
+                    f"the plugin {plugin} fails in {file}, line {line}: {reason} (AMPSIM_DEBUG=1 shows the way there)"
+                )
+    return ""
 
 
 def die_with_parent() -> None:
