@@ -218,8 +218,9 @@ def train_one(config: dict[str, Any], overrides: list[str]) -> None:
         f" mlflow_experiment={shlex.quote(tracking['experiment'])}" if tracking["experiment"] != "ampsim" else ""
     )
     say(console, f"every score:    ampsim evaluate run={of} verbose=true")
-    say(console, f"rendered audio: {as_last(run.audio['prediction'])}")
-    if find_spec("ampsim.report"):
+    if run.tracked.here:  # from elsewhere come copies, which end with this process
+        say(console, f"rendered audio: {as_last(run.audio['prediction'])}")
+    if run.tracked.here and find_spec("ampsim.report"):
         say(console, f"listen to it:   {as_last(run.listen().path)} (in a browser)")
     say(console, f"see it all:     ampsim ui{where}")
     from ampsim.recordings.controls import in_the_middle

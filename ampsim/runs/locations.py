@@ -118,6 +118,8 @@ def refuse_empty(folder: str | Path, uri: str | None) -> None:
 
 def refuse_unreachable(uri: str | None) -> None:
     """Raises AmpsimError if the server of a store takes no connection; an address without a server passes."""
+    if str(uri).startswith("postgres://"):
+        raise AmpsimError(f"tracking.uri={uri}: it begins with postgresql://")
     try:
         parts = urlsplit(uri or "")
         port = parts.port or PORTS.get(parts.scheme.partition("+")[0])

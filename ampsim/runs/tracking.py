@@ -1,5 +1,6 @@
 """Everything MLflow: one SQLite file with the artifacts beside it, or any server. Nothing else imports mlflow."""
 
+import functools
 import json
 import logging
 import math
@@ -473,11 +474,16 @@ class TrackedRun:
         uri = self.client.tracking_uri
         self.send(lambda: self.send_artifacts(folder), lambda outbox: outbox.keep_artifacts(uri, folder))
 
+    @property
+    def here(self) -> bool:
+        """Whether its artifacts lie on this machine."""
+        return self.place is not None or self.artifacts.startswith("file:")
+
     def file(self, path: str) -> Path:
-        """The artifact itself where the store is on this machine, else a copy of it."""
+        """The artifact itself where the store is on this machine, else a copy of it, which this process takes with it."""
         if self.outbox and (kept := self.outbox.artifact(path)):
             return kept
-        if self.place or self.artifacts.startswith("file:"):
+        if self.here:
             found = self.inside(path) if self.place else Path(url2pathname(urlparse(self.artifacts).path)) / path
             if not found.exists():
                 why = (
@@ -488,7 +494,9 @@ class TrackedRun:
                 raise AmpsimError(f"run {self.name} holds no {path}: {why}")
             return found
         try:
-            return Path(self.client.download_artifacts(self.id, path))
+            folder = Path(copies().name) / self.id
+            folder.mkdir(exist_ok=True)
+            return Path(self.client.download_artifacts(self.id, path, str(folder)))
         except (MlflowException, OSError) as error:
             reason = first_line(error)
             raise AmpsimError(f"run {self.name}: {path} cannot be fetched ({reason}); did the run finish?") from error
@@ -598,6 +606,12 @@ def ended_as(run: Run) -> str:
 def as_kept(tags: Mapping[str, object]) -> dict[str, str]:
     """Tags as everybody may read them who reads the store: commands in them name servers."""
     return {key: without_passwords(str(value)) for key, value in tags.items()}
+
+
+@functools.cache
+def copies() -> tempfile.TemporaryDirectory[str]:
+    """Where copies of artifacts lie that came from a server, until this process ends."""
+    return tempfile.TemporaryDirectory(prefix="ampsim-copies-")
 
 
 def child_of(parent_id: str) -> str:

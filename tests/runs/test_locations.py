@@ -12,7 +12,7 @@ import pytest
 
 from ampsim import AmpsimError
 from ampsim.cli import main as cli
-from ampsim.runs.locations import artifacts_of, point_to, refuse_taken
+from ampsim.runs.locations import artifacts_of, point_to, refuse_taken, refuse_unreachable
 
 
 def artifact(folder: Path, run: str) -> Path:
@@ -110,3 +110,8 @@ def test_what_is_no_port_is_refused(number: int, tmp_path: Path):
 def test_a_server_is_its_page_itself(port: int, capsys: pytest.CaptureFixture):
     assert cli.main(["ui", f"uri=http://me:secret@127.0.0.1:{port}", f"port={port}"]) == 0
     assert capsys.readouterr().out == f"http://me:***@127.0.0.1:{port} is MLflow's page itself: open it in a browser\n"
+
+
+def test_an_address_that_mlflow_does_not_know_by_that_word_is_told_the_right_one():
+    with pytest.raises(AmpsimError, match=r"uri=postgres://.*: it begins with postgresql://"):
+        refuse_unreachable("postgres://me:secret@127.0.0.1/runs")

@@ -121,6 +121,20 @@ def test_artifacts_come_back_byte_by_byte(store: Store, client: MlflowClient, tm
         tracked.file("model.keras")
 
 
+def test_copies_from_a_server_lie_in_one_folder_of_the_process(store: Store, monkeypatch: pytest.MonkeyPatch):
+    tracked = store.start("far away", params={}, tags={})
+    assert tracked.here
+    tracked.place, tracked.artifacts = None, f"mlflow-artifacts:/1/{tracked.id}/artifacts"
+    fetched = lambda run_id, path, folder: f"{folder}/{path}"  # noqa: E731
+    monkeypatch.setattr(tracked.client, "download_artifacts", fetched)
+    assert not tracked.here
+    folder = Path(tracking.copies().name) / tracked.id
+    assert [tracked.file(name) for name in ("model.keras", "audio/amp.wav")] == [
+        folder / "model.keras",
+        folder / "audio" / "amp.wav",
+    ]
+
+
 def test_names_are_made_unique(store: Store):
     names = [store.start("twin", params={}, tags={}).name for _ in range(3)]
     assert names == ["twin", "twin-2", "twin-3"]
