@@ -220,11 +220,12 @@ class Store:
 
     def offered(self) -> str:
         """The words that compare what the experiment holds newest, a sweep and single runs."""
-        newest = list(islice(self.each("attributes.status = 'FINISHED'", first=NEAR), NEAR))
-        sweeps = [run.info.run_name for run in newest if SWEEP in run.data.tags]
-        names = [run.info.run_name for run in newest if SWEEP not in run.data.tags]
-        sweep = shlex.quote(sweeps[0]) if sweeps else "<its parent run>"
-        return f"sweep={sweep} or runs={shlex.quote(','.join(names[:3])) if len(names) > 1 else 'a,b,c'}"
+        newest = islice(self.each("attributes.status = 'FINISHED'", first=NEAR), NEAR)
+        names = [run.info.run_name for run in newest if SWEEP not in run.data.tags][:3]
+        sweep = "<its parent run>"
+        with suppress(AmpsimError):
+            sweep = shlex.quote(self.find_sweep("last").name)
+        return f"sweep={sweep} or runs={shlex.quote(','.join(names)) if len(names) > 1 else 'a,b,c'}"
 
     def elsewhere(self, condition: str) -> str:
         """Which other experiments of the store hold such runs, to follow a sentence that says that this one does not."""

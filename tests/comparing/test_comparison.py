@@ -101,7 +101,7 @@ def test_the_command_shows_it_and_writes_it_where_it_is_told(
 @pytest.mark.parametrize(
     ("more", "sentence"),
     [
-        ([], "either sweep=<its parent run> or runs=a,b,c"),
+        ([], "say what to compare: sweep='my sweep' or runs="),
         (["runs=a,b", "sweep=c"], "either sweep=<its parent run> or runs=a,b,c"),
         (["sweep=my swep"], "did you mean `my sweep`?"),
         (["sweep=layers=1-seed=0"], "is no sweep: no run belongs to it"),

@@ -216,6 +216,7 @@ def test_what_can_be_compared_is_offered_in_the_words_that_compare_it(tmp_path: 
         held.start(name, params={}, tags={}).finish()
     assert held.offered() == "sweep=<its parent run> or runs='new,take 1,old'"
     parent = held.start("widths", params={}, tags={SWEEP: "widths"})
+    held.start("width=1", params={}, tags={PARENT: parent.id})
     parent.finish()
     assert held.offered() == "sweep=widths or runs='new,take 1,old'"
 
