@@ -168,7 +168,12 @@ def standing_line(standing: Any) -> str:
     line = f"{standing.done} of {counted(standing.total, 'job')}{failed}{left}"
     if standing.current:
         name, progress = standing.current
-        line += f" | {name} {progress.done:.0%}  loss {progress.loss:.3g}  {duration(progress.remaining_s)}"
+        line += f" | {name} "
+        line += (
+            f"{progress.doing} ..."
+            if progress.doing
+            else f"{progress.done:.0%}  loss {progress.loss:.3g}  {duration(progress.remaining_s)}"
+        )
     return line
 
 

@@ -102,10 +102,13 @@ class JobObserver(Observer):
     def notice(self, text: str) -> None:
         print(printable(text), flush=True)
 
+    def doing(self, what: str) -> None:
+        self.sender.send({"doing": what})
+
     def progress(self, progress: Progress) -> None:
         if time.monotonic() - self.reported > REPORT_EVERY_S:
             self.reported = time.monotonic()
-            self.sender.send(asdict(progress))
+            self.sender.send({"doing": "", **asdict(progress)})
 
     def interval(self, row: dict[str, float]) -> None:
         if self.judge and "loss" in row:  # pruning saves no time once a model solves for weights after its training

@@ -334,7 +334,7 @@ class Standing:
     failed: int
     total: int
     remaining_s: float | None  # None before the first job has ended
-    current: tuple[str, Any] | None  # the job that is trained here, and its `training.Progress`
+    current: tuple[str, Any] | None  # the job that runs here, and what it is `doing` or its `training.Progress`
 
 
 @contextmanager

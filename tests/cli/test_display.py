@@ -2,6 +2,7 @@
 
 import io
 import math
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -56,3 +57,11 @@ def test_intervals_of_all_that_can_be_are_not_known():
     assert (display.shares(0.0, 1.0), display.shares(0.025, 1.0)) == ("not known", "2% to 100%")
     assert (display.ratings(-3.0, 120.0), display.ratings(-3.0, 55.2)) == ("not known", "0 to 55")
     assert (display.ratings(-140, 140, "+"), display.ratings(-5.1, 140, "+")) == ("not known", "-5 to +100")
+
+
+def test_a_sweep_says_what_its_job_is_doing():
+    standing = SimpleNamespace(done=1, total=3, failed=0, remaining_s=90.0)
+    standing.current = ("lr=0.1", SimpleNamespace(doing="", done=0.5, loss=0.0123, remaining_s=30.0))
+    assert display.standing_line(standing) == "1 of 3 jobs, 1:30 left | lr=0.1 50%  loss 0.0123  0:30"
+    standing.current = ("lr=0.1", SimpleNamespace(doing="rendering and scoring the test split"))
+    assert display.standing_line(standing) == "1 of 3 jobs, 1:30 left | lr=0.1 rendering and scoring the test split ..."
