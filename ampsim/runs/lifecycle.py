@@ -9,6 +9,7 @@ from typing import Any
 
 from ampsim import AmpsimError, DivergedError, PrunedError
 from ampsim.config.run_config import RunConfig
+from ampsim.runs.isolated import in_plugin
 from ampsim.runs.locks import busy
 from ampsim.runs.machine import on_termination, terminate
 from ampsim.runs.provenance import origin
@@ -94,8 +95,8 @@ def closing(tracked: TrackedRun) -> Iterator[None]:
             f"what the run made cannot be written ({error}): mend that and go on from the last checkpoint, which holds the "
             "best weights, with training.resume=true"
         ) from error
-    except BaseException:
-        tracked.finish("FAILED")
+    except BaseException as error:
+        tracked.finish("FAILED", note=in_plugin(error) or f"{type(error).__name__}: {error}"[:500])
         raise
 
 

@@ -12,6 +12,7 @@ from mlflow.tracking import MlflowClient
 
 from ampsim import AmpsimError
 from ampsim.runs import tracking
+from ampsim.runs.lifecycle import closing
 from ampsim.runs.tracking import PARENT, SWEEP, Load, Store, sync
 
 
@@ -119,6 +120,14 @@ def test_artifacts_come_back_byte_by_byte(store: Store, client: MlflowClient, tm
         assert Path(client.download_artifacts(tracked.id, name)).read_bytes() == content
     with pytest.raises(AmpsimError, match=r"run artifacts holds no model\.keras"):
         tracked.file("model.keras")
+
+
+def test_a_run_that_ends_by_an_error_of_any_kind_keeps_the_reason(store: Store):
+    tracked = store.start("broken", params={}, tags={})
+    with pytest.raises(KeyError), closing(tracked):
+        raise KeyError("knobs")
+    run = store.find("broken")
+    assert (run.status, run.tags[tracking.NOTE]) == ("FAILED", "KeyError: 'knobs'")
 
 
 def test_copies_from_a_server_lie_in_one_folder_of_the_process(store: Store, monkeypatch: pytest.MonkeyPatch):

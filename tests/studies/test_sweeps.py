@@ -135,7 +135,7 @@ def test_a_job_over_its_time_is_ended_and_goes_on_from_its_checkpoint(
 
     def followed(receiver: Any, process: Any, ends: float | None, report: Callable[[Any], None]) -> Any:
         def heard(progress: dict[str, Any]) -> None:
-            late.extend([True] * (progress["epoch"] > goal))
+            late.extend([True] * (progress.get("epoch", 0) > goal))
             report(progress)
 
         return told(receiver, process, ends, heard)
