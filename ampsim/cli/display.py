@@ -167,13 +167,10 @@ def standing_line(standing: Any) -> str:
     failed = f", {standing.failed} failed" if standing.failed else ""
     line = f"{standing.done} of {counted(standing.total, 'job')}{failed}{left}"
     if standing.current:
-        name, progress = standing.current
-        line += f" | {name} "
-        line += (
-            f"{progress.doing} ..."
-            if progress.doing
-            else f"{progress.done:.0%}  loss {progress.loss:.3g}  {duration(progress.remaining_s)}"
-        )
+        name, now = standing.current
+        if now.doing:
+            return f"{line} | {name} {now.doing} ..."
+        line += f" | {name} {now.done:.0%}  loss {now.loss:.3g}  {duration(now.remaining_s)}"
     return line
 
 

@@ -204,8 +204,7 @@ def train_one(config: dict[str, Any], overrides: list[str]) -> None:
         raise
     assert run.result is not None
     tracking = config["tracking"]
-    intervals = run.result.state.intervals
-    epochs = intervals[-1]["epoch"] if intervals else 0
+    epochs = next((each["epoch"] for each in reversed(run.result.state.intervals)), 0)
     spent = f"trained {duration(run.result.state.elapsed_s)} ({epochs:.3g} epoch{'' if epochs == 1 else 's'})"
     say(console, f"{spent}, {duration(time.perf_counter() - started)} in all")
     console.print()
